@@ -1,0 +1,48 @@
+//! What tenant admins author: rules, channels, templates and text bundles, as YAML or JSON documents.
+//!
+//! A document is immutable per version. Its digest is SHA-256 over the RFC 8785 form of its JSON, so that the same
+//! content written as YAML or JSON has one digest.
+
+pub mod channel;
+pub mod rule;
+pub mod template;
+
+pub use channel::Channel;
+pub use rule::Rule;
+pub use template::{Bundle, Template};
+
+use serde::{Deserialize, Serialize};
+
+/// The kinds of document. `as_str` is the name in the store and in ledger entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Rule,
+    Channel,
+    Template,
+    Bundle,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Rule, Self::Channel, Self::Template, Self::Bundle];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Channel => "channel",
+            Self::Template => "template",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
+/// One immutable version of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version<T> {
+    /// Counted by the server from 1, per tenant, kind and id; it goes on counting over a delete.
+    pub version: u64,
+    /// `sha256:` and 64 hexadecimal digits over the RFC 8785 form of the document.
+    pub digest: String,
+    pub document: T,
+}

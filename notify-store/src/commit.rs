@@ -1,0 +1,150 @@
+//! What can be written, and under which conditions.
+
+use crate::model::{Attempt, ClaimToken, DeliveryState, NewDelivery, NewEvent, Opening};
+use notify_core::document::Kind;
+use notify_core::ids::{DeliveryId, EventKey, TenantId};
+use notify_core::ledger::EntryDraft;
+use notify_core::time::Timestamp;
+
+/// One all-or-nothing unit of work of one tenant. Several share a database transaction, but one that is refused
+/// does not harm the others.
+#[derive(Debug)]
+pub struct Commit {
+    pub tenant: TenantId,
+    pub guards: Vec<Guard>,
+    effects: Vec<Effect>,
+    pub bookkeeping: Vec<Bookkeeping>,
+    entries: Vec<EntryDraft>,
+    /// When a [`Guard::Claim`] fails: appended instead, without any effect (a `late` attempt). Empty: nothing.
+    pub if_late: Vec<EntryDraft>,
+}
+
+impl Commit {
+    /// # Panics
+    /// Never on input: effects without an entry are a programming error, so the constructor asserts it.
+    #[must_use]
+    pub fn new(tenant: TenantId, effects: Vec<Effect>, entries: Vec<EntryDraft>) -> Self {
+        assert!(effects.is_empty() || !entries.is_empty(), "an effect without its ledger entry");
+        Self { tenant, guards: vec![], effects, bookkeeping: vec![], entries, if_late: vec![] }
+    }
+
+    /// Only bookkeeping, which needs no entry: the entry comes with the decision.
+    #[must_use]
+    pub fn bookkeeping(tenant: TenantId, bookkeeping: Vec<Bookkeeping>) -> Self {
+        Self { tenant, guards: vec![], effects: vec![], bookkeeping, entries: vec![], if_late: vec![] }
+    }
+
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
+    #[must_use]
+    pub fn or_late(mut self, entry: EntryDraft) -> Self {
+        self.if_late.push(entry);
+        self
+    }
+
+    #[must_use]
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    #[must_use]
+    pub fn entries(&self) -> &[EntryDraft] {
+        &self.entries
+    }
+}
+
+/// Checked inside the transaction, before anything of this commit is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// The tenant's owner lease is held by `holder` with this epoch and has not run out on the database's clock.
+    Lease { holder: String, epoch: u64 },
+    /// The tenant's configuration is the one that was planned with.
+    ConfigVersion(u64),
+    /// The delivery is claimed with this token and awaits this attempt.
+    Claim { delivery: DeliveryId, attempt: u32, token: ClaimToken },
+    /// The current version of a document: `None` = it must not exist (or be deleted).
+    DocumentVersion { kind: Kind, id: String, expected: Option<u64> },
+    /// Any existing version (`If-Match: *`).
+    DocumentExists { kind: Kind, id: String },
+    /// The delivery is in one of these states (for replay).
+    DeliveryState { delivery: DeliveryId, any_of: Vec<DeliveryState> },
+}
+
+/// A change that must be recorded in the ledger.
+#[derive(Debug)]
+pub enum Effect {
+    /// The first effect of a tenant, with its genesis entry. `opaque` names it in the log's origin.
+    CreateTenant { name: String, opaque: String, created_at: Timestamp },
+    /// A new immutable version and the head moved to it; the tenant's config version grows by one.
+    PutDocument { kind: Kind, id: String, digest: String, body: String, at: Timestamp },
+    /// The head is marked deleted; versions stay.
+    DeleteDocument { kind: Kind, id: String, at: Timestamp },
+    /// A new event with its plan: state `planned` at once. Refused as [`Refused::EventExists`] when the key exists.
+    AcceptPlanned(Box<NewEvent>),
+    /// An event accepted before: `pending` → `planned`. Refused when it is not pending.
+    MarkPlanned { key: EventKey },
+    /// A delivery and its place in the work queue, optionally claimed at once by the process that planned it.
+    /// A delivery id that exists already is refused.
+    CreateDelivery(Box<NewDelivery>),
+    /// The result of an attempt: the attempt row, the delivery's new state and its place in the work queue.
+    RecordAttempt(Box<Attempt>),
+    /// An opening that has no row of its own to live in.
+    KeepOpening(Opening),
+    /// Nothing but the entry (access, export, heartbeat).
+    RecordOnly,
+}
+
+/// A change that needs no entry of its own.
+#[derive(Debug)]
+pub enum Bookkeeping {
+    /// Accepted, not yet planned: state `pending`.
+    AcceptPending(Box<NewEvent>),
+    /// Remembers the answer to an `Idempotency-Key`.
+    RememberIdempotency { key: String, request_digest: String, status: u16, answer: String, at: Timestamp },
+}
+
+/// What came of a commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Sequence numbers of this commit's entries, in order.
+    pub seqs: Vec<u64>,
+    /// Version numbers of `PutDocument` effects, in order.
+    pub versions: Vec<u64>,
+    /// True when a claim was stale and `if_late` was appended in place of the effects.
+    pub late: bool,
+    /// The tenant's config version after the commit, when it changed.
+    pub config_version: Option<u64>,
+}
+
+/// Why a commit was not written. Nothing of it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the tenant does not exist")]
+    NoTenant,
+    #[error("the tenant exists already")]
+    TenantExists,
+    #[error("the owner lease was lost")]
+    LeaseLost,
+    #[error("the configuration is at version {current}")]
+    ConfigChanged { current: u64 },
+    #[error("event {key} exists")]
+    EventExists { key: EventKey },
+    #[error("event {key} is not pending")]
+    NotPending { key: EventKey },
+    #[error("delivery {0} exists")]
+    DeliveryExists(DeliveryId),
+    #[error("the claim is stale")]
+    StaleClaim,
+    #[error("the document is at version {current:?}")]
+    DocumentChanged { current: Option<u64> },
+    #[error("the delivery is {0:?}")]
+    WrongState(Option<DeliveryState>),
+    #[error("the idempotency key is taken")]
+    IdempotencyTaken,
+    #[error("an entry is too large: {bytes} bytes")]
+    EntryTooLarge { bytes: usize },
+}

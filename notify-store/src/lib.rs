@@ -1,0 +1,12 @@
+//! The one store, on SQLite (embedded default) and PostgreSQL.
+//!
+//! **Invariant: [`Store::commit`] is the only write path, and an effect without its ledger entry cannot be written.**
+//! Waiting commits are taken together into one transaction (group commit without a timer): a transaction starts when
+//! the last one ended and takes all that waits.
+
+pub mod commit;
+pub mod model;
+mod store;
+
+pub use commit::{Bookkeeping, Commit, Committed, Effect, Guard, Refused};
+pub use store::{Backend, OpenOptions, Store, StoreError};

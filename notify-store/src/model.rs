@@ -1,0 +1,259 @@
+//! Rows as values.
+
+use notify_core::document::Kind;
+use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TenantId};
+use notify_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Proof of the right to attempt a delivery; random, drawn by the claimer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClaimToken(pub String);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub name: String,
+    /// The id in the log's origin, so that an origin does not name the customer.
+    pub opaque: String,
+    pub config_version: u64,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventState {
+    Pending,
+    Planned,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub key: EventKey,
+    pub source: String,
+    pub id: String,
+    pub r#type: String,
+    pub subject: Option<String>,
+    /// RFC 8785 form of the whole CloudEvent: what was matched and is committed to.
+    pub body: String,
+    /// SHA-256 of `body`, to tell a repeat from a conflict.
+    pub body_hash: [u8; 32],
+    pub accepted_at: Timestamp,
+    /// Salt of the event's commitment, with `body` its opening. `None` while pending.
+    pub salt: Option<[u8; 32]>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub tenant: TenantId,
+    pub event: NewEvent,
+    pub state: EventState,
+    pub accepted_seq: u64,
+}
+
+/// The answer to "do we know this event?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEvent {
+    pub key: EventKey,
+    pub body_hash: [u8; 32],
+    pub accepted_at: Timestamp,
+}
+
+/// `scheduled → (claimed) → delivered | accepted | dead | gone | cancelled`, back to `scheduled` on a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryState {
+    /// Waits for its due time or a free dispatcher (also between attempts).
+    Scheduled,
+    Delivered,
+    /// Handed over, not confirmed.
+    Accepted,
+    /// Retries used up, or a permanent failure.
+    Dead,
+    Cancelled,
+}
+
+impl DeliveryState {
+    pub const ALL: [Self; 5] =
+        [Self::Scheduled, Self::Delivered, Self::Accepted, Self::Dead, Self::Cancelled];
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Delivered => "delivered",
+            Self::Accepted => "accepted",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
+    #[must_use]
+    pub fn from_name(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    pub id: DeliveryId,
+    pub event: Option<EventKey>,
+    /// What caused it, e.g. `event:<key>`, `replay:<delivery>:1`.
+    pub cause: String,
+    pub rule: RuleId,
+    pub rule_version: u64,
+    pub action: ActionId,
+    pub channel: ChannelId,
+    /// The rendered message, JSON bytes: exactly what its commitment covers.
+    pub message: String,
+    pub message_salt: [u8; 32],
+    /// `sha256:…` of salt ‖ message; repeated by every attempt.
+    pub message_commitment: String,
+    /// Human form of the target (e.g. the URL's origin), opened by `target_salt`.
+    pub target: String,
+    pub target_salt: [u8; 32],
+    pub created_at: Timestamp,
+    pub due_at: Timestamp,
+    /// Claimed by its planner in the same commit: (token, lease until).
+    pub claim: Option<(ClaimToken, Timestamp)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub tenant: TenantId,
+    pub delivery: NewDelivery,
+    pub state: DeliveryState,
+    /// Number of the next attempt (or of the running one), from 1.
+    pub next_attempt: u32,
+    pub last_result: Option<String>,
+    pub last_error: Option<String>,
+    pub provider_reference: Option<String>,
+    pub updated_at: Timestamp,
+}
+
+/// A delivery whose turn it is.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub delivery: Delivery,
+    pub token: ClaimToken,
+    /// An earlier holder's lease ran out in the middle of `delivery.next_attempt`: that attempt is in doubt. The new
+    /// holder records it as `unknown` first, which makes the next number due.
+    pub in_doubt: bool,
+}
+
+/// What follows an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Follows {
+    /// The delivery is over.
+    Outcome(DeliveryState),
+    /// Attempt + 1 at this time; with `claim` the same holder keeps it.
+    Retry { due_at: Timestamp, claim: Option<(ClaimToken, Timestamp)> },
+}
+
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub delivery: DeliveryId,
+    pub attempt: u32,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    /// `delivered`, `accepted`, `retry`, `throttled`, `permanent`, `bad-config`, `gone`, `cancelled`, `timeout`,
+    /// `crashed`, `unknown`.
+    pub result: String,
+    pub http_status: Option<u16>,
+    /// The request with ‹secret:name› in place of secrets, and the response as kept; each with its salt.
+    pub request: Option<(Vec<u8>, [u8; 32])>,
+    pub response: Option<(Vec<u8>, [u8; 32])>,
+    pub error: Option<String>,
+    pub provider_reference: Option<String>,
+    pub follows: Follows,
+}
+
+/// Salt and bytes behind a commitment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// 64 lower-case hex: SHA-256 of salt ‖ bytes.
+    pub commitment: String,
+    pub salt: [u8; 32],
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub kind: Kind,
+    pub id: String,
+    pub version: u64,
+    pub digest: String,
+    /// JSON text of the document as accepted (defaults filled in).
+    pub body: String,
+    pub created_at: Timestamp,
+    pub deleted: bool,
+}
+
+/// All current documents of a tenant and the version they make up together.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    pub version: u64,
+    pub documents: Vec<Document>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    pub seq: u64,
+    pub at: Timestamp,
+    pub kind: String,
+    pub about: String,
+    /// The RFC 8785 payload, byte for byte; `None` when it was pruned.
+    pub payload: Option<String>,
+    pub leaf_hash: [u8; 32],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerHead {
+    pub origin: String,
+    pub size: u64,
+    pub root: [u8; 32],
+    /// C2SP checkpoint with the log's signature.
+    pub checkpoint: String,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub holder: String,
+    pub epoch: u64,
+}
+
+/// Page through a list: at most `limit` rows after the opaque `after`.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    pub limit: u32,
+    pub after: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Paged<T> {
+    pub items: Vec<T>,
+    /// Give it as the next page's `after`; `None` at the end.
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub state: Option<DeliveryState>,
+    pub rule: Option<RuleId>,
+    pub channel: Option<ChannelId>,
+    pub event: Option<EventKey>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RememberedAnswer {
+    pub request_digest: String,
+    pub status: u16,
+    pub answer: String,
+}
+
+/// Counts for `/metrics` and `/readyz`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub pending_events: u64,
+    pub scheduled_deliveries: u64,
+    pub overdue_deliveries: u64,
+    pub dead_deliveries: u64,
+}
