@@ -1,0 +1,270 @@
+//! What people ask for: preview and replay; and the one act that a receiver asks for, by answering 410.
+
+use crate::clock::entropy;
+use crate::dispatch::Ready;
+use crate::worker::{Shared, Worker, unavailable};
+use notify_connector_host::registry::PrepareInput;
+use notify_core::document::{Channel, Kind, Rule, Version};
+use notify_core::event::Event;
+use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::ledger::commitment::{Salts, commit};
+use notify_core::ledger::entry;
+use notify_core::message::Message;
+use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan};
+use notify_core::problem::{Code, Problem};
+use notify_store::model::{DeliveryState, NewDelivery};
+use notify_store::{Commit, Effect, Guard, Refused, StoreError};
+use serde::Serialize;
+
+/// What would be sent for an event, and why; nothing is.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    pub decisions: Vec<PreviewedDecision>,
+    /// Enabled rules that do not match.
+    pub unmatched: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewedDecision {
+    pub rule: String,
+    pub action: String,
+    pub channel: String,
+    pub outcome: &'static str,
+    /// The control that holds it back, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<&'static str>,
+    /// Why the fallback template was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
+    /// Method, URL, headers and body exactly as they would leave, with ‹secret:name› in place of secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_problem: Option<String>,
+}
+
+impl Worker {
+    /// Plans the event with the tenant's configuration, or with `rule` alone in place of all rules, and prepares each
+    /// request. The same code as the live path; nothing is written or sent.
+    ///
+    /// # Errors
+    /// When the rule's pattern is not valid or the store cannot be read.
+    pub async fn preview(
+        &self,
+        tenant: &TenantId,
+        rule: Option<Version<Rule>>,
+        event: &Event,
+    ) -> Result<Preview, Problem> {
+        let now = self.shared.clock.now();
+        let entropy = entropy().map_err(|_| unavailable("the operating system gives no entropy"))?;
+        let store_fails = |error: StoreError| {
+            tracing::error!(tenant = %tenant, %error, "the configuration could not be read");
+            unavailable("the store cannot be read")
+        };
+        let snapshot = match rule {
+            None => self.shared.snapshots.get(tenant).await.map_err(store_fails)?,
+            Some(rule) => {
+                notify_core::pattern::Pattern::compile(&rule.document.r#match)
+                    .map_err(|problem| problem.under("/match"))?;
+                let mut configuration = self.shared.store.configuration(tenant).await.map_err(store_fails)?;
+                configuration.documents.retain(|document| document.kind != Kind::Rule);
+                let locale = self.shared.snapshots.default_locale();
+                let mut rule = rule;
+                rule.document.enabled = true;
+                let (snapshot, _) =
+                    crate::snapshots::compile_with_rules(tenant, &configuration, locale, vec![rule]);
+                std::sync::Arc::new(snapshot)
+            }
+        };
+        let planned = plan(&snapshot, event, now, &entropy);
+        let mut deliveries = planned.deliveries.iter();
+        let mut decisions = Vec::new();
+        for decision in &planned.decisions {
+            let delivery = decision.verdict.intent().and_then(|_| deliveries.next());
+            decisions.push(self.previewed(&snapshot, decision, delivery, now).await);
+        }
+        Ok(Preview { decisions, unmatched: planned.unmatched })
+    }
+
+    async fn previewed(
+        &self,
+        snapshot: &Snapshot,
+        decision: &Decision,
+        delivery: Option<&PlannedDelivery>,
+        now: notify_core::time::Timestamp,
+    ) -> PreviewedDecision {
+        use notify_core::plan::Verdict;
+        let (control, problem) = match &decision.verdict {
+            Verdict::Suppressed { control, .. } => (Some(*control), None),
+            Verdict::SendFallback(_, problem) => (None, Some(problem.clone())),
+            Verdict::Send(_) => (None, None),
+        };
+        let mut shown = PreviewedDecision {
+            rule: decision.rule.to_string(),
+            action: decision.action.to_string(),
+            channel: decision.channel.to_string(),
+            outcome: decision.verdict.outcome(),
+            control,
+            problem,
+            message: delivery.map(|delivery| delivery.message.clone()),
+            request: None,
+            request_problem: None,
+        };
+        if let (Some(delivery), Some(channel)) = (delivery, snapshot.channels.get(&decision.channel)) {
+            let names: Vec<&str> = channel.document.secrets.keys().map(String::as_str).collect();
+            let input = PrepareInput {
+                config: &channel.document.config,
+                secret_names: &names,
+                message_json: &delivery.message_json,
+                delivery_id: delivery.id.as_str(),
+                attempt: 1,
+                attempt_time: now,
+                deadline: self.dispatcher.deadline(Some(channel)),
+                provider_reference: None,
+            };
+            match self.shared.host.prepare(&channel.document.r#type, input).await {
+                Ok(request) => {
+                    shown.request = Some(String::from_utf8_lossy(&request.redacted()).into_owned());
+                }
+                Err(fault) => shown.request_problem = Some(fault.to_string()),
+            }
+        }
+        shown
+    }
+
+    /// Sends a delivery that is over once more, as a new delivery with the same message and an id of its own.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`], or [`Code::NotReplayable`] while it is still under way.
+    pub async fn replay(&self, tenant: &TenantId, id: &DeliveryId, actor: &str) -> Result<DeliveryId, Problem> {
+        let store = &self.shared.store;
+        let failed = |error: StoreError| {
+            tracing::error!(delivery = %id, %error, "the replay could not be written");
+            unavailable("the store cannot be used")
+        };
+        let not_found =
+            || Problem::new(Code::NotFound, "", format!("there is no delivery `{id}`"), "list them with `notify delivery list`");
+        let old = store.delivery(tenant, id).await.map_err(failed)?.ok_or_else(not_found)?;
+        if old.state == DeliveryState::Scheduled {
+            return Err(still_running(id));
+        }
+        for number in 1_u32..=10_000 {
+            let Ok(entropy) = entropy() else { return Err(unavailable("the operating system gives no entropy")) };
+            let salts = Salts::new(&entropy);
+            let cause = format!("replay:{id}:{number}");
+            let row = &old.delivery;
+            let new_id = DeliveryId::derive([
+                tenant.as_str(),
+                &cause,
+                row.rule.as_str(),
+                row.action.as_str(),
+                row.channel.as_str(),
+                &row.target,
+            ]);
+            if store.delivery(tenant, &new_id).await.map_err(failed)?.is_some() {
+                continue;
+            }
+            let now = self.shared.clock.now();
+            let message_salt = salts.salt(new_id.as_str(), "message", 0);
+            let target_salt = salts.salt(new_id.as_str(), "target", 0);
+            let message_commitment = commit(&message_salt, row.message.as_bytes());
+            let entry = entry::replay(&entry::ReplayFacts {
+                delivery: &new_id,
+                of: id,
+                channel: &row.channel,
+                target: &commit(&target_salt, row.target.as_bytes()),
+                message: &message_commitment,
+                actor: &commit(&salts.salt(new_id.as_str(), "actor", 0), actor.as_bytes()),
+            });
+            let delivery = NewDelivery {
+                id: new_id.clone(),
+                cause,
+                message_salt,
+                message_commitment,
+                target_salt,
+                created_at: now,
+                due_at: now,
+                claim: None,
+                ..row.clone()
+            };
+            let commit = Commit::new(tenant.clone(), vec![Effect::CreateDelivery(Box::new(delivery))], vec![entry])
+                .guarded(Guard::DeliveryState {
+                    delivery: id.clone(),
+                    any_of: vec![
+                        DeliveryState::Delivered,
+                        DeliveryState::Accepted,
+                        DeliveryState::Dead,
+                        DeliveryState::Cancelled,
+                    ],
+                });
+            match store.commit(commit).await {
+                Ok(_) => {
+                    self.dispatcher.wake_poll();
+                    return Ok(new_id);
+                }
+                Err(StoreError::Refused(Refused::DeliveryExists(_))) => {}
+                Err(StoreError::Refused(Refused::WrongState(_))) => return Err(still_running(id)),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(Problem::new(Code::NotReplayable, "", format!("`{id}` was replayed 10,000 times"), "look into why"))
+    }
+}
+
+fn still_running(id: &DeliveryId) -> Problem {
+    Problem::new(
+        Code::NotReplayable,
+        "",
+        format!("`{id}` is still under way"),
+        "wait until it is delivered or given up; `notify delivery get` shows its next attempt",
+    )
+}
+
+/// HTTP 410: the receiver will never take anything again. The channel is disabled, as an act of the system on the
+/// record; a person enables it again.
+pub(crate) async fn disable_gone_channel(
+    shared: &Shared,
+    tenant: &TenantId,
+    channel: &Version<Channel>,
+    ready: &Ready,
+) {
+    let mut document = channel.document.clone();
+    document.enabled = false;
+    let id = document.id.to_string();
+    let (body, digest) = match notify_core::document::canonical(&document) {
+        Ok(both) => both,
+        Err(problem) => return tracing::error!(channel = id, %problem, "a gone channel could not be disabled"),
+    };
+    let Ok(entropy) = entropy() else { return };
+    let actor = commit(&Salts::new(&entropy).salt(&id, "actor", 0), b"system");
+    let entry = entry::config(&entry::ConfigFacts {
+        document: Kind::Channel,
+        id: &id,
+        action: entry::ConfigAction::Replace,
+        version: channel.version + 1,
+        digest: Some(&digest),
+        reason: Some("gone"),
+        actor: &actor,
+    });
+    let at = shared.clock.now();
+    let effect = Effect::PutDocument { kind: Kind::Channel, id: id.clone(), digest, body, at };
+    let expected = Some(channel.version);
+    let commit = Commit::new(tenant.clone(), vec![effect], vec![entry])
+        .guarded(Guard::DocumentVersion { kind: Kind::Channel, id: id.clone(), expected });
+    match shared.store.commit(commit).await {
+        Ok(_) => {
+            tracing::warn!(tenant = %tenant, channel = id, delivery = %ready.id, "the receiver is gone (410); channel disabled");
+            if let Err(error) = shared.snapshots.reload(tenant).await {
+                tracing::error!(tenant = %tenant, %error, "the configuration could not be reloaded");
+            }
+        }
+        // Somebody changed the channel meanwhile, perhaps to a new address: leave it alone.
+        Err(StoreError::Refused(Refused::DocumentChanged { .. })) => {}
+        Err(error) => tracing::error!(channel = id, %error, "a gone channel could not be disabled"),
+    }
+}
+
