@@ -7,12 +7,12 @@ use notify_connector_host::registry::PrepareInput;
 use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
-use notify_core::ledger::commitment::{Salts, commit};
-use notify_core::ledger::entry;
+use notify_core::ledger::commitment::{Commitment, salt};
+use notify_core::ledger::entry::{ConfigAction, ConfigEntry, DeliveryAct, DeliveryEntry, DocumentContent, Intent};
 use notify_core::message::Message;
 use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan};
 use notify_core::problem::{Code, Problem};
-use notify_store::model::{DeliveryState, NewDelivery};
+use notify_store::model::{DeliveryState, NewDelivery, Opening};
 use notify_store::{Commit, Effect, Guard, Refused, StoreError};
 use serde::Serialize;
 
@@ -154,7 +154,6 @@ impl Worker {
         }
         for number in 1_u32..=10_000 {
             let Ok(entropy) = entropy() else { return Err(unavailable("the operating system gives no entropy")) };
-            let salts = Salts::new(&entropy);
             let cause = format!("replay:{id}:{number}");
             let row = &old.delivery;
             let new_id = DeliveryId::derive([
@@ -169,17 +168,25 @@ impl Worker {
                 continue;
             }
             let now = self.shared.clock.now();
-            let message_salt = salts.salt(new_id.as_str(), "message", 0);
-            let target_salt = salts.salt(new_id.as_str(), "target", 0);
-            let message_commitment = commit(&message_salt, row.message.as_bytes());
-            let entry = entry::replay(&entry::ReplayFacts {
-                delivery: &new_id,
-                of: id,
-                channel: &row.channel,
-                target: &commit(&target_salt, row.target.as_bytes()),
-                message: &message_commitment,
-                actor: &commit(&salts.salt(new_id.as_str(), "actor", 0), actor.as_bytes()),
-            });
+            let salted = |field| salt(&entropy, new_id.as_str(), field, 0);
+            let (message_salt, target_salt, actor_salt) = (salted("message"), salted("target"), salted("actor"));
+            let message = Commitment::of(&message_salt, row.message.as_bytes());
+            let message_commitment = message.to_string();
+            let intent = Intent {
+                delivery: new_id.clone(),
+                channel: row.channel.clone(),
+                target: Commitment::of(&target_salt, row.target.as_bytes()),
+                message,
+                idempotency_key: new_id.to_string(),
+            };
+            let actor_commitment = Commitment::of(&actor_salt, actor.as_bytes());
+            let opening = Opening {
+                commitment: actor_commitment.hex(),
+                salt: actor_salt,
+                bytes: actor.as_bytes().to_vec(),
+            };
+            let act = DeliveryAct::Replay { of: id.clone(), intent };
+            let entry = DeliveryEntry { act, actor: Some(actor_commitment) }.into_draft();
             let delivery = NewDelivery {
                 id: new_id.clone(),
                 cause,
@@ -191,7 +198,8 @@ impl Worker {
                 claim: None,
                 ..row.clone()
             };
-            let commit = Commit::new(tenant.clone(), vec![Effect::CreateDelivery(Box::new(delivery))], vec![entry])
+            let effects = vec![Effect::CreateDelivery(Box::new(delivery)), Effect::KeepOpening(opening)];
+            let commit = Commit::new(tenant.clone(), effects, vec![entry])
                 .guarded(Guard::DeliveryState {
                     delivery: id.clone(),
                     any_of: vec![
@@ -224,6 +232,9 @@ fn still_running(id: &DeliveryId) -> Problem {
     )
 }
 
+/// The actor of what the studio does by itself.
+const SYSTEM: &[u8] = b"system";
+
 /// HTTP 410: the receiver will never take anything again. The channel is disabled, as an act of the system on the
 /// record; a person enables it again.
 pub(crate) async fn disable_gone_channel(
@@ -240,20 +251,26 @@ pub(crate) async fn disable_gone_channel(
         Err(problem) => return tracing::error!(channel = id, %problem, "a gone channel could not be disabled"),
     };
     let Ok(entropy) = entropy() else { return };
-    let actor = commit(&Salts::new(&entropy).salt(&id, "actor", 0), b"system");
-    let entry = entry::config(&entry::ConfigFacts {
-        document: Kind::Channel,
-        id: &id,
-        action: entry::ConfigAction::Replace,
+    let (actor_salt, config_salt) = (salt(&entropy, &id, "actor", 0), salt(&entropy, &id, "config", 0));
+    let actor = Commitment::of(&actor_salt, SYSTEM);
+    let content = Commitment::of(&config_salt, body.as_bytes());
+    let opened = |commitment: &Commitment, salt, bytes: &[u8]| {
+        Effect::KeepOpening(Opening { commitment: commitment.hex(), salt, bytes: bytes.to_vec() })
+    };
+    let openings = [opened(&actor, actor_salt, SYSTEM), opened(&content, config_salt, body.as_bytes())];
+    let entry = ConfigEntry {
+        document_kind: Kind::Channel.as_str().to_owned(),
+        document: id.clone(),
         version: channel.version + 1,
-        digest: Some(&digest),
-        reason: Some("gone"),
-        actor: &actor,
-    });
+        action: ConfigAction::Replace,
+        content: DocumentContent::Committed(content),
+        actor,
+    };
     let at = shared.clock.now();
     let effect = Effect::PutDocument { kind: Kind::Channel, id: id.clone(), digest, body, at };
     let expected = Some(channel.version);
-    let commit = Commit::new(tenant.clone(), vec![effect], vec![entry])
+    let effects = std::iter::once(effect).chain(openings).collect();
+    let commit = Commit::new(tenant.clone(), effects, vec![entry.into_draft()])
         .guarded(Guard::DocumentVersion { kind: Kind::Channel, id: id.clone(), expected });
     match shared.store.commit(commit).await {
         Ok(_) => {

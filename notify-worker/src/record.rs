@@ -7,8 +7,8 @@ use notify_connector_host::deliver::AttemptResult;
 use notify_connector_host::request::Outcome;
 use notify_core::document::channel::{Channel, Retry};
 use notify_core::document::Version;
-use notify_core::ledger::commitment::{Salts, commit};
-use notify_core::ledger::entry;
+use notify_core::ledger::commitment::{Commitment, salt};
+use notify_core::ledger::entry::{self, AttemptEntry};
 use notify_core::retry::{Attempted, Next, next};
 use notify_core::time::Timestamp;
 use notify_store::model::{Attempt, DeliveryState, Follows};
@@ -90,9 +90,8 @@ fn row(
             return None;
         }
     };
-    let salts = Salts::new(&entropy);
     let salted = |field: &str, bytes: &Option<Vec<u8>>| {
-        bytes.as_ref().map(|bytes| (bytes.clone(), salts.salt(ready.id.as_str(), field, ready.attempt)))
+        bytes.as_ref().map(|bytes| (bytes.clone(), salt(&entropy, ready.id.as_str(), field, ready.attempt)))
     };
     let verdict = &result.verdict;
     Some(Attempt {
@@ -113,23 +112,32 @@ fn row(
 /// Writes until it is written or the claim is somebody else's: the send has happened, its record must not be lost
 /// to a passing fault of the database.
 async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<Committed> {
+    let Some(message) = Commitment::parse(&ready.message_commitment) else {
+        tracing::error!(delivery = %ready.id, "the stored message commitment cannot be read");
+        return None;
+    };
     for round in 0_u32..60 {
-        let entry = |late| {
-            entry::attempt(&entry::AttemptFacts {
-                delivery: &ready.id,
+        let entry = |late: bool| {
+            let opened = |field: &Option<(Vec<u8>, [u8; 32])>| {
+                field.as_ref().map(|(bytes, salt)| Commitment::of(salt, bytes))
+            };
+            let follows = match &row.follows {
+                Follows::Outcome(state) => entry::Follows::Outcome(state.as_str().to_owned()),
+                Follows::Retry { due_at, .. } => {
+                    entry::Follows::Attempt { attempt: ready.attempt + 1, due_at: *due_at }
+                }
+            };
+            let entry = AttemptEntry {
+                delivery: ready.id.clone(),
                 attempt: ready.attempt,
-                result: &row.result,
-                message: &ready.message_commitment,
-                request: row.request.as_ref().map(|(bytes, salt)| commit(salt, bytes)),
-                response: row.response.as_ref().map(|(bytes, salt)| commit(salt, bytes)),
-                follows: match &row.follows {
-                    Follows::Outcome(state) => entry::Follows::Outcome(state.as_str()),
-                    Follows::Retry { due_at, .. } => {
-                        entry::Follows::Attempt { attempt: ready.attempt + 1, due_at: *due_at }
-                    }
-                },
+                result: row.result.clone(),
+                message: message.clone(),
+                request: opened(&row.request),
+                response: opened(&row.response),
+                follows: (!late).then_some(follows),
                 late,
-            })
+            };
+            entry.into_draft()
         };
         let commit =
             Commit::new(ready.tenant.clone(), vec![Effect::RecordAttempt(Box::new(row.clone()))], vec![entry(false)])

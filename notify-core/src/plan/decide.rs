@@ -6,7 +6,9 @@ use crate::document::{Channel, Version};
 use crate::document::rule::Action;
 use crate::event::Event;
 use crate::ids::{ActionId, ChannelId, DeliveryId, RuleId};
-use crate::ledger::{EntryDraft, commitment::Salts};
+use crate::ledger::EntryDraft;
+use crate::ledger::commitment::{Commitment, PlainDigest, salt};
+use crate::ledger::entry;
 use crate::message::Message;
 use crate::problem::Problem;
 use crate::render::RenderContext;
@@ -18,7 +20,7 @@ use serde_json::{Map, Value};
 pub struct Decision {
     pub rule: RuleId,
     pub rule_version: u64,
-    pub rule_digest: String,
+    pub rule_digest: PlainDigest,
     pub action: ActionId,
     pub channel: ChannelId,
     pub verdict: Verdict,
@@ -55,13 +57,52 @@ impl Verdict {
     }
 }
 
+impl Decision {
+    fn to_entry(&self, logical_time: Timestamp) -> entry::Decision {
+        let (control, parameters) = match &self.verdict {
+            Verdict::Suppressed { control, parameters } => (*control, parameters.clone()),
+            Verdict::Send(_) => ("none", Map::new()),
+            Verdict::SendFallback(_, problem) => {
+                let code = ("code".to_owned(), Value::from(problem.code.as_str()));
+                ("none", Map::from_iter([code, ("path".to_owned(), Value::from(problem.path.as_str()))]))
+            }
+        };
+        entry::Decision {
+            rule: self.rule.clone(),
+            rule_digest: self.rule_digest.clone(),
+            action: self.action.clone(),
+            outcome: self.verdict.outcome().to_owned(),
+            control: control.to_owned(),
+            parameters,
+            logical_time,
+            tzdb: tzdb_version().to_owned(),
+            also_applied: self.also_applied.clone(),
+            intent: self.verdict.intent().map(Intent::to_entry),
+        }
+    }
+}
+
+impl Intent {
+    /// The delivery id is the idempotency key: receivers see it on every attempt.
+    #[must_use]
+    pub fn to_entry(&self) -> entry::Intent {
+        entry::Intent {
+            delivery: self.delivery.clone(),
+            channel: self.channel.clone(),
+            target: self.target.clone(),
+            message: self.message.clone(),
+            idempotency_key: self.delivery.to_string(),
+        }
+    }
+}
+
 /// What is about to be sent, as the ledger commits to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
     pub delivery: DeliveryId,
     pub channel: ChannelId,
-    pub target_commitment: String,
-    pub message_commitment: String,
+    pub target: Commitment,
+    pub message: Commitment,
 }
 
 /// A delivery to create.
@@ -78,7 +119,7 @@ pub struct PlannedDelivery {
     /// JSON text of `message`: the bytes that are committed to, stored and sent.
     pub message_json: String,
     pub message_salt: [u8; 32],
-    pub message_commitment: String,
+    pub message_commitment: Commitment,
     pub target: String,
     pub target_salt: [u8; 32],
 }
@@ -101,7 +142,6 @@ pub struct Planned {
 /// dropped afterwards: salts are derived from it, and erasing an opening is final.
 #[must_use]
 pub fn plan(snapshot: &Snapshot, event: &Event, logical: Timestamp, entropy: &[u8; 32]) -> Planned {
-    let salts = Salts::new(entropy);
     let matching = snapshot.matching(&event.value);
     let unmatched = (snapshot.rules.len() - matching.len()) as u64;
     let mut decisions = Vec::new();
@@ -110,7 +150,7 @@ pub fn plan(snapshot: &Snapshot, event: &Event, logical: Timestamp, entropy: &[u
         for action in &rule.rule.actions {
             let verdict = match usable_channel(snapshot, action) {
                 Ok(channel) => {
-                    let (verdict, delivery) = intend(snapshot, event, rule, action, channel, &salts);
+                    let (verdict, delivery) = intend(snapshot, event, rule, action, channel, entropy);
                     deliveries.push(delivery);
                     verdict
                 }
@@ -127,8 +167,14 @@ pub fn plan(snapshot: &Snapshot, event: &Event, logical: Timestamp, entropy: &[u
             });
         }
     }
-    let event_salt = salts.salt(event.key.as_str(), "event", 0);
-    let entry = super::record::event_entry(event, &event_salt, &decisions, unmatched, logical, tzdb_version());
+    let event_salt = salt(entropy, event.key.as_str(), "event", 0);
+    let entry = entry::EventEntry {
+        key: event.key.clone(),
+        event: Commitment::of(&event_salt, event.body.as_bytes()),
+        decisions: decisions.iter().map(|decision| decision.to_entry(logical)).collect(),
+        unmatched,
+    };
+    let entry = entry.into_draft();
     Planned { decisions, deliveries, unmatched, event_salt, entry }
 }
 
@@ -147,7 +193,7 @@ fn intend(
     rule: &CompiledRule,
     action: &Action,
     channel: &Version<Channel>,
-    salts: &Salts,
+    entropy: &[u8; 32],
 ) -> (Verdict, PlannedDelivery) {
     let cause = format!("event:{}", event.key);
     let target = target_of(&channel.document);
@@ -173,13 +219,13 @@ fn intend(
         },
     );
     let message_json = serde_json::to_string(&rendered.message).unwrap_or_default();
-    let message_salt = salts.salt(id.as_str(), "message", 0);
-    let target_salt = salts.salt(id.as_str(), "target", 0);
+    let message_salt = salt(entropy, id.as_str(), "message", 0);
+    let target_salt = salt(entropy, id.as_str(), "target", 0);
     let intent = Box::new(Intent {
         delivery: id.clone(),
         channel: action.channel.clone(),
-        target_commitment: crate::ledger::commitment::commit(&target_salt, target.as_bytes()),
-        message_commitment: crate::ledger::commitment::commit(&message_salt, message_json.as_bytes()),
+        target: Commitment::of(&target_salt, target.as_bytes()),
+        message: Commitment::of(&message_salt, message_json.as_bytes()),
     });
     let delivery = PlannedDelivery {
         id,
@@ -191,7 +237,7 @@ fn intend(
         message: rendered.message,
         message_json,
         message_salt,
-        message_commitment: intent.message_commitment.clone(),
+        message_commitment: intent.message.clone(),
         target,
         target_salt,
     };

@@ -2,6 +2,7 @@
 
 use crate::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use crate::ids::{ChannelId, RuleId, TenantId};
+use crate::ledger::commitment::PlainDigest;
 use crate::pattern::{Pattern, RuleSet};
 use crate::problem::{Code, Problem};
 use crate::render::Library;
@@ -25,7 +26,7 @@ pub struct Snapshot {
 pub struct CompiledRule {
     pub rule: Rule,
     pub version: u64,
-    pub digest: String,
+    pub digest: PlainDigest,
 }
 
 /// A stored document that this build cannot use. It is left out and reported, never a reason to stop a tenant.
@@ -54,11 +55,12 @@ impl Snapshot {
             if !document.enabled {
                 continue;
             }
-            match Pattern::compile(&document.r#match) {
-                Ok(pattern) => compiled.push((CompiledRule { rule: document, version, digest }, pattern)),
-                Err(problem) => {
-                    broken.push(Broken { kind: Kind::Rule, id: document.id.to_string(), problem: problem.under("/match") });
-                }
+            let digest = PlainDigest::parse(&digest)
+                .ok_or_else(|| Problem::new(Code::Internal, "", "its digest cannot be read", "save the rule again"));
+            let pattern = Pattern::compile(&document.r#match).map_err(|problem| problem.under("/match"));
+            match digest.and_then(|digest| Ok((digest, pattern?))) {
+                Ok((digest, pattern)) => compiled.push((CompiledRule { rule: document, version, digest }, pattern)),
+                Err(problem) => broken.push(Broken { kind: Kind::Rule, id: document.id.to_string(), problem }),
             }
         }
         compiled.sort_by(|(a, _), (b, _)| {

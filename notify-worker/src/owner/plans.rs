@@ -267,7 +267,7 @@ impl Batch {
                 channel: planned.channel,
                 message: planned.message_json,
                 message_salt: planned.message_salt,
-                message_commitment: planned.message_commitment,
+                message_commitment: planned.message_commitment.to_string(),
                 target: planned.target,
                 target_salt: planned.target_salt,
                 created_at: now,
