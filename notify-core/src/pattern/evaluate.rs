@@ -83,7 +83,9 @@ pub(super) fn fit_fields(node: &Node, value: Option<&Value>, select: impl Select
         return Fit::No;
     }
     let object = match value {
-        Some(Value::Array(items)) => return fit_elements(items, |item| fit_fields(node, item, select, depth + 1)),
+        Some(Value::Array(items)) => {
+            return fit_elements(items, |item| fit_fields(node, item, select, depth + 1));
+        }
         Some(Value::Object(object)) => Some(object),
         _ => None,
     };

@@ -92,7 +92,8 @@ pub struct ConflictElement {
 }
 
 pub(super) fn explain(conjunctions: &[Conjunction], event: &Value) -> Explanation {
-    let alternatives: Vec<_> = conjunctions.iter().map(|conjunction| alternative(conjunction, event)).collect();
+    let alternatives: Vec<_> =
+        conjunctions.iter().map(|conjunction| alternative(conjunction, event)).collect();
     Explanation { matched: alternatives.iter().any(|a| a.matched), alternatives }
 }
 
@@ -146,7 +147,12 @@ fn alternative(conjunction: &Conjunction, event: &Value) -> Alternative {
     } else {
         None
     };
-    Alternative { branches: conjunction.branches.iter().map(|b| b.to_string()).collect(), matched, clauses, conflict }
+    Alternative {
+        branches: conjunction.branches.iter().map(|b| b.to_string()).collect(),
+        matched,
+        clauses,
+        conflict,
+    }
 }
 
 fn list_entries(node: &Node, steps: &mut Vec<Arc<str>>, into: &mut Vec<Entry>) {
@@ -244,7 +250,8 @@ fn conflict(node: &Node, value: &Value, entries: &[Entry], at: &mut String) -> O
                     }
                 }
             }
-            let below = entries.iter().filter(|entry| node.children.iter().any(|(_, c)| c.ids.contains(&entry.id)));
+            let below =
+                entries.iter().filter(|entry| node.children.iter().any(|(_, c)| c.ids.contains(&entry.id)));
             let elements = below.take(MAX_SEEN).filter_map(|entry| {
                 let index = items.iter().position(|item| alone(item, entry.id))?;
                 Some(ConflictElement { path: pointer(&entry.steps), element: format!("{at}/{index}") })

@@ -33,13 +33,21 @@ pub(super) fn refuse(path: &str, reason: impl Into<String>, fix: impl Into<Strin
 /// Parses a whole pattern and bounds the size of what `expand` makes of it.
 pub(super) fn parse(pattern: &Value) -> Result<Group, Problem> {
     let Value::Object(map) = pattern else {
-        return Err(refuse("", "a pattern is an object", "name event fields, each with a list of accepted values"));
+        return Err(refuse(
+            "",
+            "a pattern is an object",
+            "name event fields, each with a list of accepted values",
+        ));
     };
     let group = Parser { operands: 0 }.group(map, "", 1, false)?;
     let branches = count_branches(&group);
     if branches > MAX_BRANCHES {
         let reason = format!("multiplied out, the `$or`s give more than {MAX_BRANCHES} branches");
-        return Err(refuse("", reason, "use lists of values instead of branches, or split it into several rules"));
+        return Err(refuse(
+            "",
+            reason,
+            "use lists of values instead of branches, or split it into several rules",
+        ));
     }
     Ok(group)
 }
@@ -60,13 +68,23 @@ struct Parser {
 }
 
 impl Parser {
-    fn group(&mut self, map: &Map<String, Value>, path: &str, depth: usize, in_or: bool) -> Result<Group, Problem> {
+    fn group(
+        &mut self,
+        map: &Map<String, Value>,
+        path: &str,
+        depth: usize,
+        in_or: bool,
+    ) -> Result<Group, Problem> {
         if depth > MAX_DEPTH {
             let reason = format!("objects are nested deeper than {MAX_DEPTH} levels");
             return Err(refuse(path, reason, "flatten the pattern"));
         }
         if map.is_empty() {
-            return Err(refuse(path, "an empty object says nothing", "name at least one field, or remove it"));
+            return Err(refuse(
+                path,
+                "an empty object says nothing",
+                "name at least one field, or remove it",
+            ));
         }
         let mut group = Group { fields: Vec::new(), or: Vec::new() };
         for (key, value) in map {
@@ -80,7 +98,8 @@ impl Parser {
                 return Err(refuse(path, reason, "shorten it"));
             }
             if in_or && OPERATOR_NAMES.contains(&key.as_str()) {
-                let reason = format!("inside `$or`, `{key}` reads as an operator but stands where a field name goes");
+                let reason =
+                    format!("inside `$or`, `{key}` reads as an operator but stands where a field name goes");
                 let fix = "name the field first: {\"$or\": [{\"field\": [{\"prefix\": \"x\"}]}, …]}";
                 return Err(refuse(&here, reason, fix));
             }
