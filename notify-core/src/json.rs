@@ -261,8 +261,12 @@ mod tests {
 
     #[test]
     fn agrees_with_serde_json_on_what_both_accept() {
-        for text in [r#"["1e-400",0.0,0e-400,-0.0,5e-324]"#, r#"{"a":[1,-2,3.5,null,true,"x\u00e9"],"b":{"c":{}}}"#, "18446744073709551615", r#""""#]
-        {
+        for text in [
+            r#"["1e-400",0.0,0e-400,-0.0,5e-324]"#,
+            r#"{"a":[1,-2,3.5,null,true,"x\u00e9"],"b":{"c":{}}}"#,
+            "18446744073709551615",
+            r#""""#,
+        ] {
             let ours = parse(text.as_bytes(), Limits::default()).unwrap();
             assert_eq!(ours, serde_json::from_str::<Value>(text).unwrap());
         }

@@ -24,10 +24,10 @@ impl Network {
         let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
         let length: u32 = length.parse().ok().filter(|_| plain)?;
         let (bits, width) = match address.parse().ok()? {
-            IpAddr::V4(v4) => (Bits::V4(v4.to_bits()), 32),
-            IpAddr::V6(v6) => (Bits::V6(v6.to_bits()), 128),
+            IpAddr::V4(v4) => (Bits::V4(v4.to_bits()), 32_u32),
+            IpAddr::V6(v6) => (Bits::V6(v6.to_bits()), 128_u32),
         };
-        let host_bits: u32 = width.checked_sub(length)?;
+        let host_bits = width.checked_sub(length)?;
         let host_mask = u128::MAX.checked_shr(128 - host_bits).unwrap_or(0);
         Some(Self { source: source.into(), bits, mask: !host_mask })
     }
@@ -76,9 +76,19 @@ mod tests {
 
     #[test]
     fn malformed_networks_are_refused() {
-        for text in
-            ["10.0.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/08", "10.0.0/8", "/8", "a/8", "10.0.0.0/", ""]
-        {
+        for text in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0.0/08",
+            "10.0.0/8",
+            "/8",
+            "a/8",
+            "10.0.0.0/",
+            "",
+        ] {
             assert_eq!(Network::parse(text), None, "{text}");
         }
     }

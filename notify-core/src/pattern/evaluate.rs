@@ -2,15 +2,16 @@
 //!
 //! A pattern tree is compared with the event from the root. Where the event has an array, its elements are tried one
 //! by one *with the whole subtree of the pattern*: that is array consistency, all fields below one array are judged
-//! on the same element. Each event node is visited at most once per conjunction (only under its own path), so the
-//! cost is linear in the event whatever the nesting; there is no search over combinations of elements.
+//! on the same element. A pattern tree has one node for one path, so each part of the event meets at most one node
+//! per conjunction: the cost is at most values of the event times operands of the pattern, whatever the nesting. There
+//! is no search over combinations of elements.
 
 use super::expand::Node;
 use super::operator::Test;
 use serde_json::Value;
 
 /// Deeper than any event that intake accepts (64) and than `json::parse` allows (120); below it nothing matches.
-const MAX_EVENT_DEPTH: usize = 256;
+pub(super) const MAX_EVENT_DEPTH: usize = 256;
 
 /// How a part of a pattern fits a part of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,9 @@ pub(super) fn fit_fields(node: &Node, value: Option<&Value>, select: impl Select
         return Fit::No;
     }
     let object = match value {
-        Some(Value::Array(items)) => return fit_elements(items, |item| fit_fields(node, item, select, depth + 1)),
+        Some(Value::Array(items)) => {
+            return fit_elements(items, |item| fit_fields(node, item, select, depth + 1));
+        }
         Some(Value::Object(object)) => Some(object),
         _ => None,
     };

@@ -51,7 +51,9 @@ fn expand_group(group: &Group, path: &[Arc<str>]) -> Vec<Flat> {
     for (name, field) in &group.fields {
         let path: Arc<[Arc<str>]> = path.iter().chain([name]).cloned().collect();
         match field {
-            Field::Test(test) => all.iter_mut().for_each(|flat| flat.tests.push((path.clone(), test.clone()))),
+            Field::Test(test) => {
+                all.iter_mut().for_each(|flat| flat.tests.push((path.clone(), test.clone())))
+            }
             Field::Group(inner) => all = product(&all, &expand_group(inner, &path)),
         }
     }

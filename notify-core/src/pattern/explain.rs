@@ -3,7 +3,7 @@
 //! The verdicts come from the evaluator itself (`fit`), asked about all tests or about single ones; nothing is judged
 //! a second time by other rules.
 
-use super::evaluate::{All, Fit, Select, fit, fit_fields, fit_node};
+use super::evaluate::{All, Fit, MAX_EVENT_DEPTH, Select, fit, fit_fields, fit_node};
 use super::expand::{Conjunction, Node};
 use super::operator::{Operator, Test};
 use super::parse::shorten;
@@ -92,7 +92,8 @@ pub struct ConflictElement {
 }
 
 pub(super) fn explain(conjunctions: &[Conjunction], event: &Value) -> Explanation {
-    let alternatives: Vec<_> = conjunctions.iter().map(|conjunction| alternative(conjunction, event)).collect();
+    let alternatives: Vec<_> =
+        conjunctions.iter().map(|conjunction| alternative(conjunction, event)).collect();
     Explanation { matched: alternatives.iter().any(|a| a.matched), alternatives }
 }
 
@@ -146,7 +147,12 @@ fn alternative(conjunction: &Conjunction, event: &Value) -> Alternative {
     } else {
         None
     };
-    Alternative { branches: conjunction.branches.iter().map(|b| b.to_string()).collect(), matched, clauses, conflict }
+    Alternative {
+        branches: conjunction.branches.iter().map(|b| b.to_string()).collect(),
+        matched,
+        clauses,
+        conflict,
+    }
 }
 
 fn list_entries(node: &Node, steps: &mut Vec<Arc<str>>, into: &mut Vec<Entry>) {
@@ -175,7 +181,7 @@ fn clause(entry: &Entry, matched: bool, event: &Value) -> Clause {
     let mut choice_holds = vec![false; operators.len()];
     let mut seen = Vec::new();
     let mut seen_total = 0;
-    visit_values(event, &entry.steps, &mut String::new(), &mut |at, value| {
+    visit_values(event, &entry.steps, 0, &mut String::new(), &mut |at, value| {
         seen_total += 1;
         for (operator, holds) in operators.iter().zip(&mut choice_holds) {
             *holds = *holds || operator.holds(value);
@@ -194,20 +200,29 @@ fn clause(entry: &Entry, matched: bool, event: &Value) -> Clause {
 }
 
 /// Calls `found` with every value at the path, through arrays, in the order of the event.
-fn visit_values(value: &Value, steps: &[Arc<str>], at: &mut String, found: &mut impl FnMut(&str, &Value)) {
+fn visit_values(
+    value: &Value,
+    steps: &[Arc<str>],
+    depth: usize,
+    at: &mut String,
+    found: &mut impl FnMut(&str, &Value),
+) {
+    if depth > MAX_EVENT_DEPTH {
+        return;
+    }
     let length = at.len();
     match (value, steps.split_first()) {
         (Value::Array(items), _) => {
             for (i, item) in items.iter().enumerate() {
                 let _ = write!(at, "/{i}"); // writing to a String cannot fail
-                visit_values(item, steps, at, found);
+                visit_values(item, steps, depth + 1, at, found);
                 at.truncate(length);
             }
         }
         (Value::Object(object), Some((name, rest))) => {
             if let Some(inner) = object.get(&**name) {
                 push_token(at, name);
-                visit_values(inner, rest, at, found);
+                visit_values(inner, rest, depth + 1, at, found);
                 at.truncate(length);
             }
         }
@@ -244,7 +259,8 @@ fn conflict(node: &Node, value: &Value, entries: &[Entry], at: &mut String) -> O
                     }
                 }
             }
-            let below = entries.iter().filter(|entry| node.children.iter().any(|(_, c)| c.ids.contains(&entry.id)));
+            let below =
+                entries.iter().filter(|entry| node.children.iter().any(|(_, c)| c.ids.contains(&entry.id)));
             let elements = below.take(MAX_SEEN).filter_map(|entry| {
                 let index = items.iter().position(|item| alone(item, entry.id))?;
                 Some(ConflictElement { path: pointer(&entry.steps), element: format!("{at}/{index}") })

@@ -4,6 +4,9 @@
 pub const MAX_BRANCHES: usize = 64;
 /// Operators and plain values, counted as written.
 pub const MAX_OPERANDS: usize = 1_024;
+/// Operators and plain values, counted in every branch they end up in: what matching may have to evaluate for each
+/// element of an array in the event.
+pub const MAX_EXPANDED_OPERANDS: usize = 2_048;
 /// Objects inside each other.
 pub const MAX_DEPTH: usize = 32;
 /// Bytes of one text operand or field name.

@@ -42,7 +42,8 @@ impl Num {
                 if let Ok(small) = i64::try_from(i) {
                     return small.into();
                 }
-                #[allow(clippy::cast_precision_loss)] // beyond 64 bits it came from a double, so this is exact
+                #[allow(clippy::cast_precision_loss)]
+                // beyond 64 bits it came from a double, so this is exact
                 u64::try_from(i).map_or_else(|_| Value::from(i as f64), Value::from)
             }
             Self::Real(f) => Value::from(f),

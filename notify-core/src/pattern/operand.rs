@@ -34,7 +34,9 @@ pub(super) fn parse_operator(item: &Value, path: &str, operands: &mut usize) -> 
         Value::Bool(b) => Ok(Operator::Bool(*b)),
         Value::Number(n) => Ok(Operator::Number(Num::of(n))),
         Value::String(_) => Ok(Operator::Text(text(item, path)?.into())),
-        Value::Array(_) => Err(refuse(path, "a list inside a list of accepted values", "write one flat list")),
+        Value::Array(_) => {
+            Err(refuse(path, "a list inside a list of accepted values", "write one flat list"))
+        }
         Value::Object(map) => {
             let (name, operand) = only_entry(map, path)?;
             let here = format!("{path}/{}", crate::json::pointer_token(name));
@@ -54,7 +56,11 @@ fn named(name: &str, operand: &Value, path: &str, operands: &mut usize) -> Resul
         "cidr" => cidr(operand, path),
         "exists" => match operand {
             Value::Bool(exists) => Ok(Operator::Exists(*exists)),
-            _ => Err(refuse(path, "`exists` takes true or false", "write {\"exists\": true} or {\"exists\": false}")),
+            _ => Err(refuse(
+                path,
+                "`exists` takes true or false",
+                "write {\"exists\": true} or {\"exists\": false}",
+            )),
         },
         "at-least" => Ok(Operator::AtLeast(severity(operand, path)?)),
         "at-most" => Ok(Operator::AtMost(severity(operand, path)?)),
@@ -69,10 +75,16 @@ fn only_entry<'m>(map: &'m Map<String, Value>, path: &str) -> Result<(&'m str, &
     let mut entries = map.iter();
     match (entries.next(), entries.next()) {
         (Some((name, operand)), None) => Ok((name, operand)),
-        (None, _) => Err(refuse(path, "an empty object where an operator goes", "write {\"prefix\": \"x\"} or the like")),
-        (Some(_), Some(_)) => {
-            Err(refuse(path, "one object names one operator", "give each operator an object of its own in the list"))
-        }
+        (None, _) => Err(refuse(
+            path,
+            "an empty object where an operator goes",
+            "write {\"prefix\": \"x\"} or the like",
+        )),
+        (Some(_), Some(_)) => Err(refuse(
+            path,
+            "one object names one operator",
+            "give each operator an object of its own in the list",
+        )),
     }
 }
 
@@ -114,7 +126,9 @@ fn wildcard(operand: &Value, path: &str) -> Result<Operator, Problem> {
     bounded(source, MAX_WILDCARD_BYTES, path)?;
     let (reason, fix) = match Wildcard::parse(source, MAX_WILDCARD_STARS) {
         Ok(wildcard) => return Ok(Operator::Wildcard(Box::new(wildcard))),
-        Err(WildcardFault::AdjacentStars) => ("two stars in a row".to_owned(), "write one star, or `\\*` for a real one"),
+        Err(WildcardFault::AdjacentStars) => {
+            ("two stars in a row".to_owned(), "write one star, or `\\*` for a real one")
+        }
         Err(WildcardFault::BadEscape) => {
             ("a backslash may only stand before `*` or `\\`".to_owned(), "double the backslash")
         }
@@ -148,7 +162,11 @@ fn anything_but(operand: &Value, path: &str, operands: &mut usize) -> Result<Ope
             let forms = ["prefix", "suffix", "equals-ignore-case", "wildcard"];
             let Some(form) = forms.into_iter().find(|form| *form == name) else {
                 let reason = format!("`anything-but` cannot negate {}", shorten(&Value::from(name)));
-                return Err(refuse(path, reason, format!("use a value, a list of values, or one of {}", forms.join(", "))));
+                return Err(refuse(
+                    path,
+                    reason,
+                    format!("use a value, a list of values, or one of {}", forms.join(", ")),
+                ));
             };
             (Some(form), inner, format!("{path}/{form}"))
         }
@@ -201,7 +219,9 @@ fn numeric(operand: &Value, path: &str) -> Result<Operator, Problem> {
     };
     let comparison = |i: usize| terms.get(i).and_then(Value::as_str);
     let range = match (terms.len(), comparison(0), comparison(2)) {
-        (2, Some("="), _) => NumericRange { low: Bound::Included(number(1)?), high: Bound::Included(number(1)?) },
+        (2, Some("="), _) => {
+            NumericRange { low: Bound::Included(number(1)?), high: Bound::Included(number(1)?) }
+        }
         (2, Some("<"), _) => NumericRange { low: Bound::Unbounded, high: Bound::Excluded(number(1)?) },
         (2, Some("<="), _) => NumericRange { low: Bound::Unbounded, high: Bound::Included(number(1)?) },
         (2, Some(">"), _) => NumericRange { low: Bound::Excluded(number(1)?), high: Bound::Unbounded },
@@ -210,7 +230,11 @@ fn numeric(operand: &Value, path: &str) -> Result<Operator, Problem> {
             let (low, high) = (number(1)?, number(3)?);
             if low >= high {
                 let reason = "the lower bound of the range is not below the upper one";
-                return Err(refuse(path, reason, "swap or correct the bounds; for one value write [\"=\", value]"));
+                return Err(refuse(
+                    path,
+                    reason,
+                    "swap or correct the bounds; for one value write [\"=\", value]",
+                ));
             }
             NumericRange {
                 low: if from == ">" { Bound::Excluded(low) } else { Bound::Included(low) },

@@ -1,6 +1,6 @@
 //! JSON to the pattern's tree, with every refusal of the strict profile.
 
-use super::limits::{MAX_BRANCHES, MAX_DEPTH, MAX_OPERANDS, MAX_TEXT_BYTES};
+use super::limits::{MAX_BRANCHES, MAX_DEPTH, MAX_EXPANDED_OPERANDS, MAX_OPERANDS, MAX_TEXT_BYTES};
 use super::operand::{OPERATOR_NAMES, parse_operator};
 use super::operator::Test;
 use crate::json::pointer_token;
@@ -33,26 +33,56 @@ pub(super) fn refuse(path: &str, reason: impl Into<String>, fix: impl Into<Strin
 /// Parses a whole pattern and bounds the size of what `expand` makes of it.
 pub(super) fn parse(pattern: &Value) -> Result<Group, Problem> {
     let Value::Object(map) = pattern else {
-        return Err(refuse("", "a pattern is an object", "name event fields, each with a list of accepted values"));
+        return Err(refuse(
+            "",
+            "a pattern is an object",
+            "name event fields, each with a list of accepted values",
+        ));
     };
     let group = Parser { operands: 0 }.group(map, "", 1, false)?;
-    let branches = count_branches(&group);
-    if branches > MAX_BRANCHES {
+    let size = size(&group);
+    let fix = "use lists of values instead of branches, or split it into several rules";
+    if size.branches > MAX_BRANCHES {
         let reason = format!("multiplied out, the `$or`s give more than {MAX_BRANCHES} branches");
-        return Err(refuse("", reason, "use lists of values instead of branches, or split it into several rules"));
+        return Err(refuse("", reason, fix));
+    }
+    if size.operands > MAX_EXPANDED_OPERANDS {
+        let reason = format!("multiplied out, the `$or`s give more than {MAX_EXPANDED_OPERANDS} values");
+        return Err(refuse("", reason, fix));
     }
     Ok(group)
 }
 
-/// Saturating, so that a product of `$or`s cannot wrap around.
-fn count_branches(group: &Group) -> usize {
+/// What multiplying out will give. Saturating, so that a product of `$or`s cannot wrap around.
+#[derive(Clone, Copy)]
+struct Size {
+    branches: usize,
+    operands: usize,
+}
+
+impl Size {
+    fn times(self, other: Self) -> Self {
+        let own = self.operands.saturating_mul(other.branches);
+        let others = other.operands.saturating_mul(self.branches);
+        Self { branches: self.branches.saturating_mul(other.branches), operands: own.saturating_add(others) }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            branches: self.branches.saturating_add(other.branches),
+            operands: self.operands.saturating_add(other.operands),
+        }
+    }
+}
+
+fn size(group: &Group) -> Size {
     let of_field = |(_, field): &(Arc<str>, Field)| match field {
-        Field::Group(inner) => count_branches(inner),
-        Field::Test(_) => 1,
+        Field::Group(inner) => size(inner),
+        Field::Test(test) => Size { branches: 1, operands: test.operators.len() },
     };
-    let fields = group.fields.iter().map(of_field).fold(1, usize::saturating_mul);
-    let or = group.or.iter().map(|branch| count_branches(&branch.group)).fold(0, usize::saturating_add);
-    fields.saturating_mul(or.max(1))
+    let fields = group.fields.iter().map(of_field).fold(Size { branches: 1, operands: 0 }, Size::times);
+    let or = group.or.iter().map(|branch| size(&branch.group)).reduce(Size::plus);
+    or.map_or(fields, |or| fields.times(or))
 }
 
 struct Parser {
@@ -60,13 +90,23 @@ struct Parser {
 }
 
 impl Parser {
-    fn group(&mut self, map: &Map<String, Value>, path: &str, depth: usize, in_or: bool) -> Result<Group, Problem> {
+    fn group(
+        &mut self,
+        map: &Map<String, Value>,
+        path: &str,
+        depth: usize,
+        in_or: bool,
+    ) -> Result<Group, Problem> {
         if depth > MAX_DEPTH {
             let reason = format!("objects are nested deeper than {MAX_DEPTH} levels");
             return Err(refuse(path, reason, "flatten the pattern"));
         }
         if map.is_empty() {
-            return Err(refuse(path, "an empty object says nothing", "name at least one field, or remove it"));
+            return Err(refuse(
+                path,
+                "an empty object says nothing",
+                "name at least one field, or remove it",
+            ));
         }
         let mut group = Group { fields: Vec::new(), or: Vec::new() };
         for (key, value) in map {
@@ -80,7 +120,8 @@ impl Parser {
                 return Err(refuse(path, reason, "shorten it"));
             }
             if in_or && OPERATOR_NAMES.contains(&key.as_str()) {
-                let reason = format!("inside `$or`, `{key}` reads as an operator but stands where a field name goes");
+                let reason =
+                    format!("inside `$or`, `{key}` reads as an operator but stands where a field name goes");
                 let fix = "name the field first: {\"$or\": [{\"field\": [{\"prefix\": \"x\"}]}, …]}";
                 return Err(refuse(&here, reason, fix));
             }

@@ -24,7 +24,8 @@ pub(super) fn workspace() -> PathBuf {
 
 pub(super) fn lines<T: for<'t> Deserialize<'t>>(file: &Path) -> Vec<T> {
     let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}: {line}", file.display()));
+    let parse =
+        |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}: {line}", file.display()));
     text.lines().filter(|line| !line.trim().is_empty()).map(parse).collect()
 }
 
@@ -63,7 +64,11 @@ fn check_parts(explanation: &Explanation, event: &Value) {
         if alternative.matched {
             assert!(every_clause, "matched with a failed clause: {explanation}");
         } else if event.is_object() {
-            assert_eq!(every_clause, alternative.conflict.is_some(), "a miss without a reason: {explanation:?}");
+            assert_eq!(
+                every_clause,
+                alternative.conflict.is_some(),
+                "a miss without a reason: {explanation:?}"
+            );
         }
         for clause in &alternative.clauses {
             let any = clause.any_of.iter().any(|choice| choice.matched);
