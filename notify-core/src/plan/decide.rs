@@ -61,15 +61,17 @@ impl Decision {
     fn to_entry(&self, logical_time: Timestamp) -> entry::Decision {
         let (control, parameters) = match &self.verdict {
             Verdict::Suppressed { control, parameters } => (*control, parameters.clone()),
-            Verdict::Send(_) => ("none", Map::new()),
-            Verdict::SendFallback(_, problem) => {
-                let code = ("code".to_owned(), Value::from(problem.code.as_str()));
-                ("none", Map::from_iter([code, ("path".to_owned(), Value::from(problem.path.as_str()))]))
+            Verdict::Send(intent) => ("none", intent.texts()),
+            Verdict::SendFallback(intent, problem) => {
+                let mut parameters = intent.texts();
+                parameters.insert("code".to_owned(), problem.code.as_str().into());
+                parameters.insert("path".to_owned(), problem.path.as_str().into());
+                ("none", parameters)
             }
         };
         entry::Decision {
             rule: self.rule.clone(),
-            rule_digest: self.rule_digest.clone(),
+            rule_digest: self.rule_digest,
             action: self.action.clone(),
             outcome: self.verdict.outcome().to_owned(),
             control: control.to_owned(),
@@ -83,14 +85,26 @@ impl Decision {
 }
 
 impl Intent {
+    /// The versions of template and texts that the message was made of.
+    fn texts(&self) -> Map<String, Value> {
+        let mut texts = Map::new();
+        if let Some(digest) = &self.template_digest {
+            texts.insert("templateDigest".to_owned(), digest.as_str().into());
+        }
+        if !self.bundle_digests.is_empty() {
+            texts.insert("bundleDigests".to_owned(), self.bundle_digests.clone().into());
+        }
+        texts
+    }
+
     /// The delivery id is the idempotency key: receivers see it on every attempt.
     #[must_use]
     pub fn to_entry(&self) -> entry::Intent {
         entry::Intent {
             delivery: self.delivery.clone(),
             channel: self.channel.clone(),
-            target: self.target.clone(),
-            message: self.message.clone(),
+            target: self.target,
+            message: self.message,
             idempotency_key: self.delivery.to_string(),
         }
     }
@@ -103,6 +117,9 @@ pub struct Intent {
     pub channel: ChannelId,
     pub target: Commitment,
     pub message: Commitment,
+    /// `None` for the built-in fallback.
+    pub template_digest: Option<String>,
+    pub bundle_digests: Vec<String>,
 }
 
 /// A delivery to create.
@@ -159,7 +176,7 @@ pub fn plan(snapshot: &Snapshot, event: &Event, logical: Timestamp, entropy: &[u
             decisions.push(Decision {
                 rule: rule.rule.id.clone(),
                 rule_version: rule.version,
-                rule_digest: rule.digest.clone(),
+                rule_digest: rule.digest,
                 action: action.id.clone(),
                 channel: action.channel.clone(),
                 verdict,
@@ -213,9 +230,9 @@ fn intend(
         &event.value,
         &RenderContext {
             tenant: snapshot.tenant.as_str(),
-            rule: rule.rule.id.as_str(),
+            rule_id: rule.rule.id.as_str(),
             rule_name: &rule.rule.name,
-            channel: action.channel.as_str(),
+            channel_id: action.channel.as_str(),
         },
     );
     let message_json = serde_json::to_string(&rendered.message).unwrap_or_default();
@@ -226,6 +243,8 @@ fn intend(
         channel: action.channel.clone(),
         target: Commitment::of(&target_salt, target.as_bytes()),
         message: Commitment::of(&message_salt, message_json.as_bytes()),
+        template_digest: rendered.template_digest,
+        bundle_digests: rendered.bundle_digests,
     });
     let delivery = PlannedDelivery {
         id,
@@ -237,7 +256,7 @@ fn intend(
         message: rendered.message,
         message_json,
         message_salt,
-        message_commitment: intent.message.clone(),
+        message_commitment: intent.message,
         target,
         target_salt,
     };

@@ -68,9 +68,9 @@ impl Snapshot {
         });
         let (rules, patterns): (Vec<_>, Vec<_>) = compiled.into_iter().unzip();
         let (library, failures) = Library::compile(templates, bundles, default_locale);
-        broken.extend(failures.into_iter().map(|(kind, id, problem)| Broken { kind, id, problem }));
+        broken.extend(failures.into_iter().map(|(kind, id, problem)| Broken { kind, id: id.to_string(), problem }));
         let channels = channels.into_iter().map(|c| (c.document.id.clone(), c)).collect();
-        let matcher = RuleSet::compile(patterns.into_iter().enumerate());
+        let matcher = RuleSet::new(patterns.into_iter().enumerate());
         let default_locale = default_locale.to_owned();
         (Self { tenant, config_version, rules, channels, library, default_locale, matcher }, broken)
     }
