@@ -134,7 +134,11 @@ impl SecretResolver {
         env_prefix: impl Into<String>,
         env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        Self { files: secret_dir.map(file::FileSecrets::new), env_prefix: env_prefix.into(), env: Box::new(env) }
+        Self {
+            files: secret_dir.map(file::FileSecrets::new),
+            env_prefix: env_prefix.into(),
+            env: Box::new(env),
+        }
     }
 
     /// Reads every secret of a channel. File secrets cost one metadata call each while the file is unchanged; a

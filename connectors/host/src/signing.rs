@@ -7,8 +7,8 @@
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use ed25519_dalek::{Signature, Signer as _, Verifier as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use notify_core::time::Timestamp;
@@ -217,7 +217,9 @@ pub fn verify(
     }
     // `parse` would take `+1`; the signed text is the digits, so a second spelling of the same number is refused.
     let digits = headers.timestamp;
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || (digits.len() > 1 && digits.starts_with('0'))
+    if digits.is_empty()
+        || !digits.bytes().all(|b| b.is_ascii_digit())
+        || (digits.len() > 1 && digits.starts_with('0'))
     {
         return Err(VerifyFault::Timestamp);
     }

@@ -81,8 +81,9 @@ impl Dialer {
             TargetHost::Ip(address) => ServerName::from(*address),
             TargetHost::Domain(name) => {
                 let name = name.strip_suffix('.').unwrap_or(name);
-                ServerName::try_from(name.to_owned())
-                    .map_err(|_| OutboundFault::before(FaultKind::Tls, "the host is not a valid server name"))?
+                ServerName::try_from(name.to_owned()).map_err(|_| {
+                    OutboundFault::before(FaultKind::Tls, "the host is not a valid server name")
+                })?
             }
         };
         match self.tls.connect(name, tcp).await {
@@ -91,7 +92,11 @@ impl Dialer {
         }
     }
 
-    async fn addresses(&self, target: &Target, host_is_secret: bool) -> Result<Vec<SocketAddr>, OutboundFault> {
+    async fn addresses(
+        &self,
+        target: &Target,
+        host_is_secret: bool,
+    ) -> Result<Vec<SocketAddr>, OutboundFault> {
         let blocked = |reason| OutboundFault::blocked(&reason, host_is_secret);
         match &target.host {
             TargetHost::Ip(address) => {
@@ -115,14 +120,7 @@ impl Dialer {
     /// One address after the other, families alternating, each with its share of the time: a dead first address must
     /// not use up what the others need.
     async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, OutboundFault> {
-        let mut ordered = Vec::with_capacity(addresses.len());
-        let (mut v6, mut v4): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| address.is_ipv6());
-        (v6.reverse(), v4.reverse());
-        let mut six = addresses.first().is_some_and(SocketAddr::is_ipv6);
-        while let Some(next) = if six { v6.pop().or_else(|| v4.pop()) } else { v4.pop().or_else(|| v6.pop()) } {
-            ordered.push(*next);
-            six = !six;
-        }
+        let ordered = alternating(addresses);
         let share = self.connect_timeout / u32::try_from(ordered.len().max(1)).unwrap_or(1);
         let mut last = "the host name has no address".to_owned();
         for address in ordered {
@@ -136,6 +134,20 @@ impl Dialer {
     }
 }
 
+/// The resolver's order, but IPv6 and IPv4 in turn.
+fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let family =
+        |first: bool| addresses.iter().filter(move |address| address.is_ipv6() == (first == first_is_v6));
+    let (mut first, mut second) = (family(true), family(false));
+    let mut ordered = Vec::with_capacity(addresses.len());
+    while ordered.len() < addresses.len() {
+        ordered.extend(first.next());
+        ordered.extend(second.next());
+    }
+    ordered
+}
+
 /// What rustls says of a peer's certificate is about the peer, not about us.
 fn tls_detail(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
@@ -147,9 +159,8 @@ fn tls_detail(error: &io::Error) -> String {
                 rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
                     "it has expired"
                 }
-                rustls::CertificateError::NotValidYet | rustls::CertificateError::NotValidYetContext { .. } => {
-                    "it is not valid yet"
-                }
+                rustls::CertificateError::NotValidYet
+                | rustls::CertificateError::NotValidYetContext { .. } => "it is not valid yet",
                 rustls::CertificateError::NotValidForName
                 | rustls::CertificateError::NotValidForNameContext { .. } => "it is for another host",
                 rustls::CertificateError::Revoked => "it is revoked",
@@ -157,14 +168,19 @@ fn tls_detail(error: &io::Error) -> String {
             };
             format!("the server's certificate is refused: {reason}")
         }
-        Some(rustls::Error::AlertReceived(alert)) => format!("the server refused the TLS handshake ({alert:?})"),
+        Some(rustls::Error::AlertReceived(alert)) => {
+            format!("the server refused the TLS handshake ({alert:?})")
+        }
         Some(_) => "the TLS handshake failed".to_owned(),
         None => format!("the TLS handshake failed: {}", error.kind()),
     }
 }
 
 /// Certificates of the system (if wanted) and the operator's own.
-pub(super) fn tls_connector(system_roots: bool, extra_ca_pem: Option<&[u8]>) -> Result<TlsConnector, InvalidEgress> {
+pub(super) fn tls_connector(
+    system_roots: bool,
+    extra_ca_pem: Option<&[u8]>,
+) -> Result<TlsConnector, InvalidEgress> {
     let mut roots = RootCertStore::empty();
     if system_roots {
         let loaded = rustls_native_certs::load_native_certs();

@@ -3,7 +3,9 @@
 use super::fault::{FaultKind, OutboundFault};
 use crate::request::{Auth, Part, PreparedRequest};
 use crate::secrets::{ResolvedSecrets, SecretValue};
-use crate::signing::{ID_HEADER, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER, is_webhook_id, signature_header};
+use crate::signing::{
+    ID_HEADER, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER, is_webhook_id, signature_header,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -70,8 +72,8 @@ pub(super) fn fill(
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let uri = Uri::try_from(path).map_err(|_| OutboundFault::invalid("the URL's path is not valid"))?;
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    let host =
-        HeaderValue::from_str(authority).map_err(|_| OutboundFault::invalid("the URL's host is not valid"))?;
+    let host = HeaderValue::from_str(authority)
+        .map_err(|_| OutboundFault::invalid("the URL's host is not valid"))?;
     headers.insert(HOST, host);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static("notify-studio"));
@@ -97,7 +99,8 @@ fn checked_url(
     if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
         return Err(OutboundFault::invalid("the URL contains a space or a control character"));
     }
-    let url = Url::parse(&text).map_err(|error| OutboundFault::invalid(format!("the URL is not valid: {error}")))?;
+    let url = Url::parse(&text)
+        .map_err(|error| OutboundFault::invalid(format!("the URL is not valid: {error}")))?;
     let host_is_secret = secret_before_path(parts);
     match policy.check_url(&url) {
         Ok(target) => Ok((url, target, host_is_secret)),
@@ -149,7 +152,9 @@ fn filled_headers(
 fn header_value(name: &str, text: &str, sensitive: bool) -> Result<HeaderValue, OutboundFault> {
     // `from_bytes` refuses CR, LF, NUL and every other control character except tab.
     let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
-        OutboundFault::invalid(format!("the value of header `{name}` contains a line break or control character"))
+        OutboundFault::invalid(format!(
+            "the value of header `{name}` contains a line break or control character"
+        ))
     })?;
     value.set_sensitive(sensitive);
     Ok(value)
@@ -188,10 +193,15 @@ fn joined<'a>(
     secrets: &'a ResolvedSecrets,
     encode: impl Fn(&'a str) -> Cow<'a, str>,
 ) -> Result<String, OutboundFault> {
-    let mut text = String::with_capacity(parts.iter().map(|part| match part {
-        Part::Text(text) => text.len(),
-        Part::Secret(_) => 64,
-    }).sum());
+    let mut text = String::with_capacity(
+        parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.len(),
+                Part::Secret(_) => 64,
+            })
+            .sum(),
+    );
     for part in parts {
         match part {
             Part::Text(literal) => text.push_str(literal),

@@ -158,7 +158,10 @@ impl Outbound {
                         request = unsent;
                     }
                     Some(_) => {
-                        return Err(OutboundFault::before(FaultKind::Reset, "the connection was closed at once"));
+                        return Err(OutboundFault::before(
+                            FaultKind::Reset,
+                            "the connection was closed at once",
+                        ));
                     }
                     None => return Err(classify(error.error())),
                 },
@@ -176,7 +179,9 @@ impl Outbound {
         let headers = head
             .headers
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         let mut body = Vec::new();
         let mut truncated = false;
@@ -211,14 +216,23 @@ fn classify(error: &hyper::Error) -> OutboundFault {
         return OutboundFault::after(FaultKind::Protocol, "the response is not valid HTTP/1.1");
     }
     if error.is_incomplete_message() {
-        return OutboundFault::after(FaultKind::Reset, "the connection was closed before the response was complete");
+        return OutboundFault::after(
+            FaultKind::Reset,
+            "the connection was closed before the response was complete",
+        );
     }
     let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     match io {
-        Some(io) if io.kind() == std::io::ErrorKind::InvalidData || io.kind() == std::io::ErrorKind::InvalidInput => {
+        Some(io)
+            if io.kind() == std::io::ErrorKind::InvalidData
+                || io.kind() == std::io::ErrorKind::InvalidInput =>
+        {
             OutboundFault::after(FaultKind::Protocol, "the response's body is not valid HTTP/1.1")
         }
         Some(io) => OutboundFault::after(FaultKind::Reset, format!("the connection failed: {}", io.kind())),
-        None => OutboundFault::after(FaultKind::Reset, "the connection was closed before the response was complete"),
+        None => OutboundFault::after(
+            FaultKind::Reset,
+            "the connection was closed before the response was complete",
+        ),
     }
 }

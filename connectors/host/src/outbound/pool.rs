@@ -31,7 +31,8 @@ impl Connection {
         if self.sender.is_ready() {
             return true;
         }
-        !self.sender.is_closed() && matches!(tokio::time::timeout(SETTLE, self.sender.ready()).await, Ok(Ok(())))
+        !self.sender.is_closed()
+            && matches!(tokio::time::timeout(SETTLE, self.sender.ready()).await, Ok(Ok(())))
     }
 }
 
@@ -102,7 +103,9 @@ impl Pool {
             .max_buf_size(self.max_header_bytes)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|_| OutboundFault::before(FaultKind::Connect, "no connection: HTTP could not be started"))?;
+            .map_err(|_| {
+                OutboundFault::before(FaultKind::Connect, "no connection: HTTP could not be started")
+            })?;
         let uses = Arc::new(AtomicU32::new(1));
         tokio::spawn(drive(driver, Arc::clone(&uses), self.idle_timeout));
         Ok(Connection { sender, uses })

@@ -77,12 +77,11 @@ impl FileSecrets {
         let root: OwnedFd =
             rustix::fs::openat(CWD, &self.directory, folder_flags, Mode::empty()).map_err(reason)?;
         // The tenant's folder itself may not be a link: it could be one to another tenant's.
-        let folder = rustix::fs::openat(&root, tenant, folder_flags | OFlags::NOFOLLOW, Mode::empty()).map_err(
-            |errno| match errno {
+        let folder = rustix::fs::openat(&root, tenant, folder_flags | OFlags::NOFOLLOW, Mode::empty())
+            .map_err(|errno| match errno {
                 Errno::LOOP | Errno::NOTDIR => SecretReason::Outside,
                 other => reason(other),
-            },
-        )?;
+            })?;
         // Links that stay inside are allowed: Kubernetes mounts secrets as `NAME -> ..data/NAME`. NONBLOCK keeps a
         // FIFO from hanging the attempt.
         let descriptor = rustix::fs::openat2(
