@@ -4,7 +4,7 @@ mod support;
 
 use notify_connector_host::outbound::{EgressPolicy, FaultKind, InvalidEgress, Outbound};
 use notify_connector_host::secrets::ResolvedSecrets;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use tokio_rustls::rustls::{self, ServerConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
@@ -56,10 +57,10 @@ fn trusting(pem: Option<String>, server: &Server) -> Outbound {
 
 #[tokio::test]
 async fn certificates_are_verified_for_the_host() {
-    let ours = authority();
+    let ours = authority("ours");
     let server = https_server(&ours, &["hooks.example", "127.0.0.1"]).await;
     let port = server.address.port();
-    let (trusted, strange) = (Some(ours.pem()), Some(authority().pem()));
+    let (trusted, strange) = (Some(ours.pem()), Some(authority("another").pem()));
     for (pem, host, expected) in [
         (&trusted, "hooks.example", Ok(200)),
         (&trusted, "127.0.0.1", Ok(200)),
@@ -100,7 +101,7 @@ async fn a_server_without_tls_is_a_tls_fault() {
 
 #[test]
 fn damaged_authorities_are_refused_at_start() {
-    let damaged = authority().pem().replace("MII", "MIJ");
+    let damaged = authority("ours").pem().replace("MII", "MIJ");
     for pem in
         ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &damaged]
     {

@@ -44,8 +44,8 @@ fn every_spelling_of_loopback_is_refused() {
         "http://127.0x0.0.1/",
         "http://\u{ff11}\u{ff12}\u{ff17}.\u{ff10}.\u{ff10}.\u{ff11}/", // full-width digits
         "http://\u{ff11}\u{ff12}\u{ff17}\u{ff0e}0\u{ff0e}0\u{ff0e}1/", // full-width full stops
-        "http://127\u{3002}0\u{3002}0\u{3002}1/", // ideographic full stops
-        "http://\u{1d7cf}\u{1d7d0}\u{1d7d5}.0.0.1/", // mathematical bold digits
+        "http://127\u{3002}0\u{3002}0\u{3002}1/",                      // ideographic full stops
+        "http://\u{1d7cf}\u{1d7d0}\u{1d7d5}.0.0.1/",                   // mathematical bold digits
         "http://①②⑦.⓪.⓪.①/",
         "http://①②⑦。⓪.0.1/",
         "http://%31%32%37.0.0.1/",

@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use notify_core::time::Timestamp;
 use notify_netguard::Target;
 use pool::{Connection, Pool};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -215,24 +216,13 @@ fn classify(error: &hyper::Error) -> OutboundFault {
     if error.is_parse() {
         return OutboundFault::after(FaultKind::Protocol, "the response is not valid HTTP/1.1");
     }
-    if error.is_incomplete_message() {
-        return OutboundFault::after(
-            FaultKind::Reset,
-            "the connection was closed before the response was complete",
-        );
-    }
-    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    match io {
-        Some(io)
-            if io.kind() == std::io::ErrorKind::InvalidData
-                || io.kind() == std::io::ErrorKind::InvalidInput =>
-        {
+    let cut_off = "the connection was closed before the response was complete";
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    match io.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
             OutboundFault::after(FaultKind::Protocol, "the response's body is not valid HTTP/1.1")
         }
-        Some(io) => OutboundFault::after(FaultKind::Reset, format!("the connection failed: {}", io.kind())),
-        None => OutboundFault::after(
-            FaultKind::Reset,
-            "the connection was closed before the response was complete",
-        ),
+        None | Some(io::ErrorKind::UnexpectedEof) => OutboundFault::after(FaultKind::Reset, cut_off),
+        Some(kind) => OutboundFault::after(FaultKind::Reset, format!("the connection failed: {kind}")),
     }
 }

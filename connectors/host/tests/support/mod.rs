@@ -106,6 +106,8 @@ pub enum End {
     Reset,
     /// Stays open and silent.
     Hang,
+    /// Reads one more request and closes without an answer.
+    TakeOneAndClose,
 }
 
 impl RawServer {
@@ -149,6 +151,10 @@ async fn play(mut stream: TcpStream, pieces: Vec<&'static [u8]>, end: End, reque
             let _ = stream.set_linger(linger);
         }
         End::Hang => std::future::pending().await,
+        End::TakeOneAndClose => {
+            read_request(&mut stream).await;
+            requests.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
