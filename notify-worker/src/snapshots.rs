@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Snapshots by tenant, compiled when first needed.
-#[derive(Debug)]
 pub struct Snapshots {
     store: Store,
     default_locale: String,

@@ -9,7 +9,6 @@ use crate::render::Library;
 use std::collections::BTreeMap;
 
 /// Everything `plan` needs to know about a tenant.
-#[derive(Debug)]
 pub struct Snapshot {
     pub tenant: TenantId,
     pub config_version: u64,
