@@ -5,9 +5,10 @@ use crate::engine::Engine;
 use crate::query::Query;
 use axum::response::Response;
 use bytes::Bytes;
-use ed25519_dalek::SigningKey;
 use http::{HeaderMap, Method};
+use notify_core::event::EventLimits;
 use notify_core::ids::TenantId;
+use notify_core::ledger::keys::ExportKey;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::Clock;
 use notify_store::Store;
@@ -18,12 +19,8 @@ use std::time::Duration;
 /// Bounds on requests. The operator's config sets them.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of one event, 1 KiB to 512 KiB.
-    pub event_bytes: usize,
-    /// Bytes of a batch of events or alerts.
-    pub batch_bytes: usize,
-    /// Events in a batch.
-    pub batch_events: usize,
+    /// Events and batches of them.
+    pub events: EventLimits,
     /// Bytes of a document, a preview request or any other body.
     pub document_bytes: usize,
     /// From the first byte of the request to the first of the answer.
@@ -39,9 +36,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            event_bytes: 64 * 1024,
-            batch_bytes: 4 * 1024 * 1024,
-            batch_events: 1_000,
+            events: EventLimits::default(),
             document_bytes: 512 * 1024,
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(15),
@@ -59,7 +54,7 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Signs the envelopes of ledger exports.
-    pub export_key: SigningKey,
+    pub export_key: ExportKey,
     pub counters: Counters,
 }
 

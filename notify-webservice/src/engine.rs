@@ -16,18 +16,13 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 /// Intake, planning and connectors behind the API. Every future resolves even when its caller went away: an accepted
 /// event stays accepted.
 pub trait Engine: Send + Sync + 'static {
-    /// Takes one event at once, in the order of calls, and answers when it is durable (DESIGN invariant 2).
+    /// Takes one event of `event.tenant` at once, in the order of calls, and answers when it is durable (DESIGN invariant 2).
     /// Refuses with `event-conflict`, or `unavailable` when it cannot be made durable now.
-    fn accept(&self, tenant: &TenantId, event: Event) -> BoxFuture<Result<Accepted, Problem>>;
+    fn accept(&self, event: Event) -> BoxFuture<Result<Accepted, Problem>>;
 
-    /// What would happen to this event now, and with `rule` in place of (or besides) the saved rules. Same code as
+    /// What would happen to this event of `event.tenant` now, and with `rule` in place of (or besides) the saved rules. Same code as
     /// production, no side effect. With `rule` only that rule is looked at.
-    fn preview(
-        &self,
-        tenant: &TenantId,
-        rule: Option<Rule>,
-        event: Event,
-    ) -> BoxFuture<Result<Preview, Problem>>;
+    fn preview(&self, rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>>;
 
     /// Makes and records a new delivery of the same message; gives its id. `not-found`, `not-replayable`.
     fn replay(

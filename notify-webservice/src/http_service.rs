@@ -136,7 +136,7 @@ async fn run(
     let query = Query::parse(parts.uri.query(), &known)?;
     let body = match route.body {
         BodyKind::None => Bytes::new(),
-        BodyKind::Events => read(body, app.limits.batch_bytes.max(app.limits.event_bytes)).await?,
+        BodyKind::Events => read(body, app.limits.events.max_batch_bytes.max(app.limits.events.max_bytes)).await?,
         BodyKind::Document => read(body, app.limits.document_bytes).await?,
     };
     let call = Call {

@@ -5,6 +5,7 @@ pub mod idempotency;
 pub mod precondition;
 pub mod preview;
 pub mod read;
+pub mod record;
 pub mod write;
 
 use crate::app::internal;

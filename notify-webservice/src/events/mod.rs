@@ -1,7 +1,6 @@
 //! Intake over HTTP: CloudEvents in structured, batch and binary mode, and Alertmanager's webhook.
 
 pub mod alertmanager;
-pub mod parse;
 pub mod read;
 
 use crate::answer;
@@ -9,22 +8,27 @@ use crate::app::{Answer, Call};
 use crate::engine::{Accepted, BoxFuture};
 use futures_util::future::join_all;
 use http::StatusCode;
-use notify_core::event::Event;
+use notify_core::event::{Event, Mode};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
 use serde_json::{Map, Value, json};
 
 /// `POST /api/v1/events`
 pub async fn publish(call: Call) -> Answer {
-    match parse::mode(&call)? {
-        parse::Mode::One(event) => one(&call, *event).await,
-        parse::Mode::Batch(events) => batch(&call, events).await,
+    let (tenant, limits) = (call.tenant(), &call.app.limits.events);
+    match Mode::of(call.header("content-type"))? {
+        Mode::Structured => one(&call, Event::structured(tenant, &call.body, limits)?).await,
+        Mode::Binary => {
+            let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            one(&call, Event::binary(tenant, headers, &call.body, limits)?).await
+        }
+        Mode::Batch => batch(&call, Event::batch(tenant, &call.body, limits)?).await,
     }
 }
 
 async fn one(call: &Call, event: Event) -> Answer {
-    let id = parse::id_of(&event).to_owned();
-    let accepted = call.app.engine.accept(call.tenant(), event).await?;
+    let id = event.id.clone();
+    let accepted = call.app.engine.accept(event).await?;
     Ok(answer::json(StatusCode::ACCEPTED, &fate(None, Some(&id), &Ok(accepted))))
 }
 
@@ -48,8 +52,8 @@ async fn accept_all(call: &Call, events: Checked) -> Vec<Fate> {
         .into_iter()
         .map(|event| match event {
             Ok(event) => {
-                let id = parse::id_of(&event).to_owned();
-                (Some(id), call.app.engine.accept(call.tenant(), event))
+                let id = event.id.clone();
+                (Some(id), call.app.engine.accept(event))
             }
             Err(problem) => {
                 let refused: BoxFuture<Result<Accepted, Problem>> = Box::pin(std::future::ready(Err(problem)));
