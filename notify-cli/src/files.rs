@@ -1,7 +1,9 @@
 //! Files that users name.
 
 use crate::failure::Failure;
+use notify_core::json::Limits;
 use notify_core::problem::Problem;
+use notify_core::yaml;
 use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
@@ -39,7 +41,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// The problem with its place in the file.
 pub fn document(path: &Path) -> Result<Value, Failure> {
     let content = read(path)?;
-    notify_core::yaml::parse_document(&content).map_err(|problem| about(path, problem))
+    let limits = Limits { max_bytes: content.len(), ..yaml::DOCUMENT_LIMITS };
+    yaml::parse_document(&content, None, limits).map_err(|problem| about(path, problem))
 }
 
 /// A problem of a file.

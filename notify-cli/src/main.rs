@@ -12,7 +12,6 @@ mod home;
 mod output;
 mod serve;
 mod tar;
-mod yaml;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};

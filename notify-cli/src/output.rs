@@ -2,7 +2,7 @@
 
 use crate::args::Format;
 use crate::failure::printable;
-use crate::yaml;
+use notify_core::yaml;
 use serde_json::Value;
 use std::io::Write;
 use unicode_width::UnicodeWidthStr;

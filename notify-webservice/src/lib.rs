@@ -8,7 +8,7 @@ pub mod answer;
 pub mod app;
 pub mod auth;
 mod deliveries;
-mod documents;
+pub mod documents;
 pub mod engine;
 mod events;
 mod http_service;

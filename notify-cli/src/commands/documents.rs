@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::files;
 use notify_core::document::Kind;
+use notify_webservice::documents::check;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -156,11 +157,8 @@ fn validate(format: Format, noun: Noun, files: &[PathBuf]) -> Result<(), Failure
     let mut rows = Vec::new();
     let mut problems = Vec::new();
     for file in files {
-        let checked = files::read(file).and_then(|content| {
-            notify_webservice::documents::check::offline(noun.kind, &content).map_err(|found| {
-                Failure::Problems(found.into_iter().map(|problem| (Some(files::name(file)), problem)).collect())
-            })
-        });
+        let checked = files::document(file)
+            .and_then(|document| check::value(noun.kind, &document).map_err(|problem| files::about(file, problem)));
         match checked {
             Ok(checked) => rows.push(json!({
                 "file": files::name(file), "valid": true, "id": checked.id, "digest": checked.digest,

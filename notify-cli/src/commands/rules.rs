@@ -85,7 +85,7 @@ fn explain_text(answer: &Value) -> String {
     let mut out = format!("rule {} (version {}) {verdict}", text(answer, "/rule"), answer.get("version").unwrap_or(&Value::Null));
     if let Some(explanation) = answer.get("explanation") {
         out.push('\n');
-        out.push_str(crate::yaml::to_yaml(explanation).trim_end());
+        out.push_str(notify_core::yaml::to_yaml(explanation).trim_end());
     }
     out
 }
