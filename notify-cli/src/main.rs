@@ -1,1 +1,64 @@
-fn main() {}
+//! `notify`: the service and everything that its admins, operators and auditors do.
+#![forbid(unsafe_code)]
+
+mod args;
+mod client;
+mod commands;
+mod config;
+mod duration;
+mod failure;
+mod files;
+mod home;
+mod output;
+mod serve;
+mod tar;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use failure::Failure;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Usage errors end here with status 2.
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint!("{}", failure.text());
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "notify", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Config { command } => commands::config::run(global, &command),
+        Command::Rule { command } => on_runtime(commands::rules::run(global, command)),
+        Command::Channel { command } => on_runtime(commands::documents::run(global, commands::documents::CHANNEL, command)),
+        Command::Template { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::TEMPLATE, command))
+        }
+        Command::Bundle { command } => on_runtime(commands::documents::run(global, commands::documents::BUNDLE, command)),
+        Command::Event { command } => on_runtime(commands::events::run(global, command)),
+        Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),
+        Command::Plugin { command } => on_runtime(commands::plugins::run(global, &command)),
+        Command::Tenant { command } => on_runtime(commands::tenants::run(global, command)),
+        Command::Token { command } => commands::tokens::run(global, &command),
+        Command::Ledger { command } => on_runtime(commands::ledger::run(global, command)),
+    }
+}
+
+/// Commands are short: one thread does.
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::other(format!("no runtime can be made: {error}"), ""))?.block_on(work)
+}

@@ -1,0 +1,328 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Notify Studio: events in, alerts out, every decision provable.
+#[derive(Debug, Parser)]
+#[command(name = "notify", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 verification failed.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// How to print.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Address of the service.
+    #[arg(long, global = true, env = "NOTIFY_URL", default_value = "http://127.0.0.1:8650", hide_env_values = true)]
+    pub url: String,
+    /// Bearer token; better given as NOTIFY_TOKEN, which no process list shows.
+    #[arg(long, global = true, env = "NOTIFY_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service.
+    Serve(crate::serve::ServeArgs),
+    /// Rules: which events alert whom.
+    Rule {
+        #[command(subcommand)]
+        command: RuleCommand,
+    },
+    /// Channels: where alerts go.
+    Channel {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Templates: what alerts say.
+    Template {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Text bundles: translations for templates.
+    Bundle {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Events: publish and look up.
+    Event {
+        #[command(subcommand)]
+        command: EventCommand,
+    },
+    /// Deliveries: what was sent, and sending again.
+    Delivery {
+        #[command(subcommand)]
+        command: DeliveryCommand,
+    },
+    /// Plug-ins of the service.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+    /// Tenants of a home (offline).
+    Tenant {
+        #[command(subcommand)]
+        command: TenantCommand,
+    },
+    /// Access tokens (offline).
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// The delivery ledger: read, export, verify.
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
+    /// The operator's configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print a completion script.
+    Completion { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Paging {
+    /// Most items to print; all pages are followed up to it.
+    #[arg(long, default_value_t = 100)]
+    pub limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DocumentCommand {
+    /// Current ones, by id.
+    List(Paging),
+    /// One, with its version; `-o yaml` prints the document alone, ready for `replace -f`.
+    Get {
+        id: String,
+        /// An old version.
+        #[arg(long)]
+        version: Option<u64>,
+    },
+    /// All versions, newest first.
+    Versions {
+        id: String,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Create from a file.
+    Create {
+        /// YAML or JSON; `-` reads standard input. May be given several times.
+        #[arg(short, long, required = true)]
+        file: Vec<PathBuf>,
+    },
+    /// Replace with a new version.
+    Replace {
+        #[arg(short, long)]
+        file: PathBuf,
+        /// Only if this version is current; without it, whatever is current when the command starts.
+        #[arg(long)]
+        version: Option<u64>,
+    },
+    /// Delete; its versions stay readable.
+    Delete {
+        id: String,
+        #[arg(long)]
+        version: Option<u64>,
+    },
+    /// Check files without a service, with the service's own parser.
+    Validate {
+        #[arg(short, long, required = true)]
+        file: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RuleCommand {
+    #[command(flatten)]
+    Document(DocumentCommand),
+    /// What an event would cause; nothing is sent or kept.
+    Preview {
+        /// A rule that need not be saved; without it, all saved rules.
+        #[arg(short, long)]
+        file: Option<PathBuf>,
+        /// The CloudEvent, JSON or YAML.
+        #[arg(long)]
+        event: PathBuf,
+    },
+    /// Why a saved rule matches an event or does not.
+    Explain {
+        id: String,
+        #[arg(long)]
+        event: PathBuf,
+        #[arg(long)]
+        version: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventCommand {
+    /// Publish CloudEvents; a file holds one or a list of them.
+    Publish {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Newest first.
+    List(Paging),
+    /// One event, what was decided about it and what was sent.
+    Get { key: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeliveryCommand {
+    /// Newest first.
+    List {
+        #[command(flatten)]
+        paging: Paging,
+        /// scheduled, delivered, accepted, dead or cancelled.
+        #[arg(long)]
+        state: Option<String>,
+        #[arg(long)]
+        rule: Option<String>,
+        #[arg(long)]
+        channel: Option<String>,
+        /// Event key.
+        #[arg(long)]
+        event: Option<String>,
+    },
+    /// One delivery, its message and attempts.
+    Get { id: String },
+    /// Send the same message again as a new delivery.
+    Replay { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// All of them, also those that were refused.
+    List,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct HomeArgs {
+    /// The home of the service.
+    #[arg(long, env = "NOTIFY_HOME")]
+    pub home: PathBuf,
+    /// Configuration in place of `<home>/notify.toml`.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Create a tenant and its ledger. The service must not run on this home (SQLite).
+    Create {
+        /// 1 to 64 characters from a-z, 0-9 and `-`.
+        id: String,
+        /// For people.
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// All tenants of a home. The service must not run on it (SQLite).
+    List {
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Sign a token with the home's key and print it.
+    Issue {
+        #[command(flatten)]
+        home: HomeArgs,
+        #[arg(long)]
+        tenant: String,
+        /// notify.viewer, notify.operator, notify.admin, notify.auditor or notify.publish; may be given several times.
+        #[arg(long, required = true, value_delimiter = ',')]
+        scope: Vec<String>,
+        /// How long it is good for, such as 30m, 12h or 90d.
+        #[arg(long, default_value = "1h", value_parser = crate::duration::parse)]
+        ttl: std::time::Duration,
+        /// Who or what it is for; stands in the ledger as a commitment.
+        #[arg(long, default_value = "cli")]
+        subject: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// The signed head.
+    Head,
+    /// Entries in order.
+    Entries {
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Export into a folder or a tar.
+    Export {
+        /// A new or empty folder, or a file that ends in `.tar`.
+        #[arg(long)]
+        out: PathBuf,
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// With the contents behind the commitments.
+        #[arg(long)]
+        openings: bool,
+        /// Also write an inclusion proof for this entry; may be given several times.
+        #[arg(long)]
+        proof: Vec<u64>,
+    },
+    /// Verify an export; needs no service and no network.
+    Verify {
+        /// Folder or tar.
+        export: PathBuf,
+        /// Folder with `policy` and `keys.json`, got apart from the export.
+        #[arg(long)]
+        trust: PathBuf,
+        /// Check the tree only, not the signatures of single entries; the result says so.
+        #[arg(long)]
+        tree_only: bool,
+        /// Accept an export of some entries; the result says that completeness is not proven.
+        #[arg(long)]
+        filtered: bool,
+        /// The checkpoint you hold from before: the new one must extend it.
+        #[arg(long)]
+        prev: Option<PathBuf>,
+    },
+    /// Write what an auditor must trust (`policy`, `keys.json`) to a folder. Hand it over apart from exports.
+    Trust {
+        #[command(flatten)]
+        home: HomeArgs,
+        #[arg(long)]
+        out: PathBuf,
+        /// Needed where the home has several tenants.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Each value and where it came from.
+    Explain {
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// The documented defaults.
+    Defaults,
+}

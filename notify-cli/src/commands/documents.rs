@@ -1,0 +1,176 @@
+//! `notify rule|channel|template|bundle`: versioned documents.
+
+use crate::args::{DocumentCommand, Format, Global};
+use crate::client::{Client, segment};
+use crate::failure::Failure;
+use crate::output::{self, Column};
+use crate::files;
+use notify_core::document::Kind;
+use notify_webservice::documents::check;
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What differs between the kinds.
+#[derive(Clone, Copy)]
+pub struct Noun {
+    pub kind: Kind,
+    pub plural: &'static str,
+    pub columns: &'static [Column],
+}
+
+pub const RULE: Noun = Noun {
+    kind: Kind::Rule,
+    plural: "rules",
+    columns: &[
+        ("ID", "/id"),
+        ("NAME", "/document/name"),
+        ("ENABLED", "/document/enabled"),
+        ("PRIORITY", "/document/priority"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+pub const CHANNEL: Noun = Noun {
+    kind: Kind::Channel,
+    plural: "channels",
+    columns: &[
+        ("ID", "/id"),
+        ("NAME", "/document/name"),
+        ("TYPE", "/document/type"),
+        ("ENABLED", "/document/enabled"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+pub const TEMPLATE: Noun = Noun {
+    kind: Kind::Template,
+    plural: "templates",
+    columns: &[("ID", "/id"), ("NAME", "/document/name"), ("VERSION", "/version"), ("CHANGED", "/createdAt")],
+};
+pub const BUNDLE: Noun = Noun {
+    kind: Kind::Bundle,
+    plural: "bundles",
+    columns: &[("ID", "/id"), ("LOCALE", "/document/locale"), ("VERSION", "/version"), ("CHANGED", "/createdAt")],
+};
+
+pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Result<(), Failure> {
+    let path = format!("/api/v1/notify/{}", noun.plural);
+    if let DocumentCommand::Validate { file } = &command {
+        return validate(global.output, noun, file);
+    }
+    let client = Client::new(global)?;
+    match command {
+        DocumentCommand::List(paging) => {
+            let items = client.all(&path, &[], paging.limit).await?;
+            output::list(global.output, &json!(items), &items, noun.columns, &format!("No {}.", noun.plural));
+        }
+        DocumentCommand::Versions { id, paging } => {
+            let items = client.all(&format!("{path}/{}/versions", segment(&id)), &[], paging.limit).await?;
+            output::list(global.output, &json!(items), &items, noun.columns, "No versions.");
+        }
+        DocumentCommand::Get { id, version } => {
+            let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
+            let found = client.get(&format!("{path}/{}{query}", segment(&id))).await?;
+            print(global.output, &found);
+        }
+        DocumentCommand::Create { file } => {
+            for file in &file {
+                let request = client.request(Method::POST, &path);
+                let made = write(&client, request, file).await?;
+                done(global.output, noun, "created", &made);
+            }
+        }
+        DocumentCommand::Replace { file, version } => {
+            let document = files::document(&file)?;
+            let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
+            let path = format!("{path}/{}", segment(id));
+            let current = current(&client, &path, version).await?;
+            let request = client.request(Method::PUT, &path).header(header::IF_MATCH, format!("\"{current}\""));
+            let made = write(&client, request, &file).await?;
+            done(global.output, noun, "replaced", &made);
+        }
+        DocumentCommand::Delete { id, version } => {
+            let path = format!("{path}/{}", segment(&id));
+            let current = current(&client, &path, version).await?;
+            let request = client.request(Method::DELETE, &path).header(header::IF_MATCH, format!("\"{current}\""));
+            client.send(request).await?;
+            let gone = json!({ "kind": noun.kind.as_str(), "id": id, "version": current, "deleted": true });
+            done(global.output, noun, "deleted", &gone);
+        }
+        DocumentCommand::Validate { .. } => {}
+    }
+    Ok(())
+}
+
+async fn current(client: &Client, path: &str, asked: Option<u64>) -> Result<u64, Failure> {
+    if let Some(version) = asked {
+        return Ok(version);
+    }
+    let found = client.get(path).await?;
+    let version = found.get("version").and_then(Value::as_u64);
+    version.ok_or_else(|| Failure::other("the answer of the service names no version", "is it Notify Studio?"))
+}
+
+/// Sends the file as it is: problems then name places in it.
+async fn write(client: &Client, request: reqwest::RequestBuilder, file: &Path) -> Result<Value, Failure> {
+    let request = request.header(header::CONTENT_TYPE, "application/yaml").body(files::read(file)?);
+    match client.send(request).await {
+        Ok(answered) => Ok(answered.body),
+        Err(Failure::Problems(problems)) => Err(Failure::Problems(
+            problems.into_iter().map(|(_, problem)| (Some(files::name(file)), problem)).collect(),
+        )),
+        Err(other) => Err(other),
+    }
+}
+
+/// A table reader wants to see the document, and so does who pipes it into `replace -f`.
+fn print(format: Format, found: &Value) {
+    match format {
+        Format::Json => output::structured(format, found),
+        Format::Table => {
+            let get = |pointer: &str| match found.pointer(pointer) {
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+                None => String::new(),
+            };
+            output::say(&format!("# version {} of {}, {}", get("/version"), get("/createdAt"), get("/digest")));
+            output::structured(Format::Yaml, found.get("document").unwrap_or(&Value::Null));
+        }
+        Format::Yaml => output::structured(format, found.get("document").unwrap_or(&Value::Null)),
+    }
+}
+
+fn done(format: Format, noun: Noun, what: &str, document: &Value) {
+    match format {
+        Format::Table => {
+            let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
+            let version = document.get("version").and_then(Value::as_u64).unwrap_or_default();
+            output::say(&format!("{} {id} {what}, version {version}", noun.kind.as_str()));
+        }
+        format => output::structured(format, document),
+    }
+}
+
+/// The service's own parser and checks, as far as they need nothing but the document.
+fn validate(format: Format, noun: Noun, files: &[PathBuf]) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    let mut problems = Vec::new();
+    for file in files {
+        let checked = files::document(file)
+            .and_then(|document| check::value(noun.kind, &document).map_err(|problem| files::about(file, problem)));
+        match checked {
+            Ok(checked) => rows.push(json!({
+                "file": files::name(file), "valid": true, "id": checked.id, "digest": checked.digest,
+            })),
+            Err(Failure::Problems(found)) => {
+                rows.push(json!({ "file": files::name(file), "valid": false }));
+                problems.extend(found);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    let columns: &[Column] = &[("FILE", "/file"), ("VALID", "/valid"), ("ID", "/id"), ("DIGEST", "/digest")];
+    output::list(format, &json!(rows), &rows, columns, "");
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
+}

@@ -1,0 +1,245 @@
+//! The operator's configuration: defaults, file, environment and flags in layers, each value with its origin.
+
+mod layers;
+
+pub use layers::{ConfigError, Explained, Origin};
+
+use layers::Layers;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// `resources/notify.default.toml`: documents and defines every key.
+pub const DEFAULTS: &str = include_str!("../../../resources/notify.default.toml");
+
+/// What the process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    All,
+    Web,
+    Worker,
+}
+
+/// All settings; each key is explained in `resources/notify.default.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub store: StoreConfig,
+    pub limits: LimitsConfig,
+    pub intake: Intake,
+    pub dispatch: Dispatch,
+    pub connectors: Connectors,
+    pub egress: Egress,
+    pub secrets: Secrets,
+    pub ledger: Ledger,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub listen: std::net::SocketAddr,
+    pub role: Role,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    pub url: String,
+    pub read_connections: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    pub event_bytes: usize,
+    pub batch_bytes: usize,
+    pub batch_events: usize,
+    pub document_bytes: usize,
+    pub header_bytes: usize,
+    pub connections: usize,
+    pub request_timeout_seconds: u64,
+    pub header_timeout_seconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    pub queue: usize,
+    pub plan_late_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dispatch {
+    pub concurrency: usize,
+    pub channel_concurrency: usize,
+    pub timeout_seconds: u16,
+    pub retry_schedule_seconds: Vec<u32>,
+    pub response_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connectors {
+    pub plugin_dir: PathBuf,
+    pub trust_dir: PathBuf,
+    pub host_program: PathBuf,
+    pub hang_seconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    pub allow: Vec<String>,
+    pub allow_http: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    pub env_prefix: String,
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    pub site: String,
+    pub anchor_path: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where settings come from besides the defaults.
+#[derive(Debug, Default)]
+pub struct Sources<'a> {
+    /// Folder that relative paths are below, and where `notify.toml` is looked for.
+    pub home: &'a Path,
+    /// Another file in place of `<home>/notify.toml`; this one must exist.
+    pub file: Option<&'a Path>,
+    /// Name and value of environment variables; those that do not begin with `NOTIFY__` are skipped.
+    pub environment: Vec<(String, String)>,
+    /// `section.key` and value, from flags.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+/// The settings and where each came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub explained: Vec<Explained>,
+}
+
+/// # Errors
+/// [`ConfigError`], naming the key, where it stands, and what would do.
+pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
+    let mut layers = Layers::new(DEFAULTS)?;
+    let file = sources.file.map_or_else(|| sources.home.join("notify.toml"), Path::to_owned);
+    match std::fs::read_to_string(&file) {
+        Ok(text) => layers.file(&file, &text)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && sources.file.is_none() => {}
+        Err(error) => return Err(ConfigError::File { file, reason: error.to_string() }),
+    }
+    layers.environment(&sources.environment)?;
+    for (key, value) in &sources.flags {
+        layers.set(key, value, Origin::Flag)?;
+    }
+    let explained = layers.explained();
+    let table: Table = layers.into_table();
+    let mut config: Config = Value::Table(table).try_into().map_err(|error: toml::de::Error| {
+        ConfigError::Value { reason: error.message().to_owned() }
+    })?;
+    config.make_absolute(sources.home);
+    config.check()?;
+    Ok(Loaded { config, explained })
+}
+
+/// What the store's URL says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Config {
+    fn make_absolute(&mut self, home: &Path) {
+        let paths = [
+            &mut self.connectors.plugin_dir,
+            &mut self.connectors.trust_dir,
+            &mut self.secrets.dir,
+            &mut self.ledger.anchor_path,
+        ];
+        for path in paths {
+            *path = home.join(&*path);
+        }
+        if let Some(file) = self.store.url.strip_prefix("sqlite:") {
+            self.store.url = format!("sqlite:{}", home.join(file).display());
+        }
+    }
+
+    /// # Errors
+    /// When the URL is of no store that we know.
+    pub fn store_url(&self) -> Result<StoreUrl, ConfigError> {
+        let url = &self.store.url;
+        if let Some(file) = url.strip_prefix("sqlite:") {
+            return Ok(StoreUrl::Sqlite(PathBuf::from(file)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(StoreUrl::Postgres(url.clone()));
+        }
+        Err(ConfigError::Bounds { key: "store.url", must: "begin with `sqlite:` or `postgres://`" })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let url = self.store_url()?;
+        let limits = &self.limits;
+        let bounds: [(&'static str, bool, &'static str); 14] = [
+            ("limits.event_bytes", (1_024..=524_288).contains(&limits.event_bytes), "be 1024 to 524288"),
+            ("limits.batch_bytes", limits.batch_bytes >= limits.event_bytes, "be at least limits.event_bytes"),
+            ("limits.batch_events", (1..=100_000).contains(&limits.batch_events), "be 1 to 100000"),
+            ("limits.document_bytes", limits.document_bytes >= 1_024, "be at least 1024"),
+            ("limits.header_bytes", limits.header_bytes >= 8_192, "be at least 8192"),
+            ("limits.connections", limits.connections >= 1, "be at least 1"),
+            ("limits.request_timeout_seconds", limits.request_timeout_seconds >= 1, "be at least 1"),
+            ("limits.header_timeout_seconds", limits.header_timeout_seconds >= 1, "be at least 1"),
+            ("store.read_connections", (1..=256).contains(&self.store.read_connections), "be 1 to 256"),
+            ("intake.queue", self.intake.queue >= 1, "be at least 1"),
+            ("dispatch.concurrency", self.dispatch.concurrency >= 1, "be at least 1"),
+            ("dispatch.timeout_seconds", (1..=120).contains(&self.dispatch.timeout_seconds), "be 1 to 120"),
+            ("ledger.site", is_host_name(&self.ledger.site), "be a lower-case host name"),
+            (
+                "server.role",
+                self.server.role == Role::All || matches!(url, StoreUrl::Postgres(_)),
+                "be `all` with SQLite: one process per home",
+            ),
+        ];
+        for (key, holds, must) in bounds {
+            if !holds {
+                return Err(ConfigError::Bounds { key, must });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    notify_core::ledger::keys::is_site(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+use super::layers::distance;
+use super::*;
+
+fn load_from(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Loaded, ConfigError> {
+    let home = tempfile::tempdir().unwrap();
+    if !file.is_empty() {
+        std::fs::write(home.path().join("notify.toml"), file).unwrap();
+    }
+    load(&Sources {
+        home: home.path(),
+        file: None,
+        environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        flags: flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),
+    })
+}
+
+#[test]
+fn later_layers_win_and_say_so() {
+    let file = "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nevent_bytes = 2048\n";
+    let environment = [("NOTIFY__SERVER__LISTEN", "127.0.0.1:2"), ("NOTIFY__EGRESS__ALLOW", "127.0.0.0/8, ::1/128"), ("PATH", "x")];
+    let loaded = load_from(file, &environment, &[("server.listen", "127.0.0.1:3")]).unwrap();
+    assert_eq!(loaded.config.server.listen.port(), 3);
+    assert_eq!(loaded.config.limits.event_bytes, 2048);
+    assert_eq!(loaded.config.egress.allow, ["127.0.0.0/8", "::1/128"]);
+    let origin = |key: &str| loaded.explained.iter().find(|e| e.key == key).map(|e| e.origin.clone());
+    assert_eq!(origin("server.listen"), Some(Origin::Flag));
+    assert!(matches!(origin("limits.event_bytes"), Some(Origin::File(_))));
+    assert_eq!(origin("egress.allow"), Some(Origin::Environment("NOTIFY__EGRESS__ALLOW".into())));
+    assert_eq!(origin("log.level"), Some(Origin::Default));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let check = |file: &str, environment: &[(&str, &str)], expected: &str| {
+        let error = load_from(file, environment, &[]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}\nexpected: {expected}");
+    };
+    check("[server]\nlistn = \"x\"", &[], "there is no key `server.listn`; did you mean `server.listen`?");
+    check("", &[("NOTIFY__LEDGER__SIET", "x")], "NOTIFY__LEDGER__SIET: there is no key `ledger.siet`; did you mean `ledger.site`?");
+    check("[limits]\nevent_bytes = \"many\"", &[], "`limits.event_bytes` must be integer, not string");
+    check("", &[("NOTIFY__LIMITS__EVENT_BYTES", "many")], "must be a whole number, not `many`");
+    check("[limits]\nevent_bytes = 10", &[], "`limits.event_bytes` must be 1024 to 524288");
+    check("[ledger]\nsite = \"Not A Host\"", &[], "`ledger.site` must be a lower-case host name");
+    check("[store]\nurl = \"mysql://x\"", &[], "`store.url` must begin with");
+    check("[server]\nrole = \"web\"", &[], "`server.role` must be `all` with SQLite");
+    check("[server]\nrole = \"boss\"", &[], "unknown variant `boss`");
+    check("[server", &[], "is not TOML");
+    check("toplevel = 1", &[], "there is no key `toplevel`");
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let environment = [("NOTIFY__STORE__URL", "postgres://notify:geheim@127.0.0.1/notify")];
+    let loaded = load_from("", &environment, &[]).unwrap();
+    let shown = format!("{:?}", loaded.explained);
+    assert!(!shown.contains("geheim") && shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn distances() {
+    assert_eq!((distance("kitten", "sitting"), distance("", "ab"), distance("a", "a")), (3, 2, 0));
+}

@@ -1,0 +1,159 @@
+//! What every handler can reach, and one request as handlers see it.
+
+use crate::auth::{Authenticator, Caller};
+use crate::engine::Engine;
+use crate::query::Query;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use notify_core::event::EventLimits;
+use notify_core::ids::TenantId;
+use notify_core::ledger::keys::ExportKey;
+use notify_core::problem::{Code, Problem};
+use notify_core::time::Clock;
+use notify_store::Store;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Bounds on requests. The operator's config sets them.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Events and batches of them.
+    pub events: EventLimits,
+    /// Bytes of a document, a preview request or any other body.
+    pub document_bytes: usize,
+    /// From the first byte of the request to the first of the answer.
+    pub request_timeout: Duration,
+    /// A client must send its headers within this time.
+    pub header_timeout: Duration,
+    /// Bytes of the request line and headers together.
+    pub header_bytes: usize,
+    /// Connections at once; more wait in the listener's queue.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            events: EventLimits::default(),
+            document_bytes: 512 * 1024,
+            request_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(15),
+            header_bytes: 16 * 1024,
+            connections: 4_096,
+        }
+    }
+}
+
+/// Everything behind the API. Made once by `notify serve`.
+pub struct App {
+    pub store: Store,
+    pub engine: Arc<dyn Engine>,
+    pub authenticator: Authenticator,
+    pub clock: Arc<dyn Clock>,
+    pub limits: Limits,
+    /// Signs the envelopes of ledger exports.
+    pub export_key: ExportKey,
+    pub counters: Counters,
+}
+
+/// What the web layer counts itself.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Requests by status class: index 1 to 5.
+    pub answers: [AtomicU64; 6],
+    /// Panics caught.
+    pub panics: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Counters {
+    /// A name for one request, unique while the process lives.
+    pub fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn answered(&self, status: http::StatusCode) {
+        if let Some(counter) = self.answers.get(usize::from(status.as_u16() / 100)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One authenticated request, body read.
+pub struct Call {
+    pub app: Arc<App>,
+    pub caller: Arc<Caller>,
+    pub method: Method,
+    /// Path as sent, for the idempotency digest.
+    pub path: String,
+    pub params: Vec<(String, String)>,
+    pub query: Query,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Names the request in logs and problems.
+    pub request: String,
+}
+
+/// What a handler gives.
+pub type Answer = Result<Response, Problem>;
+
+impl Call {
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.caller.tenant
+    }
+
+    /// A path parameter of the route.
+    #[must_use]
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// A header as text; absent and not-text are both `None`.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The media type of the body, lower case, without parameters.
+    #[must_use]
+    pub fn media_type(&self) -> String {
+        let full = self.header("content-type").unwrap_or_default();
+        full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+}
+
+/// Logs what only an operator can act on and gives the problem that the user sees.
+#[must_use]
+pub fn internal(request: &str, error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(request, %error, "request failed");
+    crate::answer::internal()
+}
+
+/// A fault of the store as the caller sees it.
+#[must_use]
+pub fn store_problem(request: &str, error: &notify_store::StoreError) -> Problem {
+    use notify_store::{Refused, StoreError};
+    match error {
+        StoreError::Closed => Problem::new(Code::Unavailable, "", "the service is shutting down", "try again"),
+        StoreError::Refused(Refused::NoTenant) => no_tenant(),
+        StoreError::Refused(Refused::EntryTooLarge { bytes }) => Problem::new(
+            Code::TooLarge,
+            "",
+            format!("the ledger entry of this change would have {bytes} bytes, more than a ledger entry may"),
+            "make the change smaller",
+        ),
+        other => internal(request, other),
+    }
+}
+
+fn no_tenant() -> Problem {
+    Problem::new(
+        Code::NotFound,
+        "",
+        "the token's tenant does not exist on this site",
+        "let the operator create it with `notify tenant create`",
+    )
+}

@@ -1,0 +1,177 @@
+//! Whether a document may be saved: its form, its own meaning, and what it refers to.
+
+use crate::app::{Call, store_problem};
+use notify_core::document::parse as document;
+use notify_core::document::{Bundle, Channel, Kind, Rule, Template};
+use notify_core::json::Limits;
+use notify_core::pattern::Pattern;
+use notify_core::problem::{Code, Problem};
+use notify_core::{render, yaml};
+use notify_store::model::{Document, Page};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Rows read at once when all documents of a kind are looked through.
+const PAGE: u32 = 500;
+/// Users named when something cannot be deleted.
+const NAMED: usize = 5;
+
+/// A document that is right by itself.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub id: String,
+    /// JSON with defaults filled in.
+    pub body: String,
+    /// `sha256:…` over the RFC 8785 form.
+    pub digest: String,
+    pub parsed: Parsed,
+}
+
+/// By kind.
+#[derive(Debug, Clone)]
+pub enum Parsed {
+    Rule(Box<Rule>),
+    Channel(Box<Channel>),
+    Template(Box<Template>),
+    Bundle(Box<Bundle>),
+}
+
+/// The body of a write, YAML or JSON as its content type says.
+///
+/// # Errors
+/// The first problem.
+pub fn body(kind: Kind, call: &Call) -> Result<Checked, Problem> {
+    let limits = Limits { max_bytes: call.app.limits.document_bytes, ..yaml::DOCUMENT_LIMITS };
+    value(kind, &yaml::parse_document(&call.body, call.header("content-type"), limits)?)
+}
+
+/// A document that was read.
+///
+/// # Errors
+/// The first problem, with its place.
+pub fn value(kind: Kind, value: &Value) -> Result<Checked, Problem> {
+    let (id, body, digest, parsed) = match kind {
+        Kind::Rule => {
+            let (rule, body, digest) = document::parse_rule(value)?;
+            Pattern::compile(&rule.r#match).map_err(|problem| problem.under("/match"))?;
+            (rule.id.to_string(), body, digest, Parsed::Rule(Box::new(rule)))
+        }
+        Kind::Channel => {
+            let (channel, body, digest) = document::parse_channel(value)?;
+            (channel.id.to_string(), body, digest, Parsed::Channel(Box::new(channel)))
+        }
+        Kind::Template => {
+            let (template, body, digest) = document::parse_template(value)?;
+            render::validate_template(&template, &[])?;
+            (template.id.to_string(), body, digest, Parsed::Template(Box::new(template)))
+        }
+        Kind::Bundle => {
+            let (bundle, body, digest) = document::parse_bundle(value)?;
+            render::validate_bundle(&bundle)?;
+            (bundle.id.to_string(), body, digest, Parsed::Bundle(Box::new(bundle)))
+        }
+    };
+    Ok(Checked { id, body, digest, parsed })
+}
+
+/// What the document refers to, and what only the running service knows.
+///
+/// # Errors
+/// `unknown-reference`, or the engine's verdict on a channel.
+pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
+    match &checked.parsed {
+        Parsed::Rule(rule) => {
+            for (index, action) in rule.actions.iter().enumerate() {
+                must_exist(call, Kind::Channel, action.channel.as_str(), &format!("/actions/{index}/channel")).await?;
+                if let Some(template) = &action.template {
+                    let path = format!("/actions/{index}/template");
+                    must_exist(call, Kind::Template, template.as_str(), &path).await?;
+                }
+            }
+            Ok(())
+        }
+        Parsed::Channel(channel) => call.app.engine.validate_channel(call.tenant(), channel),
+        Parsed::Template(template) => {
+            let bundles = bundles(call).await?;
+            render::validate_template(template, &bundles.iter().collect::<Vec<_>>())
+        }
+        Parsed::Bundle(_) => Ok(()),
+    }
+}
+
+async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(), Problem> {
+    let found = call.app.store.document(call.tenant(), kind, id, None).await;
+    let found = found.map_err(|error| store_problem(&call.request, &error))?;
+    if found.is_some_and(|document| !document.deleted) {
+        return Ok(());
+    }
+    let name = kind.as_str();
+    Err(Problem::new(
+        Code::UnknownReference,
+        path,
+        format!("there is no {name} `{id}`"),
+        format!("create the {name} first, or name one that exists (`notify {name} list`)"),
+    ))
+}
+
+async fn bundles(call: &Call) -> Result<Vec<Bundle>, Problem> {
+    let mut all = Vec::new();
+    each(call, Kind::Bundle, |document| {
+        // What was accepted once and cannot be read now is no reason to refuse a template.
+        all.extend(stored::<Bundle>(document));
+    })
+    .await?;
+    Ok(all)
+}
+
+fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
+    serde_json::from_str(&document.body).ok()
+}
+
+/// # Errors
+/// `in-use`, naming some of the rules that refer to it.
+pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
+    if !matches!(kind, Kind::Channel | Kind::Template) {
+        return Ok(());
+    }
+    let mut users = Vec::new();
+    each(call, Kind::Rule, |document| {
+        let Some(rule) = stored::<Rule>(document) else { return };
+        let uses = |action: &notify_core::document::rule::Action| match kind {
+            Kind::Channel => action.channel.as_str() == id,
+            _ => action.template.as_ref().is_some_and(|template| template.as_str() == id),
+        };
+        if rule.actions.iter().any(uses) {
+            users.push(rule.id.to_string());
+        }
+    })
+    .await?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    let more = users.len().saturating_sub(NAMED);
+    let mut named = users.iter().take(NAMED).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        named.push_str(&format!(" and {more} more"));
+    }
+    Err(Problem::new(
+        Code::InUse,
+        "",
+        format!("the {} `{id}` is used by the rules {named}", kind.as_str()),
+        "change or delete those rules first",
+    ))
+}
+
+/// All current documents of a kind.
+async fn each(call: &Call, kind: Kind, mut look: impl FnMut(&Document)) -> Result<(), Problem> {
+    let mut page = Page { limit: PAGE, after: None };
+    loop {
+        let found = call.app.store.documents(call.tenant(), kind, &page).await;
+        let found = found.map_err(|error| store_problem(&call.request, &error))?;
+        found.items.iter().for_each(&mut look);
+        match found.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}

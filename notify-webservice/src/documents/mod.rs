@@ -1,0 +1,63 @@
+//! Rules, channels, templates and text bundles: versioned documents that tenants author.
+
+pub mod check;
+pub mod idempotency;
+pub mod precondition;
+pub mod preview;
+pub mod read;
+pub mod record;
+pub mod write;
+
+use crate::app::internal;
+use notify_core::document::Kind;
+use notify_core::problem::{Code, Problem};
+use notify_core::time::rfc3339_millis;
+use notify_store::model::Document;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// One version as the API shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentView {
+    pub kind: &'static str,
+    pub id: String,
+    pub version: u64,
+    pub digest: String,
+    pub created_at: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    pub document: Box<RawValue>,
+}
+
+impl DocumentView {
+    /// # Errors
+    /// `internal` when the store holds something that is not JSON.
+    pub fn of(document: Document, request: &str) -> Result<Self, Problem> {
+        Ok(Self {
+            kind: document.kind.as_str(),
+            document: RawValue::from_string(document.body).map_err(|error| internal(request, &error))?,
+            id: document.id,
+            version: document.version,
+            digest: document.digest,
+            created_at: rfc3339_millis(document.created_at),
+            deleted: document.deleted,
+        })
+    }
+
+    #[must_use]
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.version)
+    }
+}
+
+/// # Errors
+/// Always: `not-found`.
+pub fn not_found<T>(kind: Kind, id: &str) -> Result<T, Problem> {
+    Err(Problem::new(
+        Code::NotFound,
+        "",
+        format!("there is no {} `{}`", kind.as_str(), id.escape_default()),
+        format!("`notify {} list` shows what there is", kind.as_str()),
+    ))
+}

@@ -1,0 +1,153 @@
+//! What the web layer needs of the worker: one trait, implemented where both meet (`notify serve`).
+
+use notify_core::document::{Channel, Rule};
+use notify_core::event::Event;
+use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TemplateId, TenantId};
+use notify_core::message::Message;
+use notify_core::problem::Problem;
+use notify_core::time::Timestamp;
+use serde::Serialize;
+use std::future::Future;
+use std::pin::Pin;
+
+/// A future that owns all it needs.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// Intake, planning and connectors behind the API. Every future resolves even when its caller went away: an accepted
+/// event stays accepted.
+pub trait Engine: Send + Sync + 'static {
+    /// Takes one event of `event.tenant` at once, in the order of calls, and answers when it is durable (DESIGN invariant 2).
+    /// Refuses with `event-conflict`, or `unavailable` when it cannot be made durable now.
+    fn accept(&self, event: Event) -> BoxFuture<Result<Accepted, Problem>>;
+
+    /// What would happen to this event of `event.tenant` now, and with `rule` in place of (or besides) the saved rules. Same code as
+    /// production, no side effect. With `rule` only that rule is looked at.
+    fn preview(&self, rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>>;
+
+    /// Makes and records a new delivery of the same message; gives its id. `not-found`, `not-replayable`.
+    fn replay(
+        &self,
+        tenant: &TenantId,
+        delivery: &DeliveryId,
+        actor: &Actor,
+    ) -> BoxFuture<Result<DeliveryId, Problem>>;
+
+    /// Documents of this tenant were written; the next plan uses them.
+    fn configuration_changed(&self, tenant: &TenantId);
+
+    /// Whether a plug-in offers the channel's type, its config fits that plug-in's schema, its secrets are named as
+    /// the manifest says, and its target is on no forbidden address. Paths are pointers into the channel document.
+    ///
+    /// # Errors
+    /// `invalid-channel`, `forbidden-target`, `invalid-secret-reference`, `unsupported-feature`.
+    fn validate_channel(&self, tenant: &TenantId, channel: &Channel) -> Result<(), Problem>;
+
+    /// Every plug-in found, also those that were refused.
+    fn plugins(&self) -> Vec<PluginStatus>;
+
+    /// Prometheus text, without the web layer's own metrics.
+    fn metrics(&self) -> String;
+
+    /// Whether traffic should come here now.
+    fn ready(&self) -> BoxFuture<Readiness>;
+}
+
+/// The answer to an accepted event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub key: EventKey,
+    /// The same event was accepted before, at `accepted_at`.
+    pub duplicate: bool,
+    pub accepted_at: Timestamp,
+}
+
+/// Who does something, as told by the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// `sub` of the token.
+    pub subject: String,
+    /// `jti` of the token.
+    pub token: String,
+}
+
+/// What an event would cause.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    pub event_key: EventKey,
+    /// Matching rules in the order they are planned.
+    pub matched: Vec<PreviewedRule>,
+    /// How many enabled rules did not match.
+    pub unmatched: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewedRule {
+    pub rule: RuleId,
+    /// Absent for a rule that is not saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    pub name: String,
+    pub actions: Vec<PreviewedAction>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewedAction {
+    pub action: ActionId,
+    pub channel: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateId>,
+    /// `send`, or the reason why not (such as `channel-disabled`).
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
+    /// The exact request with `‹secret:name›` in place of secrets: method and URL, headers, empty line, body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Why there is no message or no request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// One plug-in as the host sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginStatus {
+    pub name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channel_types: Vec<String>,
+    /// `codec` or `transport`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// `ready`, `idle` (its process starts when first needed), `refused`, `failing`.
+    pub state: String,
+    /// For people: why it was refused or fails.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Times its process was started again after a crash or a hang.
+    pub restarts: u64,
+    /// SHA-256 of the verified file, hexadecimal.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+}
+
+/// `/readyz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    pub ready: bool,
+    pub checks: Vec<Check>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: String,
+    pub ok: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}

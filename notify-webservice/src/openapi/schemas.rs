@@ -1,0 +1,267 @@
+//! Schemas of requests and answers, by name. Documents themselves are described by `resources/schemas`.
+
+use notify_core::problem::Code;
+use serde_json::{Value, json};
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn number() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn page(item: &str) -> Value {
+    json!({
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "items": { "type": "array", "items": { "$ref": format!("#/components/schemas/{item}") } },
+            "nextPageToken": { "type": ["string", "null"] },
+        },
+    })
+}
+
+pub fn all() -> Value {
+    let mut all = serde_json::Map::new();
+    for group in [events(), documents(), deliveries(), ledger(), operations()] {
+        if let Value::Object(members) = group {
+            all.extend(members);
+        }
+    }
+    Value::Object(all)
+}
+
+fn events() -> Value {
+    json!({
+        "CloudEvent": {
+            "type": "object",
+            "description": "CloudEvents 1.0 in the JSON format.",
+            "required": ["specversion", "id", "source", "type"],
+            "properties": {
+                "specversion": { "const": "1.0" },
+                "id": text(), "source": text(), "type": text(), "subject": text(), "time": time(),
+                "datacontenttype": text(), "dataschema": text(), "data": {},
+                "severity": { "enum": ["none", "info", "low", "medium", "high", "critical", "blocker"] },
+                "correlationid": text(), "traceparent": text(),
+            },
+        },
+        "CloudEventBatch": { "type": "array", "items": { "$ref": "#/components/schemas/CloudEvent" } },
+        "BinaryData": {
+            "description": "Binary mode: the body is `data`, the attributes are `ce-…` headers.",
+        },
+        "EventFate": {
+            "type": "object",
+            "required": ["status"],
+            "properties": {
+                "index": number(),
+                "id": text(),
+                "key": { "type": "string", "pattern": "^evt_[0-9a-f]{32}$" },
+                "status": { "enum": ["accepted", "duplicate", "refused"] },
+                "acceptedAt": time(),
+                "problem": { "$ref": "#/components/schemas/Problem" },
+            },
+        },
+        "EventFates": {
+            "description": "One fate for a single event; for a batch one per event, in order.",
+            "oneOf": [
+                { "$ref": "#/components/schemas/EventFate" },
+                {
+                    "type": "object",
+                    "required": ["items"],
+                    "properties": {
+                        "items": { "type": "array", "items": { "$ref": "#/components/schemas/EventFate" } },
+                        "accepted": number(), "duplicates": number(), "refused": number(),
+                    },
+                },
+            ],
+        },
+        "AlertmanagerWebhook": {
+            "type": "object",
+            "required": ["alerts"],
+            "properties": {
+                "version": { "enum": ["4", "1"] },
+                "alerts": { "type": "array", "items": { "type": "object" } },
+            },
+        },
+        "Event": {
+            "type": "object",
+            "properties": {
+                "key": text(), "state": { "enum": ["pending", "planned"] }, "acceptedAt": time(),
+                "id": text(), "source": text(), "type": text(), "subject": text(),
+                "event": { "$ref": "#/components/schemas/CloudEvent" },
+                "decisions": { "type": "array", "items": { "type": "object" } },
+                "unmatched": number(),
+                "deliveries": { "type": "array", "items": { "$ref": "#/components/schemas/Delivery" } },
+            },
+        },
+        "EventPage": page("Event"),
+    })
+}
+
+fn documents() -> Value {
+    json!({
+        "Document": {
+            "type": "object",
+            "description": "A request carries the bare document; an answer wraps it in its version.",
+            "properties": {
+                "kind": { "enum": ["rule", "channel", "template", "bundle"] },
+                "id": text(), "version": number(),
+                "digest": { "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" },
+                "createdAt": time(), "deleted": { "type": "boolean" },
+                "document": { "type": "object" },
+            },
+        },
+        "DocumentPage": page("Document"),
+        "PreviewRequest": {
+            "type": "object",
+            "required": ["event"],
+            "properties": {
+                "event": { "$ref": "#/components/schemas/CloudEvent" },
+                "rule": { "type": "object", "description": "A rule that need not be saved; only it is looked at." },
+            },
+        },
+        "Preview": {
+            "type": "object",
+            "properties": {
+                "eventKey": text(),
+                "unmatched": number(),
+                "matched": { "type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "rule": text(), "version": number(), "name": text(),
+                        "actions": { "type": "array", "items": {
+                            "type": "object",
+                            "properties": {
+                                "action": text(), "channel": text(), "channelType": text(),
+                                "template": text(), "outcome": text(),
+                                "message": { "type": "object" },
+                                "request": { "type": "string", "description": "The exact request with ‹secret:name› in place of secrets." },
+                                "problem": { "type": "object" },
+                            },
+                        } },
+                    },
+                } },
+            },
+        },
+        "ExplainRequest": {
+            "type": "object",
+            "required": ["event"],
+            "properties": { "event": { "$ref": "#/components/schemas/CloudEvent" } },
+        },
+        "Explanation": {
+            "type": "object",
+            "properties": { "rule": text(), "version": number(), "matched": { "type": "boolean" }, "explanation": {} },
+        },
+    })
+}
+
+fn deliveries() -> Value {
+    json!({
+        "Delivery": {
+            "type": "object",
+            "properties": {
+                "id": { "type": "string", "pattern": "^dlv_[0-9a-f]{32}$" },
+                "state": { "enum": ["scheduled", "delivered", "accepted", "dead", "cancelled"] },
+                "rule": text(), "ruleVersion": number(), "action": text(), "channel": text(), "target": text(),
+                "event": text(), "cause": text(), "title": text(), "createdAt": time(), "updatedAt": time(),
+                "dueAt": time(), "nextAttempt": number(), "lastResult": text(), "lastError": text(),
+                "providerReference": text(), "message": { "type": "object" }, "messageCommitment": text(),
+                "attempts": { "type": "array", "items": { "$ref": "#/components/schemas/Attempt" } },
+            },
+        },
+        "Attempt": {
+            "type": "object",
+            "properties": {
+                "attempt": number(), "startedAt": time(), "finishedAt": time(), "result": text(),
+                "httpStatus": number(), "error": text(), "providerReference": text(),
+                "request": text(), "response": text(), "follows": { "type": "object" },
+            },
+        },
+        "DeliveryPage": page("Delivery"),
+        "Replay": {
+            "type": "object",
+            "properties": { "id": text(), "replayOf": text(), "state": text() },
+        },
+    })
+}
+
+fn ledger() -> Value {
+    json!({
+        "Checkpoint": {
+            "type": "object",
+            "properties": {
+                "origin": text(), "size": number(),
+                "root": { "type": "string", "description": "Base64." },
+                "checkpoint": { "type": "string", "description": "C2SP checkpoint with the log's signature." },
+                "at": time(),
+            },
+        },
+        "LedgerEntry": {
+            "type": "object",
+            "properties": {
+                "seq": number(), "at": time(), "kind": text(), "about": text(),
+                "leafHash": { "type": "string", "description": "Base64." },
+                "statement": { "type": ["object", "null"], "description": "in-toto Statement; null when pruned." },
+            },
+        },
+        "LedgerPage": {
+            "type": "object",
+            "properties": {
+                "items": { "type": "array", "items": { "$ref": "#/components/schemas/LedgerEntry" } },
+                "size": number(),
+                "next": { "type": ["integer", "null"] },
+            },
+        },
+        "ExportRequest": {
+            "type": "object",
+            "properties": {
+                "from": { "type": "integer", "minimum": 0, "description": "First entry (0). Above 0: a delta." },
+                "openings": { "type": "boolean", "description": "Include what commitments stand for (false)." },
+                "proofs": { "type": "array", "items": number(), "description": "Sequence numbers to prove apart." },
+            },
+            "additionalProperties": false,
+        },
+    })
+}
+
+fn operations() -> Value {
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    json!({
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "code", "detail"],
+            "properties": {
+                "type": text(), "title": text(), "status": number(),
+                "code": { "enum": codes },
+                "detail": text(),
+                "path": { "type": "string", "description": "JSON Pointer into what was sent, or the name of a header or parameter." },
+                "fix": text(), "instance": text(),
+            },
+        },
+        "Plugin": {
+            "type": "object",
+            "properties": {
+                "name": text(), "version": text(), "kind": text(), "state": text(), "detail": text(),
+                "channelTypes": { "type": "array", "items": text() }, "restarts": number(), "sha256": text(),
+            },
+        },
+        "PluginPage": page("Plugin"),
+        "Health": { "type": "object", "properties": { "status": { "const": "ok" } } },
+        "Readiness": {
+            "type": "object",
+            "properties": {
+                "ready": { "type": "boolean" },
+                "checks": { "type": "array", "items": {
+                    "type": "object",
+                    "properties": { "name": text(), "ok": { "type": "boolean" }, "detail": text() },
+                } },
+            },
+        },
+        "OpenApi": { "type": "object" },
+    })
+}

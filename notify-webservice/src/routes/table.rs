@@ -1,0 +1,398 @@
+//! What the API offers.
+
+use super::{Access, BodyKind, Parameter, Route, Success};
+use crate::auth::Scope;
+use crate::documents::{preview, read, write};
+use crate::{deliveries, events, ledger, operations};
+use http::Method;
+use notify_core::document::Kind;
+use notify_core::problem::Code;
+
+const VIEWER: Access = Access::AnyOf(&[Scope::Viewer]);
+const OPERATOR: Access = Access::AnyOf(&[Scope::Operator]);
+/// Channels decide where data leaves to and which secrets are used.
+const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
+const PUBLISH: Access = Access::AnyOf(&[Scope::Publish]);
+const AUDITOR: Access = Access::AnyOf(&[Scope::Auditor]);
+
+const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
+const TOKEN: Parameter = Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
+const PAGE: &[Parameter] = &[LIMIT, TOKEN];
+const VERSION: &[Parameter] =
+    &[Parameter { name: "version", about: "An old version; without it the current one." }];
+const DELIVERY_FILTER: &[Parameter] = &[
+    LIMIT,
+    TOKEN,
+    Parameter { name: "state", about: "scheduled, delivered, accepted, dead or cancelled." },
+    Parameter { name: "rule", about: "Only deliveries of this rule." },
+    Parameter { name: "channel", about: "Only deliveries to this channel." },
+    Parameter { name: "event", about: "Only deliveries that this event key caused." },
+];
+const ENTRIES: &[Parameter] =
+    &[Parameter { name: "from", about: "First sequence number (0)." }, Parameter {
+        name: "limit",
+        about: "Entries in a page, 1 to 500 (50).",
+    }];
+
+const IF_MATCH: Parameter =
+    Parameter { name: "If-Match", about: "ETag of the version this write replaces, or `*`." };
+const IDEMPOTENCY: Parameter =
+    Parameter { name: "Idempotency-Key", about: "A repeated request with the same key gets the first answer." };
+
+const DOCUMENT_BODY: &[(&str, &str)] = &[("application/yaml", "Document"), ("application/json", "Document")];
+const EVENT_BODY: &[(&str, &str)] = &[
+    ("application/cloudevents+json", "CloudEvent"),
+    ("application/cloudevents-batch+json", "CloudEventBatch"),
+    ("application/json", "BinaryData"),
+];
+const PREVIEW_BODY: &[(&str, &str)] =
+    &[("application/json", "PreviewRequest"), ("application/yaml", "PreviewRequest")];
+const EXPLAIN_BODY: &[(&str, &str)] =
+    &[("application/json", "ExplainRequest"), ("application/yaml", "ExplainRequest")];
+
+const WRITE_PROBLEMS: &[Code] = &[
+    Code::MalformedYaml,
+    Code::MalformedJson,
+    Code::DuplicateKey,
+    Code::TooDeep,
+    Code::TooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnknownField,
+    Code::UnknownReference,
+    Code::InvalidRule,
+    Code::InvalidPattern,
+    Code::InvalidChannel,
+    Code::InvalidTemplate,
+    Code::InvalidBundle,
+    Code::ForbiddenTarget,
+    Code::InvalidSecretReference,
+    Code::UnsupportedFeature,
+    Code::AlreadyExists,
+    Code::NotFound,
+    Code::PreconditionRequired,
+    Code::PreconditionFailed,
+    Code::IdempotencyConflict,
+];
+
+const fn ok(about: &'static str, schema: &'static str) -> Success {
+    Success { status: 200, about, schema, media: "application/json" }
+}
+
+macro_rules! success {
+    ($($status:literal $about:literal $schema:literal),+) => {
+        &[$(Success { status: $status, about: $about, schema: $schema, media: "application/json" }),+]
+    };
+}
+
+/// A route with nothing special; fields are overwritten with `..`.
+fn get(path: &'static str, operation: &'static str, handler: Handler) -> Route {
+    Route {
+        method: Method::GET,
+        path,
+        operation,
+        tag: "",
+        summary: "",
+        access: VIEWER,
+        body: BodyKind::None,
+        accepts: &[],
+        parameters: &[],
+        headers: &[],
+        success: &[],
+        problems: &[],
+        handler,
+    }
+}
+
+type Handler = fn(crate::app::Call) -> crate::engine::BoxFuture<crate::app::Answer>;
+
+/// Every operation, in the order of the description.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let mut all = event_routes();
+    all.extend(document_routes());
+    all.extend(delivery_routes());
+    all.extend(ledger_routes());
+    all.extend(operations_routes());
+    all
+}
+
+fn event_routes() -> Vec<Route> {
+    vec![
+        Route {
+            method: Method::POST,
+            tag: "events",
+            summary: "Accept one CloudEvent (structured or binary) or a batch; answered when durable",
+            access: PUBLISH,
+            body: BodyKind::Events,
+            accepts: EVENT_BODY,
+            success: success![
+                202 "Every event is durable." "EventFates",
+                207 "Some events of a batch were refused: each item says its fate." "EventFates"
+            ],
+            problems: &[
+                Code::InvalidEvent,
+                Code::EventConflict,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+            ],
+            ..get("/api/v1/events", "publishEvents", |call| Box::pin(events::publish(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "events",
+            summary: "Accept an Alertmanager (webhook version 4) or Grafana notification: one event per alert",
+            access: PUBLISH,
+            body: BodyKind::Events,
+            accepts: &[("application/json", "AlertmanagerWebhook")],
+            success: success![202 "Every alert is durable." "EventFates"],
+            problems: &[
+                Code::InvalidEvent,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+                Code::Unavailable,
+            ],
+            ..get("/api/v1/ingest/alertmanager", "ingestAlertmanager", |call| {
+                Box::pin(events::alertmanager::ingest(call))
+            })
+        },
+        Route {
+            tag: "events",
+            summary: "One event with the decisions about it and the deliveries it caused",
+            success: &[ok("The event.", "Event")],
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/events/{key}", "readEvent", |call| Box::pin(events::read::read(call)))
+        },
+        Route {
+            tag: "events",
+            summary: "Events, newest first",
+            parameters: PAGE,
+            success: &[ok("A page.", "EventPage")],
+            problems: &[Code::InvalidPageToken],
+            ..get("/api/v1/notify/events", "listEvents", |call| Box::pin(events::read::list(call)))
+        },
+    ]
+}
+
+macro_rules! documents {
+    ($kind:ident, $write:expr, $path:literal, $one:literal, $name:literal, $names:literal) => {
+        [
+            Route {
+                tag: $path,
+                summary: concat!("Current ", $path, ", by id"),
+                parameters: PAGE,
+                success: &[ok("A page.", "DocumentPage")],
+                problems: &[Code::InvalidPageToken],
+                ..get(concat!("/api/v1/notify/", $path), concat!("list", $names), |call| {
+                    Box::pin(read::list(Kind::$kind, call))
+                })
+            },
+            Route {
+                method: Method::POST,
+                tag: $path,
+                summary: concat!("Create a ", $one),
+                access: $write,
+                body: BodyKind::Document,
+                accepts: DOCUMENT_BODY,
+                headers: &[IDEMPOTENCY],
+                success: success![201 "Version 1, or the next one after a delete." "Document"],
+                problems: WRITE_PROBLEMS,
+                ..get(concat!("/api/v1/notify/", $path), concat!("create", $name), |call| {
+                    Box::pin(write::create(Kind::$kind, call))
+                })
+            },
+            Route {
+                tag: $path,
+                summary: concat!("Read a ", $one, " and its ETag"),
+                parameters: VERSION,
+                success: &[ok("The document.", "Document")],
+                problems: &[Code::NotFound],
+                ..get(concat!("/api/v1/notify/", $path, "/{id}"), concat!("read", $name), |call| {
+                    Box::pin(read::read(Kind::$kind, call))
+                })
+            },
+            Route {
+                method: Method::PUT,
+                tag: $path,
+                summary: concat!("Replace a ", $one, " with a new version"),
+                access: $write,
+                body: BodyKind::Document,
+                accepts: DOCUMENT_BODY,
+                headers: &[IF_MATCH, IDEMPOTENCY],
+                success: success![200 "The new version." "Document"],
+                problems: WRITE_PROBLEMS,
+                ..get(concat!("/api/v1/notify/", $path, "/{id}"), concat!("replace", $name), |call| {
+                    Box::pin(write::replace(Kind::$kind, call))
+                })
+            },
+            Route {
+                method: Method::DELETE,
+                tag: $path,
+                summary: concat!("Delete a ", $one, "; its versions stay readable"),
+                access: $write,
+                headers: &[IF_MATCH],
+                success: success![204 "Deleted." ""],
+                problems: &[
+                    Code::NotFound,
+                    Code::InUse,
+                    Code::PreconditionRequired,
+                    Code::PreconditionFailed,
+                ],
+                ..get(concat!("/api/v1/notify/", $path, "/{id}"), concat!("delete", $name), |call| {
+                    Box::pin(write::delete(Kind::$kind, call))
+                })
+            },
+            Route {
+                tag: $path,
+                summary: concat!("Versions of a ", $one, ", newest first"),
+                parameters: PAGE,
+                success: &[ok("A page.", "DocumentPage")],
+                problems: &[Code::NotFound, Code::InvalidPageToken],
+                ..get(concat!("/api/v1/notify/", $path, "/{id}/versions"), concat!("list", $name, "Versions"), |call| {
+                    Box::pin(read::versions(Kind::$kind, call))
+                })
+            },
+        ]
+    };
+}
+
+fn document_routes() -> Vec<Route> {
+    let mut all = Vec::new();
+    all.extend(documents!(Rule, OPERATOR, "rules", "rule", "Rule", "Rules"));
+    all.push(Route {
+        method: Method::POST,
+        tag: "rules",
+        summary: "What an event would cause: rules, messages and exact requests, with nothing sent or kept",
+        access: OPERATOR,
+        body: BodyKind::Document,
+        accepts: PREVIEW_BODY,
+        success: &[ok("What would happen.", "Preview")],
+        problems: WRITE_PROBLEMS,
+        ..get("/api/v1/notify/rules:preview", "previewRule", |call| Box::pin(preview::preview(call)))
+    });
+    all.push(Route {
+        method: Method::POST,
+        tag: "rules",
+        summary: "Why a rule matches an event or does not, clause by clause",
+        access: VIEWER,
+        body: BodyKind::Document,
+        accepts: EXPLAIN_BODY,
+        parameters: VERSION,
+        success: &[ok("Each clause's verdict.", "Explanation")],
+        problems: &[Code::NotFound, Code::InvalidEvent, Code::MalformedJson, Code::MalformedYaml],
+        ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(preview::explain(call)))
+    });
+    all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
+    all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
+    all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));
+    all
+}
+
+fn delivery_routes() -> Vec<Route> {
+    vec![
+        Route {
+            tag: "deliveries",
+            summary: "Deliveries, newest first",
+            parameters: DELIVERY_FILTER,
+            success: &[ok("A page.", "DeliveryPage")],
+            problems: &[Code::InvalidPageToken],
+            ..get("/api/v1/notify/deliveries", "listDeliveries", |call| Box::pin(deliveries::list(call)))
+        },
+        Route {
+            tag: "deliveries",
+            summary: "A delivery with its message and every attempt",
+            success: &[ok("The delivery.", "Delivery")],
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/deliveries/{id}", "readDelivery", |call| Box::pin(deliveries::read(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "deliveries",
+            summary: "Send the same message again as a new delivery",
+            access: OPERATOR,
+            headers: &[IDEMPOTENCY],
+            success: success![202 "The new delivery." "Replay"],
+            problems: &[Code::NotFound, Code::NotReplayable, Code::IdempotencyConflict],
+            ..get("/api/v1/notify/deliveries/{id}:replay", "replayDelivery", |call| {
+                Box::pin(deliveries::replay(call))
+            })
+        },
+    ]
+}
+
+fn ledger_routes() -> Vec<Route> {
+    vec![
+        Route {
+            tag: "ledger",
+            summary: "The signed head of the tenant's log",
+            access: AUDITOR,
+            success: &[ok("The head.", "Checkpoint")],
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/ledger/checkpoint", "readCheckpoint", |call| {
+                Box::pin(ledger::checkpoint(call))
+            })
+        },
+        Route {
+            tag: "ledger",
+            summary: "Entries in order",
+            access: AUDITOR,
+            parameters: ENTRIES,
+            success: &[ok("A page; `next` is the `from` of the next one.", "LedgerPage")],
+            problems: &[],
+            ..get("/api/v1/notify/ledger/entries", "listLedgerEntries", |call| Box::pin(ledger::entries(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "ledger",
+            summary: "An export that `notify ledger verify` checks offline, as an uncompressed tar",
+            access: AUDITOR,
+            body: BodyKind::Document,
+            accepts: &[("application/json", "ExportRequest")],
+            success: &[Success {
+                status: 200,
+                about: "The export.",
+                schema: "",
+                media: "application/x-tar",
+            }],
+            problems: &[Code::InvalidParameter, Code::MalformedJson, Code::NotFound],
+            ..get("/api/v1/notify/ledger:export", "exportLedger", |call| Box::pin(ledger::export(call)))
+        },
+    ]
+}
+
+fn operations_routes() -> Vec<Route> {
+    let public = |route: Route| Route { tag: "operations", access: Access::Public, ..route };
+    vec![
+        Route {
+            tag: "operations",
+            summary: "Plug-ins, also those that were refused, and why",
+            success: &[ok("All of them.", "PluginPage")],
+            ..get("/api/v1/notify/plugins", "listPlugins", |call| Box::pin(operations::plugins(call)))
+        },
+        public(Route {
+            summary: "The process answers",
+            success: &[ok("It does.", "Health")],
+            ..get("/healthz", "health", |call| Box::pin(operations::health(call)))
+        }),
+        public(Route {
+            summary: "Traffic should come here now",
+            success: success![200 "It should." "Readiness", 503 "Not now." "Readiness"],
+            ..get("/readyz", "readiness", |call| Box::pin(operations::ready(call)))
+        }),
+        public(Route {
+            summary: "Metrics in Prometheus text format",
+            success: &[Success { status: 200, about: "The metrics.", schema: "", media: "text/plain" }],
+            ..get("/metrics", "metrics", |call| Box::pin(operations::metrics(call)))
+        }),
+        public(Route {
+            summary: "This description",
+            success: &[ok("OpenAPI 3.1.", "OpenApi")],
+            ..get("/openapi.json", "openApi", |call| Box::pin(operations::openapi(call)))
+        }),
+    ]
+}

@@ -1,0 +1,253 @@
+//! A service for one test.
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use notify_core::document::{Channel, Rule};
+use notify_core::event::Event;
+use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::ledger::entry::Genesis;
+use notify_core::ledger::keys::ExportKey;
+use notify_core::problem::{Code, Problem};
+use notify_core::time::{Clock, Timestamp};
+use notify_store::model::NewEvent;
+use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
+use notify_webservice::auth::{Authenticator, Issue, Scope, TokenKey, issue_token};
+use notify_webservice::engine::{
+    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness,
+};
+use notify_webservice::{App, Counters, Limits, router};
+use serde_json::Value;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tower::ServiceExt;
+
+pub const SITE: &str = "studio.test";
+
+/// A clock that tests move.
+pub struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// Accepts events durably; what it is told to do wrong is set by tests.
+pub struct TestEngine {
+    store: Store,
+    clock: Arc<TestClock>,
+    pub changes: AtomicU64,
+    /// What the next calls do instead of their work.
+    pub fault: Mutex<Option<Fault>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Panic,
+    Hang,
+    Unavailable,
+}
+
+impl TestEngine {
+    fn fault(&self) -> Option<Fault> {
+        *self.fault.lock().unwrap()
+    }
+}
+
+impl Engine for TestEngine {
+    fn accept(&self, event: Event) -> BoxFuture<Result<Accepted, Problem>> {
+        match self.fault() {
+            Some(Fault::Panic) => panic!("asked to"),
+            Some(Fault::Hang) => return Box::pin(std::future::pending()),
+            Some(Fault::Unavailable) => {
+                let problem = Problem::new(Code::Unavailable, "", "the disk is full", "try again");
+                return Box::pin(std::future::ready(Err(problem)));
+            }
+            None => {}
+        }
+        let (store, accepted_at) = (self.store.clone(), self.clock.now());
+        Box::pin(async move {
+            let internal = |error| Problem::new(Code::Internal, "", format!("{error}"), "");
+            let known = store.known_events(&event.tenant, std::slice::from_ref(&event.key)).await.map_err(internal)?;
+            if let Some(known) = known.first() {
+                if known.body_hash != event.body_hash {
+                    return Err(Problem::new(Code::EventConflict, "/id", "same identity, other body", "use a new id"));
+                }
+                return Ok(Accepted { key: event.key, duplicate: true, accepted_at: known.accepted_at });
+            }
+            let new = NewEvent {
+                key: event.key.clone(),
+                source: event.source,
+                id: event.id,
+                r#type: event.r#type,
+                subject: event.subject,
+                body: event.body,
+                body_hash: event.body_hash,
+                accepted_at,
+                salt: None,
+            };
+            let accept = vec![Bookkeeping::AcceptPending(Box::new(new))];
+            store.commit(Commit::bookkeeping(event.tenant, accept)).await.map_err(internal)?;
+            Ok(Accepted { key: event.key, duplicate: false, accepted_at })
+        })
+    }
+    fn preview(&self, _rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>> {
+        Box::pin(std::future::ready(Ok(Preview { event_key: event.key, matched: vec![], unmatched: 0 })))
+    }
+    fn replay(&self, _: &TenantId, delivery: &DeliveryId, _: &Actor) -> BoxFuture<Result<DeliveryId, Problem>> {
+        let problem = Problem::new(Code::NotFound, "", format!("there is no delivery `{delivery}`"), "");
+        Box::pin(std::future::ready(Err(problem)))
+    }
+    fn configuration_changed(&self, _: &TenantId) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+    fn validate_channel(&self, _: &TenantId, channel: &Channel) -> Result<(), Problem> {
+        if channel.r#type == "webhook" {
+            return Ok(());
+        }
+        Err(Problem::new(Code::InvalidChannel, "/type", "no plug-in offers this type", "install one"))
+    }
+    fn plugins(&self) -> Vec<PluginStatus> {
+        assert!(self.fault() != Some(Fault::Panic), "asked to");
+        vec![]
+    }
+    fn metrics(&self) -> String {
+        "notify_events_accepted_total 0".to_owned()
+    }
+    fn ready(&self) -> BoxFuture<Readiness> {
+        let ready = self.fault() != Some(Fault::Unavailable);
+        Box::pin(std::future::ready(Readiness { ready, checks: vec![] }))
+    }
+}
+
+/// A running service with the tenants `acme` and `other`.
+pub struct Service {
+    pub router: Router,
+    pub engine: Arc<TestEngine>,
+    pub clock: Arc<TestClock>,
+    pub store: Store,
+    token_seed: [u8; 32],
+    _home: tempfile::TempDir,
+}
+
+/// One answer, body read.
+pub struct Answered {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Vec<u8>,
+    pub body: Value,
+}
+
+impl Answered {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    pub fn code(&self) -> &str {
+        self.body.get("code").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+pub async fn service() -> Service {
+    service_with(Limits { request_timeout: Duration::from_millis(1_500), ..Limits::default() }).await
+}
+
+pub async fn service_with(limits: Limits) -> Service {
+    let home = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        backend: Backend::Sqlite { file: home.path().join("notify.db") },
+        site: SITE.to_owned(),
+        log_seed: [7; 32],
+        read_connections: 2,
+    };
+    let store = Store::open(options).await.unwrap();
+    let clock = Arc::new(TestClock(AtomicI64::new(1_795_000_000)));
+    for tenant in ["acme", "other"] {
+        let tenant = TenantId::new(tenant).unwrap();
+        let opaque = format!("{tenant}-log");
+        let create = Effect::CreateTenant { name: tenant.to_string(), opaque, created_at: clock.now() };
+        store.commit(Commit::new(tenant, vec![create], vec![Genesis::default().into_draft()])).await.unwrap();
+    }
+    let engine = Arc::new(TestEngine {
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        changes: AtomicU64::new(0),
+        fault: Mutex::new(None),
+    });
+    let token_seed = [9; 32];
+    let app = App {
+        store: store.clone(),
+        engine: engine.clone(),
+        authenticator: Authenticator::new(token_key(token_seed)),
+        clock: clock.clone(),
+        limits,
+        export_key: ExportKey::from_seed(&[8; 32]),
+        counters: Counters::default(),
+    };
+    Service { router: router(Arc::new(app)), engine, clock, store, token_seed, _home: home }
+}
+
+pub fn token_key(seed: [u8; 32]) -> TokenKey {
+    TokenKey::from_signing_key(ed25519_dalek::SigningKey::from_bytes(&seed))
+}
+
+impl Service {
+    pub fn token(&self, tenant: &str, scopes: &[Scope]) -> String {
+        self.token_for(tenant, scopes, Duration::from_secs(3_600))
+    }
+
+    pub fn token_for(&self, tenant: &str, scopes: &[Scope], ttl: Duration) -> String {
+        let tenant = TenantId::new(tenant).unwrap();
+        let issue = Issue { tenant: &tenant, subject: "tester", scopes, ttl };
+        issue_token(&token_key(self.token_seed), &issue, [1; 16], self.clock.now()).unwrap()
+    }
+
+    pub fn later(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        *self.engine.fault.lock().unwrap() = fault;
+    }
+
+    /// Sends one request as the admin of `acme`.
+    pub async fn admin(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answered {
+        let token = format!("Bearer {}", self.token("acme", &[Scope::Admin]));
+        let mut headers = headers.to_vec();
+        headers.push(("authorization", &token));
+        self.send(method, path, &headers, body.as_bytes()).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answered {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_vec())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answered { status: parts.status, headers: parts.headers, bytes, body }
+    }
+}
+
+/// A problem document with all that the design promises.
+#[track_caller]
+pub fn assert_problem(answered: &Answered, status: u16, code: &str) {
+    let body = &answered.body;
+    assert_eq!((answered.status.as_u16(), answered.code()), (status, code), "{body}");
+    assert_eq!(answered.header("content-type"), "application/problem+json");
+    assert_eq!(answered.text("/type"), format!("urn:notify-studio:problem:{code}"));
+    assert_eq!(body.get("status").and_then(Value::as_u64), Some(u64::from(status)));
+    assert!(!answered.text("/title").is_empty() && !answered.text("/detail").is_empty(), "{body}");
+    let instance = format!("urn:notify-studio:request:{}", answered.header("x-request-id"));
+    assert_eq!(answered.text("/instance"), instance);
+}

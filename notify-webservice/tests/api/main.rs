@@ -1,0 +1,9 @@
+//! The API in one process: the real router on a real SQLite store. Only the engine is the tests' own: it accepts
+//! events into the store as a worker does, and sends nothing.
+
+mod access;
+mod documents;
+mod events;
+mod harness;
+mod ledger;
+mod requests;
