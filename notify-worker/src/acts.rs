@@ -6,7 +6,7 @@ use crate::worker::{Shared, Worker, unavailable};
 use notify_connector_host::registry::PrepareInput;
 use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
-use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::ids::{ActionId, ChannelId, DeliveryId, RuleId, TemplateId, TenantId};
 use notify_core::ledger::commitment::{Commitment, salt};
 use notify_core::ledger::entry::{ConfigAction, ConfigEntry, DeliveryAct, DeliveryEntry, DocumentContent, Intent};
 use notify_core::message::Message;
@@ -14,37 +14,33 @@ use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan};
 use notify_core::problem::{Code, Problem};
 use notify_store::model::{DeliveryState, NewDelivery, Opening};
 use notify_store::{Commit, Effect, Guard, Refused, StoreError};
-use serde::Serialize;
 
 /// What would be sent for an event, and why; nothing is.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Preview {
+#[derive(Debug)]
+pub struct Previewed {
     pub decisions: Vec<PreviewedDecision>,
     /// Enabled rules that do not match.
     pub unmatched: u64,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// One action of one matching rule.
+#[derive(Debug)]
 pub struct PreviewedDecision {
-    pub rule: String,
-    pub action: String,
-    pub channel: String,
+    pub rule: RuleId,
+    pub rule_version: u64,
+    pub rule_name: String,
+    pub action: ActionId,
+    pub channel: ChannelId,
+    pub channel_type: Option<String>,
+    pub template: Option<TemplateId>,
     pub outcome: &'static str,
     /// The control that holds it back, if one does.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<&'static str>,
-    /// Why the fallback template was used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Problem>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
     /// Method, URL, headers and body exactly as they would leave, with ‹secret:name› in place of secrets.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_problem: Option<String>,
+    /// Why the fallback template was used, or why there is no request.
+    pub problem: Option<Problem>,
 }
 
 impl Worker {
@@ -58,7 +54,7 @@ impl Worker {
         tenant: &TenantId,
         rule: Option<Version<Rule>>,
         event: &Event,
-    ) -> Result<Preview, Problem> {
+    ) -> Result<Previewed, Problem> {
         let now = self.shared.clock.now();
         let entropy = entropy().map_err(|_| unavailable("the operating system gives no entropy"))?;
         let store_fails = |error: StoreError| {
@@ -87,7 +83,7 @@ impl Worker {
             let delivery = decision.verdict.intent().and_then(|_| deliveries.next());
             decisions.push(self.previewed(&snapshot, decision, delivery, now).await);
         }
-        Ok(Preview { decisions, unmatched: planned.unmatched })
+        Ok(Previewed { decisions, unmatched: planned.unmatched })
     }
 
     async fn previewed(
@@ -103,18 +99,24 @@ impl Worker {
             Verdict::SendFallback(_, problem) => (None, Some(problem.clone())),
             Verdict::Send(_) => (None, None),
         };
+        let compiled = snapshot.rule(&decision.rule).ok();
+        let action = compiled.and_then(|rule| rule.rule.actions.iter().find(|action| action.id == decision.action));
+        let channel = snapshot.channels.get(&decision.channel);
         let mut shown = PreviewedDecision {
-            rule: decision.rule.to_string(),
-            action: decision.action.to_string(),
-            channel: decision.channel.to_string(),
+            rule: decision.rule.clone(),
+            rule_version: decision.rule_version,
+            rule_name: compiled.map(|rule| rule.rule.name.clone()).unwrap_or_default(),
+            action: decision.action.clone(),
+            channel: decision.channel.clone(),
+            channel_type: channel.map(|channel| channel.document.r#type.clone()),
+            template: action.and_then(|action| action.template.clone()),
             outcome: decision.verdict.outcome(),
             control,
-            problem,
             message: delivery.map(|delivery| delivery.message.clone()),
             request: None,
-            request_problem: None,
+            problem,
         };
-        if let (Some(delivery), Some(channel)) = (delivery, snapshot.channels.get(&decision.channel)) {
+        if let (Some(delivery), Some(channel)) = (delivery, channel) {
             let names: Vec<&str> = channel.document.secrets.keys().map(String::as_str).collect();
             let input = PrepareInput {
                 config: &channel.document.config,
@@ -130,7 +132,10 @@ impl Worker {
                 Ok(request) => {
                     shown.request = Some(String::from_utf8_lossy(&request.redacted()).into_owned());
                 }
-                Err(fault) => shown.request_problem = Some(fault.to_string()),
+                Err(fault) => {
+                    let fix = "look at the channel's config and at `notify plugin list`";
+                    shown.problem = Some(Problem::new(Code::InvalidChannel, "", fault.to_string(), fix));
+                }
             }
         }
         shown

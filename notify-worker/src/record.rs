@@ -5,7 +5,7 @@ use crate::dispatch::{CLAIM_MARGIN, Dispatcher, Ready};
 use crate::worker::Shared;
 use notify_connector_host::deliver::AttemptResult;
 use notify_connector_host::request::Outcome;
-use notify_core::document::channel::{Channel, Retry};
+use notify_core::document::Channel;
 use notify_core::document::Version;
 use notify_core::ledger::commitment::{Commitment, salt};
 use notify_core::ledger::entry::{self, AttemptEntry};
@@ -27,7 +27,7 @@ pub(crate) async fn attempt(
     let finished_at = shared.clock.now();
     let attempted = attempted(&result.verdict.outcome);
     let failures_before = failures_before(shared, ready).await;
-    let schedule = schedule(channel);
+    let schedule = schedule(shared, channel);
     let next = next(attempted, &schedule, failures_before, ready.attempt, &ready.id, finished_at);
     let follows = follows(next);
     let Some(row) = row(ready, started_at, finished_at, &result, follows.clone()) else { return };
@@ -196,10 +196,11 @@ async fn failures_before(shared: &Shared, ready: &Ready) -> u32 {
     }
 }
 
-fn schedule(channel: Option<&Version<Channel>>) -> Vec<Duration> {
-    let seconds = channel.and_then(|channel| channel.document.retry.as_ref());
-    let seconds = seconds.map_or(&Retry::DEFAULT_SECONDS[..], |retry| &retry.schedule_seconds[..]);
-    seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect()
+fn schedule(shared: &Shared, channel: Option<&Version<Channel>>) -> Vec<Duration> {
+    match channel.and_then(|channel| channel.document.retry.as_ref()) {
+        Some(retry) => retry.schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
+        None => shared.options.retry.clone(),
+    }
 }
 
 fn attempted(outcome: &Outcome) -> Attempted {

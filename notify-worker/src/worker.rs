@@ -7,12 +7,15 @@ use crate::poll;
 use crate::snapshots::Snapshots;
 use notify_connector_host::registry::ConnectorHost;
 use notify_connector_host::secrets::SecretResolver;
+use notify_bus::{DurableSink, Publishing, Receipt};
+use notify_core::document::channel::Retry;
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::{Store, StoreError};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -37,6 +40,12 @@ pub struct WorkerOptions {
     pub sweep: Option<Duration>,
     /// How long a clean stop waits for attempts under way.
     pub drain: Duration,
+    /// Events that may wait for one tenant's owner before intake is told to come back later.
+    pub inbox: usize,
+    /// Waits before attempts 2, 3, … where the channel names none.
+    pub retry: Vec<Duration>,
+    /// Where the last checkpoints are kept outside the database; `None`: nowhere.
+    pub anchors: Option<PathBuf>,
 }
 
 impl WorkerOptions {
@@ -52,6 +61,9 @@ impl WorkerOptions {
             default_locale: "en".to_owned(),
             sweep: None,
             drain: Duration::from_secs(20),
+            inbox: 4096,
+            retry: Retry::DEFAULT_SECONDS.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
+            anchors: None,
         }
     }
 }
@@ -96,9 +108,6 @@ struct Owners {
     closed: bool,
 }
 
-/// Events that may wait for one tenant's owner before intake is told to come back later.
-const INBOX: usize = 4096;
-
 impl Worker {
     /// Starts dispatch and timers, and picks up what an earlier run left: pending events are planned, due deliveries
     /// sent, attempts that were cut off recorded as `unknown`.
@@ -135,6 +144,9 @@ impl Worker {
         let worker = Self { shared, dispatcher, owners: Arc::default(), stop: Arc::new(stop) };
         worker.wake_owners_with_pending_events().await?;
         worker.keep(tokio::spawn(poll::run(Arc::clone(&worker.shared), worker.dispatcher.clone())));
+        if let Some(folder) = worker.shared.options.anchors.clone() {
+            worker.keep(tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
+        }
         if let Some(every) = worker.shared.options.sweep {
             worker.keep(tokio::spawn(worker.clone().sweep(every)));
         }
@@ -146,12 +158,15 @@ impl Worker {
     /// # Errors
     /// A conflict with another event of the same identity, or that the service cannot take it now.
     pub async fn accept(&self, event: Event) -> Answer {
+        self.offer(event)?.await.unwrap_or_else(|_| Err(unavailable("the service is stopping")))
+    }
+
+    fn offer(&self, event: Event) -> Result<oneshot::Receiver<Answer>, Problem> {
         let (answer, answered) = oneshot::channel();
-        let inbox = self.inbox(&event.tenant)?;
-        inbox
+        self.inbox(&event.tenant)?
             .try_send(Incoming::Accept(Item { event: Box::new(event), answer, tries: 0 }))
             .map_err(|_| unavailable("too many events wait to be accepted"))?;
-        answered.await.unwrap_or_else(|_| Err(unavailable("the service is stopping")))
+        Ok(answered)
     }
 
     /// Compiles the tenant's configuration anew; call it after each change.
@@ -203,7 +218,7 @@ impl Worker {
         if let Some(inbox) = owners.inboxes.get(tenant).filter(|inbox| !inbox.is_closed()) {
             return Ok(inbox.clone());
         }
-        let (sender, receiver) = mpsc::channel(INBOX);
+        let (sender, receiver) = mpsc::channel(self.shared.options.inbox);
         let owner = Owner::new(tenant.clone(), Arc::clone(&self.shared), self.dispatcher.clone());
         owners.tasks.push(tokio::spawn(owner.run(receiver)));
         owners.inboxes.insert(tenant.clone(), sender.clone());
@@ -237,6 +252,17 @@ impl Worker {
                 tracing::warn!(%error, "pending events could not be looked up");
             }
         }
+    }
+}
+
+impl DurableSink for Worker {
+    fn accept(&self, event: Event) -> Publishing {
+        let offered = self.offer(event);
+        Box::pin(async move {
+            let answer = offered?.await.unwrap_or_else(|_| Err(unavailable("the service is stopping")));
+            let Accepted { key, duplicate, accepted_at } = answer?;
+            Ok(Receipt { key, duplicate, accepted_at })
+        })
     }
 }
 
