@@ -1,6 +1,20 @@
 //! The delivery ledger: statements, tree, checkpoints, proofs, exports and their verification. Pure.
 //!
-//! Bytes and fields: `docs/ledger-format.md`.
+//! Bytes and fields: `docs/ledger-format.md`. Writing goes [`entry`] (typed fields) → [`EntryDraft`] → [`append`]
+//! (number, time, leaf, signed head); leaving the system goes [`export`].
 
+pub mod append;
+pub mod canonical;
+pub mod checkpoint;
+pub mod commitment;
 pub mod draft;
+pub mod dsse;
+pub mod entry;
+pub mod keys;
+pub mod note;
+pub mod proof;
+pub mod statement;
+pub mod tree;
+#[cfg(test)]
+mod vectors;
 pub use draft::{EntryDraft, EntryKind};
