@@ -148,4 +148,7 @@ pub enum Refused {
     IdempotencyTaken,
     #[error("an entry is too large: {bytes} bytes")]
     EntryTooLarge { bytes: usize },
+    /// A mistake of the caller: not a draft of any entry, or not in this place.
+    #[error("an entry cannot be written: {0}")]
+    BadEntry(String),
 }

@@ -43,11 +43,6 @@ pub async fn run(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
             // Nobody listens: a caller that gave up. Its commit stands all the same.
             let _ = reply.send(answer);
         }
-        if waiting.is_empty() && jobs.is_empty() {
-            shared.idle();
-        } else {
-            shared.busy().await;
-        }
     }
 }
 
@@ -99,7 +94,7 @@ async fn attempt(
     commits: &[&Commit],
 ) -> Result<Vec<Result<Committed, Refused>>, Failed> {
     let mut writer = shared.writer().await?;
-    let outcome = engine::transaction(writer.db(), &shared.texts, &shared.options, commits).await;
+    let outcome = engine::transaction(writer.db(), &shared.texts, &shared.keys, commits).await;
     match &outcome {
         Err(Failed::InDoubt(_)) => writer.give_up(),
         Err(Failed::Nothing(StoreError::Database(error))) if is_connection_loss(error) => writer.give_up(),

@@ -1,6 +1,7 @@
 //! Opening, and who gets which connection: one that writes, some that read.
 
 use crate::dialect::Dialect;
+use crate::engine::Keyring;
 use crate::sql::{Db, Texts};
 use crate::store::{Backend, OpenOptions, StoreError};
 use notify_core::ids::TenantId;
@@ -23,7 +24,7 @@ pub static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 /// What the committer, the readers and the queue share.
 #[derive(Debug)]
 pub struct Shared {
-    pub options: OpenOptions,
+    pub keys: Keyring,
     pub texts: Texts,
     pools: Pools,
     writer: Mutex<Option<Conn>>,
@@ -93,6 +94,7 @@ impl Shared {
     /// # Errors
     /// When the file is in use, the server cannot be reached, or the database cannot be migrated.
     pub async fn open(options: OpenOptions) -> Result<Self, StoreError> {
+        let keys = Keyring::new(&options.site, options.log_seed)?;
         let readers = options.read_connections.max(1);
         let (dialect, pools, lock) = match &options.backend {
             Backend::Sqlite { file } => {
@@ -102,11 +104,11 @@ impl Shared {
             Backend::Postgres { url } => (Dialect::Postgres, open_postgres(url, readers).await?, None),
         };
         Ok(Self {
+            keys,
             texts: Texts::new(dialect),
             pools,
             writer: Mutex::new(None),
             lock: std::sync::Mutex::new(lock),
-            options,
         })
     }
 
@@ -250,7 +252,9 @@ async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
             .fetch_one(&writer)
             .await?;
     if bypasses {
-        return Err(StoreError::UnsafeRole);
+        return Err(StoreError::Misconfigured(
+            "the PostgreSQL role is a superuser or has BYPASSRLS: row-level security would not apply".to_owned(),
+        ));
     }
     POSTGRES.run(&writer).await?;
     let others = PgPoolOptions::new().max_connections(others + 1).connect_lazy_with(options);

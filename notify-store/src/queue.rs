@@ -5,7 +5,7 @@ use crate::model::{ClaimToken, Claimed, Lease};
 use crate::pools::{Reader, Shared};
 use crate::read::deliveries;
 use crate::sql::row::corrupt;
-use crate::sql::{Arg, Db, OrNull, Rows, each};
+use crate::sql::{Arg, Db, Rows, each};
 use crate::store::StoreError;
 use notify_core::ids::{TenantId, hex};
 use notify_core::time::Timestamp;
@@ -163,9 +163,4 @@ fn random_token() -> Result<String, StoreError> {
     getrandom::fill(&mut bytes)
         .map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
     Ok(hex(&bytes))
-}
-
-/// For filters: `NULL` means "any".
-pub fn any<'a>(text: Option<&'a str>) -> Arg<'a> {
-    text.or_null()
 }

@@ -1,10 +1,9 @@
 //! Each commit in turn: do its guards hold, can its effects happen, what does it change.
 
+use super::log::{Keyring, Log};
 use super::state::{DeliveryRow, DocumentRow, EventRow, KeyRow, NewTenant, Recorded, Slot, State};
-use super::log::Log;
 use crate::commit::{Bookkeeping, Commit, Committed, Effect, Guard, Refused};
-use crate::model::{Attempt, DeliveryState, EventState, Follows, LedgerEntry, NewDelivery, NewEvent};
-use crate::store::OpenOptions;
+use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, NewEvent};
 use notify_core::ids::EventKey;
 use std::borrow::Cow;
 
@@ -17,7 +16,6 @@ pub struct Judged<'c> {
     pub answers: Vec<Result<Committed, Refused>>,
     /// Commits whose effects are written (not the late ones), with their tenants.
     pub written: Vec<(Slot, &'c Commit, Vec<u64>)>,
-    pub entries: Vec<(Slot, LedgerEntry)>,
 }
 
 enum Verdict {
@@ -27,12 +25,12 @@ enum Verdict {
 
 pub fn judge<'c>(
     state: &mut State<'c>,
-    options: &OpenOptions,
+    keys: &Keyring,
     commits: &[(Slot, &'c Commit)],
 ) -> Judged<'c> {
     let mut judged = Judged::default();
     for &(slot, commit) in commits {
-        let answer = one(state, options, slot, commit, &mut judged);
+        let answer = one(state, keys, slot, commit, &mut judged);
         if answer.is_err() {
             state.undo();
         } else {
@@ -45,7 +43,7 @@ pub fn judge<'c>(
 
 fn one<'c>(
     state: &mut State<'c>,
-    options: &OpenOptions,
+    keys: &Keyring,
     slot: Slot,
     commit: &'c Commit,
     judged: &mut Judged<'c>,
@@ -64,7 +62,7 @@ fn one<'c>(
         }
         Verdict::Write => {
             for effect in commit.effects() {
-                apply(state, options, slot, effect, &mut done.versions)?;
+                apply(state, keys, slot, effect, &mut done.versions)?;
             }
             for item in &commit.bookkeeping {
                 remember(state, slot, item)?;
@@ -78,9 +76,7 @@ fn one<'c>(
     if !entries.is_empty() {
         let now = state.tenants[slot].now;
         let log = state.tenants[slot].log.as_mut().ok_or(Refused::NoTenant)?;
-        let appended = log.append(entries, now)?;
-        done.seqs = appended.iter().map(|entry| entry.seq).collect();
-        judged.entries.extend(appended.into_iter().map(|entry| (slot, entry)));
+        done.seqs = log.append(entries, now)?;
     }
     if !done.late {
         judged.written.push((slot, commit, done.versions.clone()));
@@ -145,7 +141,7 @@ fn guards<'c>(state: &State<'c>, slot: Slot, commit: &'c Commit) -> Result<Verdi
 
 fn apply<'c>(
     state: &mut State<'c>,
-    options: &OpenOptions,
+    keys: &Keyring,
     slot: Slot,
     effect: &'c Effect,
     versions: &mut Vec<u64>,
@@ -155,7 +151,7 @@ fn apply<'c>(
             if state.tenants[slot].counters.exists {
                 return Err(Refused::TenantExists);
             }
-            let log = Log::create(options, opaque);
+            let log = Log::create(keys, opaque)?;
             state.create(slot, NewTenant { name, opaque, created_at: *created_at }, log);
         }
         Effect::PutDocument { kind, id, .. } => {

@@ -1,12 +1,12 @@
 //! What a round has to know, read in one query per table.
 
-use super::log::Log;
+use super::log::{Keyring, Log};
 use super::state::{DeliveryRow, DocumentRow, EventRow, LeaseRow, Slot, State};
 use crate::commit::{Bookkeeping, Commit, Effect, Guard};
 use crate::model::{DeliveryState, EventState};
 use crate::sql::row::{corrupt, timestamp};
 use crate::sql::{Arg, Db, Row, Texts, each};
-use crate::store::{OpenOptions, StoreError};
+use crate::store::StoreError;
 use notify_core::time::truncate_to_millis;
 use std::borrow::Cow;
 
@@ -14,12 +14,12 @@ use std::borrow::Cow;
 pub async fn load<'c>(
     db: &mut Db<'_>,
     texts: &Texts,
-    options: &OpenOptions,
+    keyring: &Keyring,
     state: &mut State<'c>,
     commits: &[(Slot, &'c Commit)],
 ) -> Result<(), StoreError> {
     let wants = expect(state, commits);
-    heads(db, texts, options, state).await?;
+    heads(db, texts, keyring, state).await?;
     if wants.leases {
         leases(db, texts, state).await?;
     }
@@ -98,7 +98,7 @@ fn ordinal(at: usize) -> Arg<'static> {
 async fn heads(
     db: &mut Db<'_>,
     texts: &Texts,
-    options: &OpenOptions,
+    keys: &Keyring,
     state: &mut State<'_>,
 ) -> Result<(), StoreError> {
     let asked = each(state.tenants.iter().enumerate(), |(at, tenant)| {
@@ -121,7 +121,7 @@ async fn heads(
         tenant.counters.config_version = row.count(2)?;
         tenant.counters.event_seq = row.int(3)?;
         tenant.counters.delivery_seq = row.int(4)?;
-        tenant.log = Some(Log::resume(options, &row.text(5)?, row.count(6)?, &row.bytes(7)?, row.time(8)?)?);
+        tenant.log = Some(Log::resume(keys, row.text(5)?, row.count(6)?, &row.bytes(7)?, row.time(8)?)?);
     }
     if !complete {
         let now = db.rows(texts, "SELECT @now", []).await?;

@@ -7,11 +7,12 @@ mod state;
 mod write;
 
 pub use judge::VOID_TOKEN;
+pub use log::Keyring;
 pub use load::event_state;
 
 use crate::commit::{Commit, Committed, Refused};
 use crate::sql::{Db, Texts};
-use crate::store::{OpenOptions, StoreError};
+use crate::store::StoreError;
 use state::State;
 use std::collections::BTreeMap;
 
@@ -34,12 +35,12 @@ impl From<StoreError> for Failed {
 pub async fn transaction(
     mut db: Db<'_>,
     texts: &Texts,
-    options: &OpenOptions,
+    keys: &Keyring,
     commits: &[&Commit],
 ) -> Result<Vec<Result<Committed, Refused>>, Failed> {
     let begin = db.dialect().begin();
     db.run(texts, begin, []).await.map_err(StoreError::from)?;
-    let answers = rounds(&mut db, texts, options, commits).await;
+    let answers = rounds(&mut db, texts, keys, commits).await;
     let nothing_written = !matches!(&answers, Ok(answers) if answers.iter().any(Result::is_ok));
     if nothing_written {
         // When it fails as well, the connection is given up and the database rolls back by itself.
@@ -65,7 +66,7 @@ fn answers_error<T>(answers: Result<&T, &StoreError>, rollback: sqlx::Error) -> 
 async fn rounds(
     db: &mut Db<'_>,
     texts: &Texts,
-    options: &OpenOptions,
+    keys: &Keyring,
     commits: &[&Commit],
 ) -> Result<Vec<Result<Committed, Refused>>, StoreError> {
     let mut by_tenant: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -80,8 +81,8 @@ async fn rounds(
         db.enter(texts, &commits[*first].tenant).await?;
         let mut state = State::default();
         let round: Vec<_> = members.iter().map(|at| (state.slot(&commits[*at].tenant), commits[*at])).collect();
-        load::load(db, texts, options, &mut state, &round).await?;
-        let mut judged = judge::judge(&mut state, options, &round);
+        load::load(db, texts, keys, &mut state, &round).await?;
+        let mut judged = judge::judge(&mut state, keys, &round);
         let judged_answers = std::mem::take(&mut judged.answers);
         if judged_answers.iter().any(Result::is_ok) {
             write::write(db, texts, &mut state, &judged).await?;

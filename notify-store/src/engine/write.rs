@@ -7,6 +7,7 @@ use crate::commit::{Bookkeeping, Effect};
 use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, NewEvent};
 use crate::sql::{Arg, Db, OrNull, Rows, Texts};
 use crate::store::StoreError;
+use notify_core::ledger::append::Appended;
 
 #[derive(Default)]
 struct Writes<'a> {
@@ -26,8 +27,8 @@ pub async fn write(
     state: &mut State<'_>,
     judged: &Judged<'_>,
 ) -> Result<(), StoreError> {
-    tenants(db, texts, state).await?;
-    let state = &*state;
+    let logs = finish_logs(state)?;
+    tenants(db, texts, state, &logs).await?;
     let mut writes = Writes::default();
     for (slot, commit, versions) in &judged.written {
         let mut versions = versions.iter().copied();
@@ -41,7 +42,13 @@ pub async fn write(
     writes.run(db, texts).await?;
     recorded(db, texts, state).await?;
     documents(db, texts, state).await?;
-    ledger(db, texts, state, judged).await
+    ledger(db, texts, state, &logs).await
+}
+
+/// Signs the heads of all logs that grew.
+fn finish_logs(state: &mut State<'_>) -> Result<Vec<(Slot, Appended)>, StoreError> {
+    let tenants = state.tenants.iter_mut().enumerate().filter(|(_, tenant)| tenant.touched);
+    tenants.filter_map(|(slot, tenant)| Some((slot, tenant.log.take()?))).map(|(slot, log)| Ok((slot, log.finish()?))).collect()
 }
 
 fn tenant<'a>(state: &'a State<'_>, slot: Slot) -> Arg<'a> {
@@ -313,13 +320,18 @@ async fn documents(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<
 }
 
 /// New tenants, and the counters and heads of all that were written to.
-async fn tenants(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
+async fn tenants(
+    db: &mut Db<'_>,
+    texts: &Texts,
+    state: &State<'_>,
+    logs: &[(Slot, Appended)],
+) -> Result<(), StoreError> {
     let (mut directory, mut new, mut heads, mut counts) =
         (Rows::default(), Rows::default(), Rows::default(), Rows::default());
-    for tenant in state.tenants.iter_mut().filter(|tenant| tenant.touched) {
+    for (slot, log) in logs {
+        let tenant = &state.tenants[*slot];
         let id = tenant.id.as_str();
         let counters = tenant.counters;
-        let Some(log) = &mut tenant.log else { continue };
         if let Some(created) = &tenant.created {
             let at = Arg::from(created.created_at);
             directory.push([Arg::from(id), at.clone(), Arg::Int(counters.pending), Arg::Int(counters.dead)]);
@@ -327,18 +339,17 @@ async fn tenants(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Resul
         } else if (counters.pending, counters.dead) != (0, 0) {
             counts.push([Arg::from(id), Arg::Int(counters.pending), Arg::Int(counters.dead)]);
         }
-        let head = log.head();
         heads.push([
             Arg::from(id),
             Arg::count(counters.config_version),
             Arg::Int(counters.event_seq),
             Arg::Int(counters.delivery_seq),
-            Arg::from(head.origin),
-            Arg::count(head.size),
-            Arg::from(head.root.to_vec()),
-            Arg::from(head.range),
-            Arg::from(head.at),
-            Arg::from(head.checkpoint),
+            Arg::from(&log.state.origin),
+            Arg::count(log.state.range.size()),
+            Arg::from(&log.root.0),
+            Arg::from(log.state.range.to_bytes()),
+            log.state.last_at.map_or(Arg::Int(0), Arg::from),
+            Arg::from(&log.checkpoint),
         ]);
     }
     let statements = [
@@ -376,29 +387,27 @@ async fn ledger(
     db: &mut Db<'_>,
     texts: &Texts,
     state: &State<'_>,
-    judged: &Judged<'_>,
+    logs: &[(Slot, Appended)],
 ) -> Result<(), StoreError> {
     let (mut entries, mut tiles) = (Rows::default(), Rows::default());
-    for (slot, entry) in &judged.entries {
+    for (slot, entry) in logs.iter().flat_map(|(slot, log)| log.entries.iter().map(move |entry| (slot, entry))) {
         entries.push([
             tenant(state, *slot),
             Arg::count(entry.seq),
             Arg::from(entry.at),
-            Arg::from(&entry.kind),
+            Arg::from(entry.kind.as_str()),
             Arg::from(&entry.about),
-            entry.payload.as_deref().or_null(),
-            Arg::from(&entry.leaf_hash),
+            Arg::from(&entry.payload),
+            Arg::from(&entry.leaf_hash.0),
         ]);
     }
-    for (slot, log) in state.tenants.iter().enumerate().filter_map(|(slot, t)| Some((slot, t.log.as_ref()?))) {
-        for tile in log.tiles() {
-            tiles.push([
-                tenant(state, slot),
-                Arg::Int(i64::from(tile.level)),
-                Arg::count(tile.index),
-                Arg::from(&tile.hash),
-            ]);
-        }
+    for (slot, node) in logs.iter().flat_map(|(slot, log)| log.nodes.iter().map(move |node| (slot, node))) {
+        tiles.push([
+            tenant(state, *slot),
+            Arg::Int(i64::from(node.level)),
+            Arg::count(node.index),
+            Arg::from(&node.hash.0),
+        ]);
     }
     db.run_rows(
         texts,

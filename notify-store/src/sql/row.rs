@@ -22,6 +22,13 @@ macro_rules! get {
 }
 
 impl Row {
+    /// Number of columns.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Sqlite(row) => row.len(),
+            Self::Postgres(row) => row.len(),
+        }
+    }
     pub fn int(&self, column: usize) -> Result<i64, StoreError> {
         Ok(get!(self, column)?)
     }
