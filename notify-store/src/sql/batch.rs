@@ -20,11 +20,6 @@ impl<'a> Rows<'a> {
     }
 
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.args.is_empty()
-    }
-
-    #[must_use]
     pub const fn len(&self) -> usize {
         if self.width == 0 { 0 } else { self.args.len() / self.width }
     }

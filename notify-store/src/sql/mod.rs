@@ -3,7 +3,7 @@
 //! A statement is a `&'static str` with `$1, $2, …`. Words that begin with `@` are replaced: see [`texts`].
 
 mod batch;
-mod row;
+pub mod row;
 pub mod texts;
 
 pub use batch::{Rows, each};
