@@ -65,27 +65,33 @@ impl Bus {
         Self { provider: Provider::Database { store, clock }, subscribers: Subscribers::default() }
     }
 
-    /// Publishes and waits until the event is durable.
+    /// Publishes; the future resolves when the event is durable. The order of calls is the order of acceptance.
     ///
-    /// # Errors
-    /// [`Code::EventConflict`], or [`Code::Unavailable`] when nothing was accepted.
-    pub async fn publish(&self, event: Event) -> Result<Receipt, Problem> {
+    /// It resolves to [`Code::EventConflict`], or to [`Code::Unavailable`] when nothing was accepted.
+    #[must_use]
+    pub fn publish(&self, event: Event) -> Publishing {
         let notice = Notice::about(&event);
-        let receipt = match &self.provider {
-            Provider::Memory(owner) => owner.accept(event).await?,
-            Provider::Database { store, clock } => accept_pending(store, clock.now(), event).await?,
+        let subscribers = self.subscribers.clone();
+        let accepting = match &self.provider {
+            Provider::Memory(owner) => owner.accept(event),
+            Provider::Database { store, clock } => {
+                let (store, now) = (store.clone(), clock.now());
+                Box::pin(async move { accept_pending(&store, now, event).await })
+            }
         };
-        if !receipt.duplicate {
-            self.subscribers.tell(&notice);
-        }
-        Ok(receipt)
+        Box::pin(async move {
+            let receipt = accepting.await?;
+            if !receipt.duplicate {
+                subscribers.tell(&notice);
+            }
+            Ok(receipt)
+        })
     }
 
     /// Publishes in the background; the handle gives the same answer as [`publish`](Self::publish).
     #[must_use]
     pub fn publish_async(&self, event: Event) -> JoinHandle<Result<Receipt, Problem>> {
-        let bus = self.clone();
-        tokio::spawn(async move { bus.publish(event).await })
+        tokio::spawn(self.publish(event))
     }
 
     /// Notices of events that become durable through this broker from now on and whose type the glob matches.
