@@ -31,8 +31,11 @@ pub(super) struct Node {
 #[derive(Default, Clone)]
 struct Flat {
     branches: Vec<Arc<str>>,
-    tests: Vec<(Arc<[Arc<str>]>, Arc<Test>)>,
+    tests: Vec<(Path, Arc<Test>)>,
 }
+
+/// Field names from the root.
+type Path = Arc<[Arc<str>]>;
 
 #[derive(Default)]
 struct Builder {
@@ -49,7 +52,7 @@ pub(super) fn expand(group: &Group) -> Vec<Conjunction> {
 fn expand_group(group: &Group, path: &[Arc<str>]) -> Vec<Flat> {
     let mut all = vec![Flat::default()];
     for (name, field) in &group.fields {
-        let path: Arc<[Arc<str>]> = path.iter().chain([name]).cloned().collect();
+        let path: Path = path.iter().chain([name]).cloned().collect();
         match field {
             Field::Test(test) => {
                 all.iter_mut().for_each(|flat| flat.tests.push((path.clone(), test.clone())))
