@@ -271,3 +271,28 @@ fn one_forbidden_address_refuses_the_name() {
     assert!(!blocked.without_host().contains("10.0.0.1") && !blocked.without_host().contains("a.example"));
     assert!(matches!(blocked, Blocked::Resolved { .. }));
 }
+
+/// The standard library knows the old ranges too: an independent opinion on a grid over all of IPv4, in plain and in
+/// both embedded forms.
+#[test]
+fn the_standard_library_agrees() {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    let policy = Policy::default();
+    for high in 0..=u16::MAX {
+        for low in [0_u16, 1, 0x00ff, 0x7f00, 0xffff] {
+            let v4 = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+            let special = v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || v4.is_documentation()
+                || v4.is_unspecified();
+            let nat64 = Ipv6Addr::from_bits(0x64_ff9b << 96 | u128::from(v4.to_bits()));
+            let verdicts = [IpAddr::V4(v4), IpAddr::V6(v4.to_ipv6_mapped()), IpAddr::V6(nat64)]
+                .map(|address| policy.check_address(address, 443).is_err());
+            assert!(verdicts == [verdicts[0]; 3], "{v4}: one verdict for all forms, got {verdicts:?}");
+            assert!(verdicts[0] || !special, "{v4} is special and not blocked");
+        }
+    }
+}

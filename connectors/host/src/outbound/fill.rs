@@ -91,7 +91,7 @@ fn checked_url(
     secrets: &ResolvedSecrets,
     policy: &Policy,
 ) -> Result<(Url, Target, bool), OutboundFault> {
-    let text = joined(parts, secrets, |secret| Cow::Borrowed(secret))?;
+    let text = joined(parts, secrets, Cow::Borrowed)?;
     if text.len() > MAX_URL_BYTES {
         return Err(OutboundFault::invalid(format!("the URL is longer than {MAX_URL_BYTES} bytes")));
     }
@@ -138,7 +138,7 @@ fn filled_headers(
         if is_forbidden(&header) {
             return Err(OutboundFault::invalid(format!("the header `{header}` is set by the host only")));
         }
-        let text = joined(parts, secrets, |secret| Cow::Borrowed(secret))?;
+        let text = joined(parts, secrets, Cow::Borrowed)?;
         if text.len() > MAX_HEADER_VALUE_BYTES {
             let reason = format!("the header `{header}` is longer than {MAX_HEADER_VALUE_BYTES} bytes");
             return Err(OutboundFault::invalid(reason));
@@ -180,7 +180,7 @@ fn filled_body(
             Err(_) => Cow::Borrowed(""),
         })?
     } else {
-        joined(parts, secrets, |secret| Cow::Borrowed(secret))?
+        joined(parts, secrets, Cow::Borrowed)?
     };
     if text.len() > max_body {
         return Err(OutboundFault::invalid(format!("the body is longer than {max_body} bytes")));

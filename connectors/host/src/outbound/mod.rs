@@ -75,7 +75,10 @@ pub struct Outbound {
     pool: Pool,
     max_request_body: usize,
     max_response_body: usize,
+    max_response_header: usize,
 }
+
+const HEAD_TOO_LARGE: &str = "the response's headers are over the limit";
 
 impl Outbound {
     /// # Errors
@@ -91,16 +94,14 @@ impl Outbound {
     pub fn with_resolver(policy: EgressPolicy, resolver: Arc<dyn Resolve>) -> Result<Self, InvalidEgress> {
         let tls = dial::tls_connector(policy.system_roots, policy.extra_ca_pem.as_deref())?;
         let connect_timeout = policy.connect_timeout;
+        // hyper panics below its own minimum of 8 KiB.
+        let max_response_header = policy.max_response_header.max(8 * 1024);
         Ok(Self {
             dialer: dial::Dialer { policy: policy.guard, resolver, tls, connect_timeout },
-            // hyper panics below its own minimum of 8 KiB.
-            pool: Pool::new(
-                policy.idle_timeout,
-                policy.max_idle_per_origin,
-                policy.max_response_header.max(8 * 1024),
-            ),
+            pool: Pool::new(policy.idle_timeout, policy.max_idle_per_origin, max_response_header),
             max_request_body: policy.max_request_body,
             max_response_body: policy.max_response_body,
+            max_response_header,
         })
     }
 
@@ -177,6 +178,12 @@ impl Outbound {
         response: http::Response<Incoming>,
     ) -> Result<HttpResponse, OutboundFault> {
         let (head, mut incoming) = response.into_parts();
+        // hyper looks at its limit between reads only, and one read may bring twice as much.
+        let head_bytes: usize =
+            head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if head_bytes > self.max_response_header {
+            return Err(OutboundFault::after(FaultKind::Protocol, HEAD_TOO_LARGE));
+        }
         let headers = head
             .headers
             .iter()
@@ -211,7 +218,7 @@ impl std::fmt::Debug for Outbound {
 /// The request may have been received. hyper's own texts speak of our internals, so they are replaced.
 fn classify(error: &hyper::Error) -> OutboundFault {
     if error.is_parse_too_large() {
-        return OutboundFault::after(FaultKind::Protocol, "the response's headers are over the limit");
+        return OutboundFault::after(FaultKind::Protocol, HEAD_TOO_LARGE);
     }
     if error.is_parse() {
         return OutboundFault::after(FaultKind::Protocol, "the response is not valid HTTP/1.1");
