@@ -98,7 +98,8 @@ fn the_documents_are_valid_and_the_languages_say_the_same() {
         .iter()
         .flat_map(|template| {
             let text = template.document.message.to_string();
-            let calls = text.split("t(\\\"").skip(1).map(|rest| rest.split("\\\"").next().unwrap().to_owned());
+            let calls = text.match_indices("t(\\\"").filter(|(at, _)| !text[..*at].ends_with(char::is_alphanumeric));
+            let calls = calls.map(|(at, call)| text[at + call.len()..].split("\\\"").next().unwrap().to_owned());
             calls.collect::<Vec<_>>()
         })
         .collect();

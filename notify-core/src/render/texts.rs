@@ -89,11 +89,6 @@ impl Texts {
         }
         Chain { asked, places, used: Cell::new(None) }
     }
-
-    #[cfg(test)]
-    pub fn has(&self, locale: &str) -> bool {
-        self.0.iter().any(|known| known.locale == locale)
-    }
 }
 
 /// The places one message looks for its texts, best first.
