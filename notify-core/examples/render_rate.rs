@@ -61,9 +61,12 @@ fn main() {
     let (library, problems) = Library::compile(&templates, &[bundle], "en");
     assert!(problems.is_empty(), "{problems:?}");
 
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../resources/samples/events/01-scanner-report-critical.json");
-    let event: Value = serde_json::from_slice(&std::fs::read(path).expect("the sample is there")).expect("it is JSON");
-    let context = RenderContext { tenant: "acme", rule_id: "r", rule_name: "Critical findings", channel_id: "chat" };
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../resources/samples/events/01-scanner-report-critical.json");
+    let event: Value =
+        serde_json::from_slice(&std::fs::read(path).expect("the sample is there")).expect("it is JSON");
+    let context =
+        RenderContext { tenant: "acme", rule_id: "r", rule_name: "Critical findings", channel_id: "chat" };
     for name in [None, Some("eight"), Some("looped")] {
         let id = name.map(|name| name.parse().expect("a slug"));
         let rendered = library.render(id.as_ref(), "en", &event, &context);

@@ -69,8 +69,12 @@ fn every_shipped_event_has_a_case_and_a_unique_id() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    let covered: Vec<_> =
-        CASES.iter().flat_map(|(_, events)| *events).filter(|name| !name.starts_with("alert-")).copied().collect();
+    let covered: Vec<_> = CASES
+        .iter()
+        .flat_map(|(_, events)| *events)
+        .filter(|name| !name.starts_with("alert-"))
+        .copied()
+        .collect();
     assert_eq!(names, covered);
     let ids: BTreeSet<_> = names.iter().map(|name| sample(name)["id"].to_string()).collect();
     assert_eq!(ids.len(), names.len());
@@ -91,15 +95,22 @@ fn the_documents_are_valid_and_the_languages_say_the_same() {
     }
     let keys = |locale: &str| -> BTreeSet<String> {
         let bundle = documents.iter().find(|bundle| bundle.locale == locale).unwrap();
-        bundle.messages.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.to_owned()).collect()
+        bundle
+            .messages
+            .lines()
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(key, _)| key.to_owned())
+            .collect()
     };
     assert_eq!(keys("en"), keys("de"));
     let used: BTreeSet<_> = templates()
         .iter()
         .flat_map(|template| {
             let text = template.document.message.to_string();
-            let calls = text.match_indices("t(\\\"").filter(|(at, _)| !text[..*at].ends_with(char::is_alphanumeric));
-            let calls = calls.map(|(at, call)| text[at + call.len()..].split("\\\"").next().unwrap().to_owned());
+            let calls =
+                text.match_indices("t(\\\"").filter(|(at, _)| !text[..*at].ends_with(char::is_alphanumeric));
+            let calls =
+                calls.map(|(at, call)| text[at + call.len()..].split("\\\"").next().unwrap().to_owned());
             calls.collect::<Vec<_>>()
         })
         .collect();
@@ -111,7 +122,8 @@ fn rendering_is_the_same_on_every_thread() {
     let library = library();
     let id: TemplateId = "finding-summary".parse().unwrap();
     let event = sample("01-scanner-report-critical");
-    let render = || serde_json::to_string(&library.render(Some(&id), "de", &event, &CONTEXT).message).unwrap();
+    let render =
+        || serde_json::to_string(&library.render(Some(&id), "de", &event, &CONTEXT).message).unwrap();
     let expected = render();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(render)).collect();

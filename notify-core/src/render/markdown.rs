@@ -61,7 +61,9 @@ pub fn push_escaped(out: &mut String, value: &str) {
 }
 
 fn after_word(bytes: &[u8], at: usize, word: &[u8]) -> bool {
-    at.checked_sub(word.len()).and_then(|start| bytes.get(start..at)).is_some_and(|w| w.eq_ignore_ascii_case(word))
+    at.checked_sub(word.len())
+        .and_then(|start| bytes.get(start..at))
+        .is_some_and(|w| w.eq_ignore_ascii_case(word))
 }
 
 /// Upper bound of what [`push_escaped`] appends.

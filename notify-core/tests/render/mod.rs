@@ -33,7 +33,8 @@ pub fn fixture(name: &str) -> Value {
 }
 
 fn documents<T: serde::de::DeserializeOwned>(folder: &str) -> Vec<Version<T>> {
-    let mut paths: Vec<_> = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
     paths.sort();
     let read = |path: &PathBuf| {
@@ -62,7 +63,8 @@ pub fn library() -> Library {
 
 /// A template with one message, and nothing else of interest.
 pub fn template(message: Value) -> Version<Template> {
-    let document = serde_json::json!({"schema": "notify-template@1", "id": "t", "name": "T", "message": message});
+    let document =
+        serde_json::json!({"schema": "notify-template@1", "id": "t", "name": "T", "message": message});
     Version { version: 1, digest: "sha256:t".into(), document: serde_json::from_value(document).unwrap() }
 }
 
@@ -70,7 +72,11 @@ pub fn bundle(locale: &str, messages: &str) -> Version<Bundle> {
     let document = serde_json::json!({
         "schema": "notify-bundle@1", "id": format!("b-{}", locale.to_lowercase()), "locale": locale, "messages": messages
     });
-    Version { version: 1, digest: format!("sha256:b-{locale}"), document: serde_json::from_value(document).unwrap() }
+    Version {
+        version: 1,
+        digest: format!("sha256:b-{locale}"),
+        document: serde_json::from_value(document).unwrap(),
+    }
 }
 
 /// The part of YAML that the shipped documents use: mappings, sequences, texts, `true` and `false`.
