@@ -10,11 +10,15 @@ pub mod commitment;
 pub mod draft;
 pub mod dsse;
 pub mod entry;
+pub mod export;
 pub mod keys;
 pub mod note;
+pub mod policy;
 pub mod proof;
 pub mod statement;
+pub mod tlog_proof;
 pub mod tree;
+pub mod trust;
 #[cfg(test)]
 mod vectors;
 pub use draft::{EntryDraft, EntryKind};
