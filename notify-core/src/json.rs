@@ -5,7 +5,7 @@
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// Bounds on one JSON text.
@@ -56,11 +56,19 @@ pub fn parse(text: &[u8], limits: Limits) -> Result<Value, JsonFault> {
     if text.len() > limits.max_bytes {
         return Err(JsonFault::TooLarge { actual: text.len(), limit: limits.max_bytes });
     }
-    let state = State { path: RefCell::default(), fault: RefCell::default(), max_depth: limits.max_depth };
+    let state = State {
+        path: RefCell::default(),
+        fault: RefCell::default(),
+        float_zero: Cell::new(false),
+        max_depth: limits.max_depth,
+    };
     let mut reader = serde_json::Deserializer::from_slice(text);
     // Our own limit is checked first and is never above serde_json's guard of 128 against stack overflow.
     let parsed = Seed { state: &state, depth: 0 }.deserialize(&mut reader);
     let parsed = parsed.and_then(|value| reader.end().map(|()| value));
+    if parsed.is_ok() && state.float_zero.get() {
+        refuse_underflow(text)?;
+    }
     parsed.map_err(|error| {
         state.fault.take().unwrap_or_else(|| {
             let reason = error.to_string();
@@ -76,6 +84,51 @@ pub fn pointer_token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
+/// `1e-400` would silently become 0 (as `1e400` would become infinity, which is refused as it is read). Only texts
+/// with a zero written as a float get here, so the second look costs nothing in the usual case.
+fn refuse_underflow(text: &[u8]) -> Result<(), JsonFault> {
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let rest = text.get(at..).unwrap_or_default();
+        let length = match byte {
+            b'"' => string_length(rest),
+            b'0'..=b'9' => number_length(rest),
+            _ => 1,
+        };
+        let literal = rest.get(..length).unwrap_or(rest);
+        let mantissa = literal.split(|b| matches!(b, b'e' | b'E')).next().unwrap_or_default();
+        if byte.is_ascii_digit()
+            && mantissa.iter().any(|b| matches!(b, b'1'..=b'9'))
+            && std::str::from_utf8(literal).is_ok_and(|l| l.parse() == Ok(0.0_f64))
+        {
+            let before = text.get(..at).unwrap_or_default();
+            let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+            return Err(JsonFault::Syntax {
+                reason: "number out of range".to_owned(),
+                line: before.iter().filter(|b| **b == b'\n').count() + 1,
+                column: at - line_start + length,
+            });
+        }
+        at += length;
+    }
+    Ok(())
+}
+
+fn number_length(rest: &[u8]) -> usize {
+    let inside = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
+    rest.iter().take_while(|b| inside(b)).count()
+}
+
+fn string_length(rest: &[u8]) -> usize {
+    let mut escaped = false;
+    let inside = rest.iter().skip(1).take_while(|b| {
+        let ends = **b == b'"' && !escaped;
+        escaped = **b == b'\\' && !escaped;
+        !ends
+    });
+    inside.count() + 2
+}
+
 enum Step {
     Key(String),
     Index(usize),
@@ -84,6 +137,8 @@ enum Step {
 struct State {
     path: RefCell<Vec<Step>>,
     fault: RefCell<Option<JsonFault>>,
+    /// A zero was read from a literal with a fraction or an exponent.
+    float_zero: Cell<bool>,
     max_depth: usize,
 }
 
@@ -142,6 +197,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Number(v.into()))
     }
     fn visit_f64<E: de::Error>(self, v: f64) -> Result<Value, E> {
+        if v == 0.0 {
+            self.state.float_zero.set(true);
+        }
         Number::from_f64(v).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
     fn visit_str<E>(self, v: &str) -> Result<Value, E> {
@@ -197,12 +255,18 @@ mod tests {
         check("{\n \"a\": tru}", "not JSON: expected ident (line 2, column 10)");
         check("1 2", "not JSON: trailing characters (line 1, column 3)");
         check("1e999", "not JSON: number out of range (line 1, column 5)");
+        check("[0.0,\n-1E-325]", "not JSON: number out of range (line 2, column 7)");
+        check(r#"["\"1e-400",0.0,0.01e-330]"#, "not JSON: number out of range (line 1, column 25)");
     }
 
     #[test]
     fn agrees_with_serde_json_on_what_both_accept() {
-        for text in [r#"{"a":[1,-2,3.5,null,true,"x\u00e9"],"b":{"c":{}}}"#, "18446744073709551615", r#""""#]
-        {
+        for text in [
+            r#"["1e-400",0.0,0e-400,-0.0,5e-324]"#,
+            r#"{"a":[1,-2,3.5,null,true,"x\u00e9"],"b":{"c":{}}}"#,
+            "18446744073709551615",
+            r#""""#,
+        ] {
             let ours = parse(text.as_bytes(), Limits::default()).unwrap();
             assert_eq!(ours, serde_json::from_str::<Value>(text).unwrap());
         }

@@ -1,1 +1,67 @@
-//! pattern
+//! Event patterns: the AWS EventBridge pattern language in a strict profile, plus ordered severity.
+//!
+//! `docs/patterns.md` is the specification. In short: a pattern is an object that mirrors the event; each field takes
+//! a list of accepted values or operators, of which one has to hold; all fields have to match; `$or` gives
+//! alternatives. Arrays match by any element, and fields below one array are judged on the same element.
+//!
+//! **Numbers.** Integers of up to 64 bits are exact; every other literal is the IEEE double nearest to it, and a
+//! double without a fraction is that integer. All numbers have one total order by value: `5` = `5.0` = `50e-1`,
+//! `-0.0` = `0`, `9007199254740993` > `9007199254740992.0`. Literals beyond the range of a double, also those that
+//! would become 0, are refused by [`crate::json::parse`].
+//!
+//! **Cost.** Matching does not allocate and is linear in the event for each `$or` branch; nothing backtracks, neither
+//! wildcards nor arrays. [`limits`] bounds what one pattern may ask for.
+//!
+//! Patterns and events come from [`crate::json::parse`] (or the YAML reader), which refuse duplicate keys.
+
+mod cidr;
+mod evaluate;
+mod expand;
+mod explain;
+mod fold;
+pub mod limits;
+mod number;
+mod operand;
+mod operator;
+mod parse;
+mod set;
+#[cfg(test)]
+mod tests;
+mod wildcard;
+
+pub use explain::{Alternative, Choice, Clause, Conflict, ConflictElement, Explanation, Seen};
+pub use set::RuleSet;
+
+use crate::problem::Problem;
+use expand::Conjunction;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A compiled pattern. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// Alternatives, at least one; several only with `$or`.
+    conjunctions: Arc<[Conjunction]>,
+}
+
+impl Pattern {
+    /// Compiles a pattern of the strict profile.
+    ///
+    /// # Errors
+    /// [`crate::problem::Code::InvalidPattern`] with a JSON Pointer into the pattern, the reason and the fix.
+    pub fn compile(pattern: &Value) -> Result<Self, Problem> {
+        Ok(Self { conjunctions: expand::expand(&parse::parse(pattern)?).into() })
+    }
+
+    /// Whether the event matches. An event that is not an object never does.
+    #[must_use]
+    pub fn matches(&self, event: &Value) -> bool {
+        self.conjunctions.iter().any(|c| evaluate::fit(&c.root, event, evaluate::All).is_match())
+    }
+
+    /// Every clause with what was seen and the verdict; `explain(e).matched == matches(e)`.
+    #[must_use]
+    pub fn explain(&self, event: &Value) -> Explanation {
+        explain::explain(&self.conjunctions, event)
+    }
+}

@@ -1,0 +1,95 @@
+//! IP networks. A text that is not an IP address, and an address of the other family, never match.
+
+use std::net::IpAddr;
+
+/// A network as address bits and a mask of the same family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Network {
+    source: Box<str>,
+    bits: Bits,
+    mask: u128,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bits {
+    V4(u32),
+    V6(u128),
+}
+
+impl Network {
+    /// `address/length`; bits behind the length are ignored (`10.0.0.7/8` is `10.0.0.0/8`).
+    pub(super) fn parse(source: &str) -> Option<Self> {
+        let (address, length) = source.split_once('/')?;
+        // `u32::from_str` would take `+8` and `08`.
+        let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+        let length: u32 = length.parse().ok().filter(|_| plain)?;
+        let (bits, width) = match address.parse().ok()? {
+            IpAddr::V4(v4) => (Bits::V4(v4.to_bits()), 32_u32),
+            IpAddr::V6(v6) => (Bits::V6(v6.to_bits()), 128_u32),
+        };
+        let host_bits = width.checked_sub(length)?;
+        let host_mask = u128::MAX.checked_shr(128 - host_bits).unwrap_or(0);
+        Some(Self { source: source.into(), bits, mask: !host_mask })
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(super) fn contains(&self, text: &str) -> bool {
+        // The longest textual address has 45 bytes; nothing longer needs a parse.
+        if text.len() > 45 {
+            return false;
+        }
+        match (self.bits, text.parse()) {
+            (Bits::V4(net), Ok(IpAddr::V4(v4))) => u128::from(net ^ v4.to_bits()) & self.mask == 0,
+            (Bits::V6(net), Ok(IpAddr::V6(v6))) => (net ^ v6.to_bits()) & self.mask == 0,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_their_own_family_only() {
+        for (net, inside, outside) in [
+            ("10.0.0.0/24", "10.0.0.255", "10.0.1.0"),
+            ("10.0.0.7/8", "10.255.0.1", "11.0.0.0"),
+            ("192.0.2.1/32", "192.0.2.1", "192.0.2.0"),
+            ("192.0.2.1/31", "192.0.2.0", "192.0.2.2"),
+            ("0.0.0.0/0", "255.255.255.255", "::"),
+            ("::/0", "2001:db8::1", "10.0.0.1"),
+            ("2001:db8::/32", "2001:DB8:ffff::", "2001:db9::"),
+            ("2001:db8::1/128", "2001:db8:0:0:0:0:0:1", "2001:db8::2"),
+            ("10.0.0.0/8", "10.0.0.0", "::ffff:10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.0", "010.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.0", "10.0.0.0/8"),
+        ] {
+            let network = Network::parse(net).unwrap();
+            assert!(network.contains(inside), "{inside} in {net}");
+            assert!(!network.contains(outside), "{outside} in {net}");
+        }
+    }
+
+    #[test]
+    fn malformed_networks_are_refused() {
+        for text in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0.0/08",
+            "10.0.0/8",
+            "/8",
+            "a/8",
+            "10.0.0.0/",
+            "",
+        ] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+    }
+}

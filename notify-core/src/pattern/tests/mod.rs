@@ -1,0 +1,6 @@
+mod conformance;
+mod own_cases;
+mod properties;
+mod refusals;
+mod set;
+mod support;

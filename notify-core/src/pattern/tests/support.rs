@@ -1,0 +1,84 @@
+//! Reading case files and judging one case.
+
+use crate::json::{self, Limits};
+use crate::pattern::{Explanation, Pattern};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::path::{Path, PathBuf};
+
+/// One line of a file of cases. The texts stay raw, so that numbers keep their spelling until our own parser.
+#[derive(Deserialize)]
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) pattern: Box<RawValue>,
+    pub(super) event: Box<RawValue>,
+    pub(super) matches: bool,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+}
+
+pub(super) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+pub(super) fn lines<T: for<'t> Deserialize<'t>>(file: &Path) -> Vec<T> {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let parse =
+        |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}: {line}", file.display()));
+    text.lines().filter(|line| !line.trim().is_empty()).map(parse).collect()
+}
+
+/// `None`, and says so, when the project's shared folder is not there (a clone without it).
+pub(super) fn shared_conformance(file: &str) -> Option<PathBuf> {
+    let path = workspace().join("../shared/conformance").join(file);
+    if !path.exists() {
+        eprintln!("SKIPPED: {} is not there; only the project's own cases were run", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+pub(super) fn value(text: &str) -> Value {
+    let limits = Limits { max_bytes: 1 << 20, max_depth: 64 };
+    json::parse(text.as_bytes(), limits).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+pub(super) fn pattern(text: &str) -> Pattern {
+    Pattern::compile(&value(text)).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+/// The verdict, after checking that the explanation agrees with it in every part.
+pub(super) fn verdict(pattern: &Pattern, event: &Value) -> bool {
+    let matched = pattern.matches(event);
+    let explanation = pattern.explain(event);
+    assert_eq!(explanation.matched, matched, "{explanation}");
+    check_parts(&explanation, event);
+    matched
+}
+
+fn check_parts(explanation: &Explanation, event: &Value) {
+    assert_eq!(explanation.matched, explanation.alternatives.iter().any(|a| a.matched));
+    for alternative in &explanation.alternatives {
+        let every_clause = alternative.clauses.iter().all(|clause| clause.matched);
+        if alternative.matched {
+            assert!(every_clause, "matched with a failed clause: {explanation}");
+        } else if event.is_object() {
+            assert_eq!(
+                every_clause,
+                alternative.conflict.is_some(),
+                "a miss without a reason: {explanation:?}"
+            );
+        }
+        for clause in &alternative.clauses {
+            let any = clause.any_of.iter().any(|choice| choice.matched);
+            assert!(any || !clause.matched, "holds without a choice that holds: {explanation}");
+            assert_eq!(clause.seen.is_empty(), clause.seen_total == 0);
+            for seen in &clause.seen {
+                assert!(event.pointer(&seen.at).is_some(), "{} is not in {event}", seen.at);
+            }
+        }
+    }
+    assert!(!explanation.to_string().contains("match: ."), "{explanation}");
+    assert!(serde_json::to_value(explanation).is_ok());
+}
