@@ -85,8 +85,9 @@ pub enum Effect {
     DeleteDocument { kind: Kind, id: String, at: Timestamp },
     /// A new event with its plan: state `planned` at once. Refused as [`Refused::EventExists`] when the key exists.
     AcceptPlanned(Box<NewEvent>),
-    /// An event accepted before: `pending` → `planned`. Refused when it is not pending.
-    MarkPlanned { key: EventKey },
+    /// An event accepted before: `pending` → `planned`. Refused when it is not pending. `salt` is that of the event's
+    /// commitment, with the stored body its opening.
+    MarkPlanned { key: EventKey, salt: [u8; 32] },
     /// A delivery and its place in the work queue, optionally claimed at once by the process that planned it.
     /// A delivery id that exists already is refused.
     CreateDelivery(Box<NewDelivery>),
@@ -147,4 +148,7 @@ pub enum Refused {
     IdempotencyTaken,
     #[error("an entry is too large: {bytes} bytes")]
     EntryTooLarge { bytes: usize },
+    /// A mistake of the caller: not a draft of any entry, or not in this place.
+    #[error("an entry cannot be written: {0}")]
+    BadEntry(String),
 }

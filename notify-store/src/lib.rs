@@ -4,8 +4,17 @@
 //! Waiting commits are taken together into one transaction (group commit without a timer): a transaction starts when
 //! the last one ended and takes all that waits.
 
+#![forbid(unsafe_code)]
+
 pub mod commit;
+mod committer;
+mod dialect;
+mod engine;
 pub mod model;
+mod pools;
+mod queue;
+mod read;
+mod sql;
 mod store;
 
 pub use commit::{Bookkeeping, Commit, Committed, Effect, Guard, Refused};

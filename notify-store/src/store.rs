@@ -1,12 +1,17 @@
 //! The store's methods. Every call that touches tenant data carries the tenant.
 
 use crate::commit::{Commit, Committed, Refused};
+use crate::committer::{self, Job};
 use crate::model::*;
+use crate::pools::Shared;
 use notify_core::document::Kind;
 use notify_core::ids::{DeliveryId, EventKey, TenantId};
 use notify_core::time::Timestamp;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// Where the data is.
 #[derive(Debug, Clone)]
@@ -32,8 +37,17 @@ pub struct OpenOptions {
 pub enum StoreError {
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Nothing was written.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
+    /// COMMIT was sent and no answer came: everything was written, or nothing. Look the event, the delivery or the
+    /// claim up before acting; repeating the same commit is safe where its guards or keys make it so.
+    #[error("the outcome of a commit is unknown: {0}")]
+    InDoubt(sqlx::Error),
+    #[error("the store cannot run like this: {0}")]
+    Misconfigured(String),
+    #[error("the page token is not one of this list")]
+    BadPageToken,
     #[error("the database cannot be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("another process uses {0}")]
@@ -46,40 +60,82 @@ pub enum StoreError {
 
 /// A handle; clones share everything.
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
 
-#[allow(unused_variables, clippy::unused_async, clippy::missing_errors_doc)]
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    /// `None` once closed.
+    jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The same error for one more caller: `sqlx::Error` cannot be cloned.
+pub(crate) fn repeat(error: &sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::Io(io) => sqlx::Error::Io(std::io::Error::new(io.kind(), io.to_string())),
+        error => sqlx::Error::Protocol(error.to_string()),
+    }
+}
+
+#[allow(clippy::missing_errors_doc)]
 impl Store {
     /// Opens, locks and migrates.
     pub async fn open(options: OpenOptions) -> Result<Self, StoreError> {
-        Err(StoreError::Closed)
+        let shared = Arc::new(Shared::open(options).await?);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let committer = tokio::spawn(committer::run(Arc::clone(&shared), receiver));
+        let inner =
+            Inner { shared, jobs: Mutex::new(Some(sender)), committer: Mutex::new(Some(committer)) };
+        Ok(Self { inner: Arc::new(inner) })
     }
     /// Commits and waits until it is durable.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        Err(StoreError::Closed)
+        self.submit(commit).await.unwrap_or(Err(StoreError::Closed))
     }
     /// Hands the commit to the committer at once, in order of calls, and gives the answer to come.
     pub fn submit(&self, commit: Commit) -> tokio::sync::oneshot::Receiver<Result<Committed, StoreError>> {
-        tokio::sync::oneshot::channel().1
+        let (reply, answer) = oneshot::channel();
+        let job = Job { commit, reply };
+        let jobs = self.inner.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = match jobs.as_ref() {
+            Some(jobs) => jobs.send(job).err().map(|refused| refused.0),
+            None => Some(job),
+        };
+        if let Some(job) = refused {
+            let _ = job.reply.send(Err(StoreError::Closed));
+        }
+        answer
     }
     /// Lets waiting commits finish, then closes. Later commits answer [`StoreError::Closed`].
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        drop(self.inner.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let committer = self.inner.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committer) = committer
+            && let Err(error) = committer.await
+        {
+            tracing::error!(%error, "the committer ended badly");
+        }
+        self.inner.shared.close().await;
+    }
     /// The database's clock.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.now().await
     }
 
     pub async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.tenants().await
     }
     pub async fn tenant(&self, tenant: &TenantId) -> Result<Option<Tenant>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.tenant(tenant).await
     }
     pub async fn config_version(&self, tenant: &TenantId) -> Result<u64, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.config_version(tenant).await
     }
     pub async fn configuration(&self, tenant: &TenantId) -> Result<Configuration, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.configuration(tenant).await
     }
     /// `version` `None` = current (also when deleted: see `Document::deleted`).
     pub async fn document(
@@ -89,7 +145,7 @@ impl Store {
         id: &str,
         version: Option<u64>,
     ) -> Result<Option<Document>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.document(tenant, kind, id, version).await
     }
     /// Current, not deleted, by id.
     pub async fn documents(
@@ -98,7 +154,7 @@ impl Store {
         kind: Kind,
         page: &Page,
     ) -> Result<Paged<Document>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.documents(tenant, kind, page).await
     }
 
     pub async fn known_events(
@@ -106,22 +162,22 @@ impl Store {
         tenant: &TenantId,
         keys: &[EventKey],
     ) -> Result<Vec<KnownEvent>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.known_events(tenant, keys).await
     }
     /// Oldest `accepted_seq` first.
     pub async fn pending_events(&self, tenant: &TenantId, limit: u32) -> Result<Vec<Event>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.pending_events(tenant, limit).await
     }
     pub async fn event(&self, tenant: &TenantId, key: &EventKey) -> Result<Option<Event>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.event(tenant, key).await
     }
     /// Newest first.
     pub async fn events(&self, tenant: &TenantId, page: &Page) -> Result<Paged<Event>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.events(tenant, page).await
     }
 
     pub async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.delivery(tenant, id).await
     }
     /// Newest first.
     pub async fn deliveries(
@@ -130,10 +186,10 @@ impl Store {
         filter: &DeliveryFilter,
         page: &Page,
     ) -> Result<Paged<Delivery>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.deliveries(tenant, filter, page).await
     }
     pub async fn attempts(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.attempts(tenant, id).await
     }
 
     /// Claims due deliveries of all tenants, oldest due first, also those whose lease ran out. Takes no delivery
@@ -144,15 +200,15 @@ impl Store {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.claim_due(now, lease, limit).await
     }
     /// When the next unclaimed delivery is due or the next lease runs out; `None`: nothing waits.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.next_due().await
     }
     /// At start-up of the only process on this store (SQLite): every claim is void, its attempt in doubt.
     pub async fn void_all_claims(&self) -> Result<u64, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.void_all_claims().await
     }
 
     /// Takes or renews the tenant's owner lease on the database's clock; a new holder gets a higher epoch. `None`:
@@ -163,14 +219,14 @@ impl Store {
         holder: &str,
         ttl: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.acquire_lease(tenant, holder, ttl).await
     }
     pub async fn release_lease(&self, tenant: &TenantId, lease: &Lease) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.release_lease(tenant, lease).await
     }
 
     pub async fn ledger_head(&self, tenant: &TenantId) -> Result<Option<LedgerHead>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.ledger_head(tenant).await
     }
     /// Entries `from..to` in order, at most `limit`.
     pub async fn ledger_entries(
@@ -180,14 +236,14 @@ impl Store {
         to: u64,
         limit: u32,
     ) -> Result<Vec<LedgerEntry>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.ledger_entries(tenant, from, to, limit).await
     }
     pub async fn ledger_entries_about(
         &self,
         tenant: &TenantId,
         about: &str,
     ) -> Result<Vec<LedgerEntry>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.ledger_entries_about(tenant, about).await
     }
     /// Hashes of complete subtrees as `notify_core::ledger` asks for them: (level, index) → root of the subtree over
     /// leaves `index·2^level .. (index+1)·2^level`.
@@ -196,11 +252,11 @@ impl Store {
         tenant: &TenantId,
         wanted: &[(u8, u64)],
     ) -> Result<Vec<[u8; 32]>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.ledger_nodes(tenant, wanted).await
     }
     /// Openings of everything the entries `from..to` commit to that still exist.
     pub async fn openings(&self, tenant: &TenantId, from: u64, to: u64) -> Result<Vec<Opening>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.openings(tenant, from, to).await
     }
 
     pub async fn remembered_answer(
@@ -208,9 +264,9 @@ impl Store {
         tenant: &TenantId,
         key: &str,
     ) -> Result<Option<RememberedAnswer>, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.remembered_answer(tenant, key).await
     }
     pub async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
-        Err(StoreError::Closed)
+        self.inner.shared.backlog(now).await
     }
 }

@@ -1,0 +1,284 @@
+//! What a round has to know, read in one query per table.
+
+use super::log::{Keyring, Log};
+use super::state::{DeliveryRow, DocumentRow, EventRow, LeaseRow, Slot, State};
+use crate::commit::{Bookkeeping, Commit, Effect, Guard};
+use crate::model::{DeliveryState, EventState};
+use crate::sql::row::{corrupt, timestamp};
+use crate::sql::{Arg, Db, Row, Texts, each};
+use crate::store::StoreError;
+use notify_core::time::truncate_to_millis;
+use std::borrow::Cow;
+
+/// Locks the tenants' heads and reads every row that the commits ask for.
+pub async fn load<'c>(
+    db: &mut Db<'_>,
+    texts: &Texts,
+    keyring: &Keyring,
+    state: &mut State<'c>,
+    commits: &[(Slot, &'c Commit)],
+) -> Result<(), StoreError> {
+    let wants = expect(state, commits);
+    heads(db, texts, keyring, state).await?;
+    if wants.leases {
+        leases(db, texts, state).await?;
+    }
+    events(db, texts, state).await?;
+    deliveries(db, texts, state, wants.claims).await?;
+    documents(db, texts, state).await?;
+    keys(db, texts, state).await
+}
+
+#[derive(Default)]
+struct Wants {
+    leases: bool,
+    claims: bool,
+}
+
+/// Names every row that judging will look at.
+fn expect<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)]) -> Wants {
+    let mut wants = Wants::default();
+    for &(slot, commit) in commits {
+        for guard in &commit.guards {
+            match guard {
+                Guard::Lease { .. } => wants.leases = true,
+                Guard::ConfigVersion(_) => {}
+                Guard::Claim { delivery, .. } => {
+                    wants.claims = true;
+                    state.deliveries.expect(slot, delivery.as_str());
+                }
+                Guard::DeliveryState { delivery, .. } => state.deliveries.expect(slot, delivery.as_str()),
+                Guard::DocumentVersion { kind, id, .. } | Guard::DocumentExists { kind, id } => {
+                    state.documents.expect(slot, (*kind, id.as_str()));
+                }
+            }
+        }
+        for effect in commit.effects() {
+            match effect {
+                Effect::PutDocument { kind, id, .. } | Effect::DeleteDocument { kind, id, .. } => {
+                    state.documents.expect(slot, (*kind, id.as_str()));
+                }
+                Effect::AcceptPlanned(event) => state.events.expect(slot, event.key.as_str()),
+                Effect::MarkPlanned { key, .. } => state.events.expect(slot, key.as_str()),
+                Effect::CreateDelivery(delivery) => {
+                    state.deliveries.expect(slot, delivery.id.as_str());
+                    if let Some(event) = &delivery.event {
+                        state.events.expect(slot, event.as_str());
+                    }
+                }
+                Effect::RecordAttempt(attempt) => {
+                    wants.claims = true;
+                    state.deliveries.expect(slot, attempt.delivery.as_str());
+                }
+                Effect::CreateTenant { .. } | Effect::KeepOpening(_) | Effect::RecordOnly => {}
+            }
+        }
+        for item in &commit.bookkeeping {
+            match item {
+                Bookkeeping::AcceptPending(event) => state.events.expect(slot, event.key.as_str()),
+                Bookkeeping::RememberIdempotency { key, .. } => state.keys.expect(slot, key),
+            }
+        }
+    }
+    wants
+}
+
+/// The expected row that a found row answers: its position stands in the first column.
+fn position(row: &Row, rows: usize) -> Result<usize, StoreError> {
+    usize::try_from(row.int(0)?)
+        .ok()
+        .filter(|at| *at < rows)
+        .ok_or_else(|| corrupt("a row that was not asked for"))
+}
+
+fn ordinal(at: usize) -> Arg<'static> {
+    Arg::count(at as u64)
+}
+
+async fn heads(
+    db: &mut Db<'_>,
+    texts: &Texts,
+    keys: &Keyring,
+    state: &mut State<'_>,
+) -> Result<(), StoreError> {
+    let asked = each(state.tenants.iter().enumerate(), |(at, tenant)| {
+        [ordinal(at), Arg::from(tenant.id.as_str())]
+    });
+    let found = db
+        .rows_for(
+            texts,
+            "SELECT v.column1, @now, r.config_version, r.event_seq, r.delivery_seq, r.log_origin, r.log_size, \
+             r.log_range, r.log_at FROM @rows JOIN tenant_heads r ON r.tenant = v.column2 ORDER BY r.tenant @lock",
+            asked,
+        )
+        .await?;
+    let complete = found.len() == state.tenants.len();
+    for row in found {
+        let at = position(&row, state.tenants.len())?;
+        let tenant = &mut state.tenants[at];
+        tenant.now = truncate_to_millis(timestamp(row.int(1)?)?);
+        tenant.counters.exists = true;
+        tenant.counters.config_version = row.count(2)?;
+        tenant.counters.event_seq = row.int(3)?;
+        tenant.counters.delivery_seq = row.int(4)?;
+        tenant.log = Some(Log::resume(keys, row.text(5)?, row.count(6)?, &row.bytes(7)?, row.time(8)?)?);
+    }
+    if !complete {
+        let now = db.rows(texts, "SELECT @now", []).await?;
+        let now = now.first().ok_or_else(|| corrupt("no time"))?.time(0)?;
+        for tenant in state.tenants.iter_mut().filter(|tenant| !tenant.counters.exists) {
+            tenant.now = truncate_to_millis(now);
+        }
+    }
+    Ok(())
+}
+
+async fn leases(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
+    let asked = each(state.tenants.iter().enumerate(), |(at, tenant)| {
+        [ordinal(at), Arg::from(tenant.id.as_str())]
+    });
+    // Shared: nobody takes the lease over between this look and our commit.
+    let found = db
+        .rows_for(
+            texts,
+            "SELECT v.column1, r.holder, r.epoch, CAST(CASE WHEN r.expires_at > @now THEN 1 ELSE 0 END AS BIGINT) \
+             FROM @rows JOIN leases r ON r.tenant = v.column2 @share",
+            asked,
+        )
+        .await?;
+    for row in found {
+        let at = position(&row, state.tenants.len())?;
+        state.tenants[at].lease =
+            Some(LeaseRow { holder: row.text(1)?, epoch: row.count(2)?, runs: row.int(3)? == 1 });
+    }
+    Ok(())
+}
+
+async fn events(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
+    let asked = each(state.events.rows.iter().enumerate(), |(at, (slot, key, _))| {
+        [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::from(*key)]
+    });
+    let found = db
+        .rows_for(
+            texts,
+            "SELECT v.column1, r.state, r.seq FROM @rows \
+             JOIN events r ON r.tenant = v.column2 AND r.key = v.column3",
+            asked,
+        )
+        .await?;
+    for row in found {
+        let at = position(&row, state.events.rows.len())?;
+        state.events.rows[at].2 = EventRow { state: Some(event_state(row.str(1)?)?), seq: row.int(2)? };
+    }
+    Ok(())
+}
+
+async fn deliveries(
+    db: &mut Db<'_>,
+    texts: &Texts,
+    state: &mut State<'_>,
+    claims: bool,
+) -> Result<(), StoreError> {
+    let asked = each(state.deliveries.rows.iter().enumerate(), |(at, (slot, id, _))| {
+        [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::from(*id)]
+    });
+    let found = db
+        .rows_for(
+            texts,
+            "SELECT v.column1, r.state, r.seq, r.next_attempt FROM @rows \
+             JOIN deliveries r ON r.tenant = v.column2 AND r.id = v.column3",
+            asked,
+        )
+        .await?;
+    for row in &found {
+        let at = position(row, state.deliveries.rows.len())?;
+        let delivery_state =
+            DeliveryState::from_name(row.str(1)?).ok_or_else(|| corrupt("a delivery state"))?;
+        state.deliveries.rows[at].2 = DeliveryRow {
+            state: Some(delivery_state),
+            seq: row.int(2)?,
+            next_attempt: row.count32(3)?,
+            token: None,
+            recorded: None,
+        };
+    }
+    if !claims || found.is_empty() {
+        return Ok(());
+    }
+    let asked = each(
+        state.deliveries.rows.iter().enumerate().filter(|(_, (_, _, row))| {
+            row.state == Some(DeliveryState::Scheduled)
+        }),
+        |(at, (slot, _, row))| {
+            [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::Int(row.seq)]
+        },
+    );
+    // Locked: a dispatcher elsewhere skips these rows until the result is in.
+    let found = db
+        .rows_for(
+            texts,
+            "SELECT v.column1, r.claim_token FROM @rows \
+             JOIN work_queue r ON r.tenant = v.column2 AND r.delivery_seq = v.column3 @lock",
+            asked,
+        )
+        .await?;
+    for row in found {
+        let at = position(&row, state.deliveries.rows.len())?;
+        state.deliveries.rows[at].2.token = row.opt_text(1)?.map(Cow::Owned);
+    }
+    Ok(())
+}
+
+async fn documents(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
+    let asked = each(state.documents.rows.iter().enumerate(), |(at, (slot, (kind, id), _))| {
+        let tenant = state.tenants[*slot].id.as_str();
+        [ordinal(at), Arg::from(tenant), Arg::from(kind.as_str()), Arg::from(*id)]
+    });
+    let found = db
+        .rows_for(
+            texts,
+            "SELECT v.column1, r.version, r.deleted FROM @rows \
+             JOIN document_heads r ON r.tenant = v.column2 AND r.kind = v.column3 AND r.id = v.column4",
+            asked,
+        )
+        .await?;
+    for row in found {
+        let at = position(&row, state.documents.rows.len())?;
+        state.documents.rows[at].2 =
+            DocumentRow { version: row.count(1)?, deleted: row.int(2)? != 0, changed: false };
+    }
+    Ok(())
+}
+
+async fn keys(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
+    let asked = each(state.keys.rows.iter().enumerate(), |(at, (slot, key, _))| {
+        [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::from(*key)]
+    });
+    let found = db
+        .rows_for(
+            texts,
+            "SELECT v.column1 FROM @rows JOIN idempotency_keys r ON r.tenant = v.column2 AND r.key = v.column3",
+            asked,
+        )
+        .await?;
+    for row in found {
+        let at = position(&row, state.keys.rows.len())?;
+        state.keys.rows[at].2.taken = true;
+    }
+    Ok(())
+}
+
+pub fn event_state(name: &str) -> Result<EventState, StoreError> {
+    match name {
+        "pending" => Ok(EventState::Pending),
+        "planned" => Ok(EventState::Planned),
+        _ => Err(corrupt("an event state")),
+    }
+}
+
+pub const fn event_state_name(state: EventState) -> &'static str {
+    match state {
+        EventState::Pending => "pending",
+        EventState::Planned => "planned",
+    }
+}

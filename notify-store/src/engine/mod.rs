@@ -1,0 +1,95 @@
+//! One transaction over many commits: lock and read, judge, write.
+
+mod judge;
+mod load;
+mod log;
+mod state;
+mod write;
+
+pub use judge::VOID_TOKEN;
+pub use log::Keyring;
+pub use load::event_state;
+
+use crate::commit::{Commit, Committed, Refused};
+use crate::sql::{Db, Texts};
+use crate::store::StoreError;
+use state::State;
+use std::collections::BTreeMap;
+
+/// How a transaction failed.
+#[derive(Debug)]
+pub enum Failed {
+    /// Before COMMIT was sent: nothing was written.
+    Nothing(StoreError),
+    /// COMMIT was sent and its answer was lost or bad: everything was written, or nothing.
+    InDoubt(sqlx::Error),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Nothing(error)
+    }
+}
+
+/// Writes all commits that are not refused, durably, in one transaction. Answers come in order of `commits`.
+pub async fn transaction(
+    mut db: Db<'_>,
+    texts: &Texts,
+    keys: &Keyring,
+    commits: &[&Commit],
+) -> Result<Vec<Result<Committed, Refused>>, Failed> {
+    let begin = db.dialect().begin();
+    db.run(texts, begin, []).await.map_err(StoreError::from)?;
+    let answers = rounds(&mut db, texts, keys, commits).await;
+    let nothing_written = !matches!(&answers, Ok(answers) if answers.iter().any(Result::is_ok));
+    if nothing_written {
+        // When it fails as well, the connection is given up and the database rolls back by itself.
+        db.run(texts, "ROLLBACK", []).await.map_err(|error| Failed::Nothing(answers_error(answers.as_ref(), error)))?;
+        return Ok(answers?);
+    }
+    match db.run(texts, "COMMIT", []).await {
+        Ok(_) => Ok(answers?),
+        Err(error) => Err(Failed::InDoubt(error)),
+    }
+}
+
+/// The first error is the cause, not the failing ROLLBACK after it.
+fn answers_error<T>(answers: Result<&T, &StoreError>, rollback: sqlx::Error) -> StoreError {
+    match answers {
+        Err(StoreError::Database(first)) => StoreError::Database(crate::store::repeat(first)),
+        _ => StoreError::Database(rollback),
+    }
+}
+
+/// A round is what can be read and written together: all tenants on SQLite, one tenant on PostgreSQL. Tenants come in
+/// ascending order, so that no two transactions wait for each other's head rows.
+async fn rounds(
+    db: &mut Db<'_>,
+    texts: &Texts,
+    keys: &Keyring,
+    commits: &[&Commit],
+) -> Result<Vec<Result<Committed, Refused>>, StoreError> {
+    let mut by_tenant: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, commit) in commits.iter().enumerate() {
+        let key = if db.dialect().mixes_tenants() { "" } else { commit.tenant.as_str() };
+        by_tenant.entry(key).or_default().push(at);
+    }
+    let mut answers: Vec<Result<Committed, Refused>> = Vec::new();
+    answers.resize_with(commits.len(), || Err(Refused::NoTenant));
+    for members in by_tenant.into_values() {
+        let Some(first) = members.first() else { continue };
+        db.enter(texts, &commits[*first].tenant).await?;
+        let mut state = State::default();
+        let round: Vec<_> = members.iter().map(|at| (state.slot(&commits[*at].tenant), commits[*at])).collect();
+        load::load(db, texts, keys, &mut state, &round).await?;
+        let mut judged = judge::judge(&mut state, keys, &round);
+        let judged_answers = std::mem::take(&mut judged.answers);
+        if judged_answers.iter().any(Result::is_ok) {
+            write::write(db, texts, &mut state, &judged).await?;
+        }
+        for (at, answer) in members.into_iter().zip(judged_answers) {
+            answers[at] = answer;
+        }
+    }
+    Ok(answers)
+}

@@ -1,0 +1,231 @@
+//! What the commits of one round see: rows as read, then as changed by the commits judged before.
+//!
+//! Commits that share a transaction must not notice it. Each is judged against the rows in the database and against
+//! everything that earlier commits of the round change; a refused one is undone here before anything is written.
+
+use super::log::Log;
+use crate::model::{DeliveryState, EventState};
+use notify_core::document::Kind;
+use notify_core::ids::TenantId;
+use notify_core::time::Timestamp;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Index of a tenant in [`State::tenants`].
+pub type Slot = usize;
+
+/// Rows by key; a row that is not in the database is there as `None`-like state.
+#[derive(Debug)]
+pub struct Table<K, S> {
+    index: HashMap<(Slot, K), usize>,
+    pub rows: Vec<(Slot, K, S)>,
+}
+
+impl<K, S> Default for Table<K, S> {
+    fn default() -> Self {
+        Self { index: HashMap::new(), rows: Vec::new() }
+    }
+}
+
+impl<K: Hash + Eq + Copy, S: Default + Clone> Table<K, S> {
+    /// Makes room for a row that will be asked for.
+    pub fn expect(&mut self, slot: Slot, key: K) {
+        let next = self.rows.len();
+        let position = *self.index.entry((slot, key)).or_insert(next);
+        if position == next {
+            self.rows.push((slot, key, S::default()));
+        }
+    }
+
+    /// Position of an expected row. Every key of a commit is expected before it is judged.
+    pub fn find(&self, slot: Slot, key: K) -> Option<usize> {
+        self.index.get(&(slot, key)).copied()
+    }
+
+    pub fn state(&self, slot: Slot, key: K) -> S {
+        self.find(slot, key).map_or_else(S::default, |position| self.rows[position].2.clone())
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EventRow {
+    pub state: Option<EventState>,
+    pub seq: i64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryRow<'c> {
+    /// `None`: no such delivery.
+    pub state: Option<DeliveryState>,
+    pub seq: i64,
+    pub next_attempt: u32,
+    pub token: Option<Cow<'c, str>>,
+    /// Set by the last attempt that this round records.
+    pub recorded: Option<Recorded<'c>>,
+}
+
+/// What a recorded attempt leaves on the delivery's row and in the work queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded<'c> {
+    pub attempt: &'c crate::model::Attempt,
+    /// Kept from an earlier attempt of the same round.
+    pub provider_reference: Option<&'c str>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DocumentRow {
+    /// 0: never written.
+    pub version: u64,
+    pub deleted: bool,
+    pub changed: bool,
+}
+
+impl DocumentRow {
+    pub const fn current(self) -> Option<u64> {
+        if self.version == 0 || self.deleted { None } else { Some(self.version) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KeyRow {
+    pub taken: bool,
+}
+
+/// The part of a tenant that a refused commit gives back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    pub exists: bool,
+    pub config_version: u64,
+    pub event_seq: i64,
+    pub delivery_seq: i64,
+    /// Changes, not totals.
+    pub pending: i64,
+    pub dead: i64,
+}
+
+#[derive(Debug)]
+pub struct LeaseRow {
+    pub holder: String,
+    pub epoch: u64,
+    pub runs: bool,
+}
+
+#[derive(Debug)]
+pub struct NewTenant<'c> {
+    pub name: &'c str,
+    pub opaque: &'c str,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug)]
+pub struct Tenant<'c> {
+    pub id: &'c TenantId,
+    pub counters: Counters,
+    pub log: Option<Log>,
+    pub lease: Option<LeaseRow>,
+    pub created: Option<NewTenant<'c>>,
+    /// The database's time, truncated to milliseconds.
+    pub now: Timestamp,
+    /// Some commit of this round is written.
+    pub touched: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct State<'c> {
+    pub tenants: Vec<Tenant<'c>>,
+    slots: HashMap<&'c str, Slot>,
+    pub events: Table<&'c str, EventRow>,
+    pub deliveries: Table<&'c str, DeliveryRow<'c>>,
+    pub documents: Table<(Kind, &'c str), DocumentRow>,
+    pub keys: Table<&'c str, KeyRow>,
+    undo: Vec<Undo<'c>>,
+}
+
+#[derive(Debug)]
+enum Undo<'c> {
+    Event(usize, EventRow),
+    Delivery(usize, DeliveryRow<'c>),
+    Document(usize, DocumentRow),
+    Key(usize, KeyRow),
+    Counters(Slot, Counters),
+    Created(Slot),
+}
+
+impl<'c> State<'c> {
+    pub fn slot(&mut self, id: &'c TenantId) -> Slot {
+        let next = self.tenants.len();
+        let slot = *self.slots.entry(id.as_str()).or_insert(next);
+        if slot == next {
+            self.tenants.push(Tenant {
+                id,
+                counters: Counters::default(),
+                log: None,
+                lease: None,
+                created: None,
+                now: Timestamp::UNIX_EPOCH,
+                touched: false,
+            });
+        }
+        slot
+    }
+
+    pub fn set_event(&mut self, slot: Slot, key: &'c str, row: EventRow) {
+        if let Some(at) = self.events.find(slot, key) {
+            let old = std::mem::replace(&mut self.events.rows[at].2, row);
+            self.undo.push(Undo::Event(at, old));
+        }
+    }
+    pub fn set_delivery(&mut self, slot: Slot, id: &'c str, row: DeliveryRow<'c>) {
+        if let Some(at) = self.deliveries.find(slot, id) {
+            let old = std::mem::replace(&mut self.deliveries.rows[at].2, row);
+            self.undo.push(Undo::Delivery(at, old));
+        }
+    }
+    pub fn set_document(&mut self, slot: Slot, key: (Kind, &'c str), row: DocumentRow) {
+        if let Some(at) = self.documents.find(slot, key) {
+            let old = std::mem::replace(&mut self.documents.rows[at].2, row);
+            self.undo.push(Undo::Document(at, old));
+        }
+    }
+    pub fn set_key(&mut self, slot: Slot, key: &'c str, row: KeyRow) {
+        if let Some(at) = self.keys.find(slot, key) {
+            let old = std::mem::replace(&mut self.keys.rows[at].2, row);
+            self.undo.push(Undo::Key(at, old));
+        }
+    }
+    pub fn count(&mut self, slot: Slot, change: impl FnOnce(&mut Counters)) {
+        let counters = &mut self.tenants[slot].counters;
+        self.undo.push(Undo::Counters(slot, *counters));
+        change(counters);
+    }
+    pub fn create(&mut self, slot: Slot, tenant: NewTenant<'c>, log: Log) {
+        self.count(slot, |counters| counters.exists = true);
+        self.tenants[slot].created = Some(tenant);
+        self.tenants[slot].log = Some(log);
+        self.undo.push(Undo::Created(slot));
+    }
+
+    /// The commit stands.
+    pub fn keep(&mut self, slot: Slot) {
+        self.undo.clear();
+        self.tenants[slot].touched = true;
+    }
+
+    /// The commit is refused: as if it had never been seen.
+    pub fn undo(&mut self) {
+        while let Some(step) = self.undo.pop() {
+            match step {
+                Undo::Event(at, row) => self.events.rows[at].2 = row,
+                Undo::Delivery(at, row) => self.deliveries.rows[at].2 = row,
+                Undo::Document(at, row) => self.documents.rows[at].2 = row,
+                Undo::Key(at, row) => self.keys.rows[at].2 = row,
+                Undo::Counters(slot, counters) => self.tenants[slot].counters = counters,
+                Undo::Created(slot) => {
+                    self.tenants[slot].created = None;
+                    self.tenants[slot].log = None;
+                }
+            }
+        }
+    }
+}

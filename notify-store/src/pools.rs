@@ -1,0 +1,262 @@
+//! Opening, and who gets which connection: one that writes, some that read.
+
+use crate::dialect::Dialect;
+use crate::engine::Keyring;
+use crate::sql::{Db, Texts};
+use crate::store::{Backend, OpenOptions, StoreError};
+use notify_core::ids::TenantId;
+use sqlx::ConnectOptions;
+use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// SQLite's migrations.
+pub static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
+/// PostgreSQL's; names, tables and columns are the same (a test compares them).
+pub static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// What the committer, the readers and the queue share.
+#[derive(Debug)]
+pub struct Shared {
+    pub keys: Keyring,
+    pub texts: Texts,
+    pools: Pools,
+    writer: Mutex<Option<Conn>>,
+    /// Held as long as the process uses the file.
+    lock: std::sync::Mutex<Option<File>>,
+}
+
+#[derive(Debug)]
+enum Pools {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres { writer: PgPool, others: PgPool },
+}
+
+#[derive(Debug)]
+enum Conn {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// The one writing connection, for as long as this is held.
+pub struct Writer<'s>(MutexGuard<'s, Option<Conn>>);
+
+impl Writer<'_> {
+    pub fn db(&mut self) -> Db<'_> {
+        match self.0.as_mut() {
+            Some(Conn::Sqlite(conn)) => Db::Sqlite(conn),
+            Some(Conn::Postgres(conn)) => Db::Postgres(conn),
+            None => unreachable!("`Shared::writer` fills the slot before it hands it out"),
+        }
+    }
+
+    /// Nothing is known about this connection any more: the next writer gets a new one.
+    pub fn give_up(&mut self) {
+        if let Some(Conn::Postgres(mut conn)) = self.0.take() {
+            conn.close_on_drop();
+        }
+    }
+}
+
+/// A connection for reading, on PostgreSQL inside a transaction that names the tenant.
+pub enum Reader {
+    Sqlite(PoolConnection<Sqlite>),
+    SqliteSnapshot(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Reader {
+    pub fn db(&mut self) -> Db<'_> {
+        match self {
+            Self::Sqlite(conn) => Db::Sqlite(conn),
+            Self::SqliteSnapshot(tx) => Db::Sqlite(tx),
+            Self::Postgres(tx) => Db::Postgres(tx),
+        }
+    }
+
+    /// For transactions that changed something (the queue on PostgreSQL).
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::SqliteSnapshot(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+}
+
+impl Shared {
+    /// # Errors
+    /// When the file is in use, the server cannot be reached, or the database cannot be migrated.
+    pub async fn open(options: OpenOptions) -> Result<Self, StoreError> {
+        let keys = Keyring::new(&options.site, options.log_seed)?;
+        let readers = options.read_connections.max(1);
+        let (dialect, pools, lock) = match &options.backend {
+            Backend::Sqlite { file } => {
+                let lock = lock(file)?;
+                (Dialect::Sqlite, open_sqlite(file, readers).await?, Some(lock))
+            }
+            Backend::Postgres { url } => (Dialect::Postgres, open_postgres(url, readers).await?, None),
+        };
+        Ok(Self {
+            keys,
+            texts: Texts::new(dialect),
+            pools,
+            writer: Mutex::new(None),
+            lock: std::sync::Mutex::new(lock),
+        })
+    }
+
+    pub async fn writer(&self) -> Result<Writer<'_>, StoreError> {
+        let mut slot = self.writer.lock().await;
+        if slot.is_none() {
+            *slot = Some(match &self.pools {
+                Pools::Sqlite { writer, .. } => Conn::Sqlite(writer.acquire().await?),
+                Pools::Postgres { writer, .. } => Conn::Postgres(writer.acquire().await?),
+            });
+        }
+        Ok(Writer(slot))
+    }
+
+    /// For one query about one tenant.
+    pub async fn reader(&self, tenant: &TenantId) -> Result<Reader, StoreError> {
+        let mut reader = match &self.pools {
+            Pools::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
+            Pools::Postgres { others, .. } => Reader::Postgres(others.begin().await?),
+        };
+        reader.db().enter(&self.texts, tenant).await?;
+        Ok(reader)
+    }
+
+    /// For several queries about one tenant that must see the same state.
+    pub async fn snapshot(&self, tenant: &TenantId) -> Result<Reader, StoreError> {
+        let mut reader = match &self.pools {
+            Pools::Sqlite { readers, .. } => Reader::SqliteSnapshot(readers.begin().await?),
+            Pools::Postgres { others, .. } => Reader::Postgres(
+                others.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
+        };
+        reader.db().enter(&self.texts, tenant).await?;
+        Ok(reader)
+    }
+
+    /// For tables that cross tenants.
+    pub async fn directory(&self) -> Result<Reader, StoreError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
+            Pools::Postgres { others, .. } => Reader::Postgres(others.begin().await?),
+        })
+    }
+
+    pub const fn is_sqlite(&self) -> bool {
+        matches!(self.pools, Pools::Sqlite { .. })
+    }
+
+    pub async fn close(&self) {
+        drop(self.writer.lock().await.take());
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres { writer, others } => {
+                others.close().await;
+                writer.close().await;
+            }
+        }
+        drop(self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+    }
+}
+
+/// One process per file: a second would not see the first one's claims.
+fn lock(file: &Path) -> Result<File, StoreError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&name).map_err(sqlx::Error::Io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(file.to_owned())),
+        Err(TryLockError::Error(error)) => Err(sqlx::Error::Io(error).into()),
+    }
+}
+
+/// Statements of all templates in all sizes stay prepared.
+const STATEMENTS: usize = 400;
+
+async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .disable_statement_logging();
+    let writer = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", "-4096")
+        .pragma("temp_store", "memory")
+        .statement_cache_capacity(STATEMENTS)
+        .thread_name(|_| "store-writer".to_owned());
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
+        .connect_with(writer)
+        .await?;
+    SQLITE.run(&writer).await?;
+    let options = options
+        .read_only(true)
+        .pragma("cache_size", "-1024")
+        .statement_cache_capacity(STATEMENTS)
+        .thread_name(|n| format!("store-reader-{n}"));
+    let readers = SqlitePoolOptions::new()
+        .max_connections(readers)
+        .max_lifetime(None)
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .connect_lazy_with(options);
+    Ok(Pools::Sqlite { writer, readers })
+}
+
+async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
+    let options = url
+        .parse::<PgConnectOptions>()?
+        .application_name("notify-store")
+        .statement_cache_capacity(STATEMENTS)
+        .options([("synchronous_commit", "on")])
+        .disable_statement_logging();
+    // Every statement of the writer looks rows up by key. Without statistics of a young table the planner would read
+    // it from end to end, and planning anew each time costs more than the statement.
+    let writer = options.clone().options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ]);
+    let writer = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
+        .connect_with(writer)
+        .await?;
+    let bypasses: bool =
+        sqlx::query_scalar("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+            .fetch_one(&writer)
+            .await?;
+    if bypasses {
+        return Err(StoreError::Misconfigured(
+            "the PostgreSQL role is a superuser or has BYPASSRLS: row-level security would not apply".to_owned(),
+        ));
+    }
+    POSTGRES.run(&writer).await?;
+    let others = PgPoolOptions::new().max_connections(others + 1).connect_lazy_with(options);
+    Ok(Pools::Postgres { writer, others })
+}

@@ -1,0 +1,90 @@
+//! Documents and the configuration that they make up.
+
+use super::{paged, probe};
+use crate::model::{Configuration, Document, Page, Paged};
+use crate::pools::Shared;
+use crate::sql::row::corrupt;
+use crate::sql::{Arg, OrNull, Row};
+use crate::store::StoreError;
+use notify_core::document::Kind;
+use notify_core::ids::TenantId;
+
+/// Followed by the version to take: the head's, or one that was asked for.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT d.kind, d.id, d.version, d.digest, d.body, d.created_at, h.deleted FROM document_heads h \
+             JOIN document_versions d ON d.tenant = h.tenant AND d.kind = h.kind AND d.id = h.id ",
+            $rest
+        )
+    };
+}
+
+fn document(row: &Row) -> Result<Document, StoreError> {
+    let kind = row.str(0)?;
+    let kind =
+        Kind::ALL.into_iter().find(|k| k.as_str() == kind).ok_or_else(|| corrupt("a document's kind"))?;
+    Ok(Document {
+        kind,
+        id: row.text(1)?,
+        version: row.count(2)?,
+        digest: row.text(3)?,
+        body: row.text(4)?,
+        created_at: row.time(5)?,
+        deleted: row.int(6)? != 0,
+    })
+}
+
+impl Shared {
+    pub async fn configuration(&self, tenant: &TenantId) -> Result<Configuration, StoreError> {
+        let mut reader = self.snapshot(tenant).await?;
+        let mut db = reader.db();
+        let args = || [Arg::from(tenant.as_str())];
+        let sql = "SELECT config_version FROM tenant_heads WHERE tenant = $1";
+        let version = db.rows(&self.texts, sql, args()).await?.first().map_or(Ok(0), |row| row.count(0))?;
+        let sql =
+            select!("WHERE h.tenant = $1 AND h.deleted = 0 AND d.version = h.version ORDER BY h.kind, h.id");
+        let rows = db.rows(&self.texts, sql, args()).await?;
+        let documents = rows.iter().map(document).collect::<Result<_, _>>()?;
+        Ok(Configuration { version, documents })
+    }
+
+    pub async fn document(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+        id: &str,
+        version: Option<u64>,
+    ) -> Result<Option<Document>, StoreError> {
+        let mut reader = self.reader(tenant).await?;
+        let sql = select!(
+            "WHERE h.tenant = $1 AND h.kind = $2 AND h.id = $3 AND d.version = COALESCE($4, h.version)"
+        );
+        let version = version.map(|v| i64::try_from(v).unwrap_or(i64::MAX)).or_null();
+        let args = [Arg::from(tenant.as_str()), Arg::from(kind.as_str()), Arg::from(id), version];
+        reader.db().rows(&self.texts, sql, args).await?.first().map(document).transpose()
+    }
+
+    pub async fn documents(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+        page: &Page,
+    ) -> Result<Paged<Document>, StoreError> {
+        let mut reader = self.reader(tenant).await?;
+        let sql = select!(
+            "WHERE h.tenant = $1 AND h.kind = $2 AND h.id > $3 AND h.deleted = 0 AND d.version = h.version \
+             ORDER BY h.id LIMIT $4"
+        );
+        let after = page.after.as_deref().unwrap_or_default();
+        let args = [
+            Arg::from(tenant.as_str()),
+            Arg::from(kind.as_str()),
+            Arg::from(after),
+            Arg::Int(probe(page)),
+        ];
+        let rows = reader.db().rows(&self.texts, sql, args).await?;
+        let items = rows.iter().map(document).collect::<Result<_, _>>()?;
+        Ok(paged(page, items, |document: &Document| document.id.clone()))
+    }
+}

@@ -1,0 +1,28 @@
+//! Queries. Each carries its tenant in the SQL text, on both databases; row-level security is the second net.
+
+pub mod deliveries;
+mod directory;
+mod documents;
+mod events;
+mod ledger;
+
+use crate::model::{Page, Paged};
+use crate::store::StoreError;
+
+/// One more row than asked for tells whether a next page exists.
+fn probe(page: &Page) -> i64 {
+    i64::from(page.limit.max(1)) + 1
+}
+
+/// Where a list in falling order of sequence numbers goes on.
+fn before(page: &Page) -> Result<i64, StoreError> {
+    page.after.as_ref().map_or(Ok(i64::MAX), |token| token.parse().map_err(|_| StoreError::BadPageToken))
+}
+
+fn paged<T>(page: &Page, mut items: Vec<T>, token: impl Fn(&T) -> String) -> Paged<T> {
+    let limit = page.limit.max(1) as usize;
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = if more { items.last().map(token) } else { None };
+    Paged { items, next }
+}

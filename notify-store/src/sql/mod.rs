@@ -1,0 +1,203 @@
+//! One SQL text on two databases: arguments, rows and statements without a driver's type in sight.
+//!
+//! A statement is a `&'static str` with `$1, $2, …`. Words that begin with `@` are replaced: see [`texts`].
+
+mod batch;
+pub mod row;
+pub mod texts;
+
+pub use batch::{Rows, each};
+pub use row::Row;
+pub use texts::Texts;
+
+use crate::dialect::Dialect;
+use futures_util::TryStreamExt;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments, PgConnection, SqliteConnection};
+use std::borrow::Cow;
+
+/// One bound value. Only these types exist in the schema, and a null has a type because PostgreSQL asks for it.
+#[derive(Debug, Clone)]
+pub enum Arg<'a> {
+    Int(i64),
+    Text(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
+    NullInt,
+    NullText,
+    NullBytes,
+}
+
+impl Arg<'_> {
+    /// The null of the same type.
+    #[must_use]
+    pub const fn null(&self) -> Arg<'static> {
+        match self {
+            Self::Int(_) | Self::NullInt => Arg::NullInt,
+            Self::Text(_) | Self::NullText => Arg::NullText,
+            Self::Bytes(_) | Self::NullBytes => Arg::NullBytes,
+        }
+    }
+
+    /// Sequence numbers, versions and counts; beyond `i64` none exists.
+    #[must_use]
+    pub fn count(value: u64) -> Arg<'static> {
+        Arg::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<i64> for Arg<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<notify_core::time::Timestamp> for Arg<'_> {
+    fn from(at: notify_core::time::Timestamp) -> Self {
+        Self::Int(at.as_microsecond())
+    }
+}
+impl<'a> From<&'a str> for Arg<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+impl<'a> From<&'a String> for Arg<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+impl From<String> for Arg<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+impl<'a> From<&'a [u8]> for Arg<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(Cow::Borrowed(bytes))
+    }
+}
+impl<'a> From<&'a [u8; 32]> for Arg<'a> {
+    fn from(bytes: &'a [u8; 32]) -> Self {
+        Self::Bytes(Cow::Borrowed(bytes))
+    }
+}
+impl From<Vec<u8>> for Arg<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Cow::Owned(bytes))
+    }
+}
+
+/// `None` → the null of that type.
+pub trait OrNull<'a> {
+    fn or_null(self) -> Arg<'a>;
+}
+impl<'a> OrNull<'a> for Option<&'a str> {
+    fn or_null(self) -> Arg<'a> {
+        self.map_or(Arg::NullText, Arg::from)
+    }
+}
+impl<'a> OrNull<'a> for Option<&'a [u8]> {
+    fn or_null(self) -> Arg<'a> {
+        self.map_or(Arg::NullBytes, Arg::from)
+    }
+}
+impl<'a> OrNull<'a> for Option<i64> {
+    fn or_null(self) -> Arg<'a> {
+        self.map_or(Arg::NullInt, Arg::Int)
+    }
+}
+
+/// A borrowed connection of either database.
+pub enum Db<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+impl Db<'_> {
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Runs a statement and gives the number of rows it changed.
+    pub async fn run(
+        &mut self,
+        texts: &Texts,
+        sql: &'static str,
+        args: impl IntoIterator<Item = Arg<'_>> + Send,
+    ) -> Result<u64, sqlx::Error> {
+        let text = texts.of(sql, 0, 0);
+        match self {
+            Self::Sqlite(db) => {
+                let done = sqlx::query_with(text, sqlite(args)?).execute(&mut **db).await?;
+                Ok(done.rows_affected())
+            }
+            Self::Postgres(db) => {
+                let done = sqlx::query_with(text, postgres(args)?).execute(&mut **db).await?;
+                Ok(done.rows_affected())
+            }
+        }
+    }
+
+    /// Runs a query to its end.
+    pub async fn rows(
+        &mut self,
+        texts: &Texts,
+        sql: &'static str,
+        args: impl IntoIterator<Item = Arg<'_>> + Send,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        self.fetch(texts.of(sql, 0, 0), args).await
+    }
+
+    async fn fetch(
+        &mut self,
+        text: texts::Text,
+        args: impl IntoIterator<Item = Arg<'_>> + Send,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(db) => {
+                sqlx::query_with(text, sqlite(args)?).fetch(&mut **db).map_ok(Row::Sqlite).try_collect().await
+            }
+            Self::Postgres(db) => {
+                sqlx::query_with(text, postgres(args)?).fetch(&mut **db).map_ok(Row::Postgres).try_collect().await
+            }
+        }
+    }
+}
+
+fn sqlite<'a>(args: impl IntoIterator<Item = Arg<'a>>) -> Result<SqliteArguments, sqlx::Error> {
+    fill(SqliteArguments::default(), args)
+}
+
+fn postgres<'a>(args: impl IntoIterator<Item = Arg<'a>>) -> Result<PgArguments, sqlx::Error> {
+    fill(PgArguments::default(), args)
+}
+
+fn fill<'a, A>(mut out: A, args: impl IntoIterator<Item = Arg<'a>>) -> Result<A, sqlx::Error>
+where
+    A: Arguments,
+    i64: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
+    String: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
+    Vec<u8>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
+    Option<i64>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
+    Option<String>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
+    Option<Vec<u8>>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
+{
+    let args = args.into_iter();
+    out.reserve(args.size_hint().0, 0);
+    for arg in args {
+        match arg {
+            Arg::Int(value) => out.add(value),
+            Arg::Text(text) => out.add(text.into_owned()),
+            Arg::Bytes(bytes) => out.add(bytes.into_owned()),
+            Arg::NullInt => out.add(None::<i64>),
+            Arg::NullText => out.add(None::<String>),
+            Arg::NullBytes => out.add(None::<Vec<u8>>),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(out)
+}

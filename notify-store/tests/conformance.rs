@@ -1,0 +1,76 @@
+//! One suite, two databases: every case runs on a fresh store of each.
+
+#[path = "conformance/deliveries.rs"]
+mod deliveries;
+#[path = "conformance/documents.rs"]
+mod documents;
+#[path = "conformance/events.rs"]
+mod events;
+#[path = "conformance/grouping.rs"]
+mod grouping;
+#[path = "conformance/ledger.rs"]
+mod ledger;
+mod support;
+
+use std::future::Future;
+use std::pin::Pin;
+use support::Fresh;
+
+type Case = (&'static str, fn(Fresh) -> Pin<Box<dyn Future<Output = ()> + Send>>);
+
+macro_rules! cases {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        &[$((concat!(stringify!($module), "::", stringify!($name)), |fresh| Box::pin($module::$name(fresh)))),*]
+    };
+}
+
+const CASES: &[Case] = cases![
+    documents::tenants,
+    documents::versions,
+    documents::guards,
+    documents::pages,
+    events::accepted_and_planned,
+    events::pages,
+    events::idempotency,
+    deliveries::from_intent_to_delivered,
+    deliveries::retries_and_dead,
+    deliveries::filters,
+    deliveries::claiming,
+    deliveries::lost_holders,
+    deliveries::late_results,
+    deliveries::refusals,
+    deliveries::leases,
+    grouping::as_if_one_after_the_other,
+    grouping::refused_leaves_nothing,
+    grouping::poison_harms_nobody,
+    grouping::many_tenants_at_once,
+    grouping::large_commits,
+    grouping::closing,
+    ledger::entries_and_head,
+    ledger::subtrees,
+    ledger::openings,
+    ledger::refused_entries,
+];
+
+/// Runs every case, then tells of all that failed.
+fn run<F: Future<Output = Fresh>>(fresh: impl Fn() -> F) {
+    let runtime = support::runtime();
+    let mut failed = Vec::new();
+    for (name, case) in CASES {
+        let outcome = runtime.block_on(async { tokio::spawn(case(fresh().await)).await });
+        if outcome.is_err() {
+            failed.push(*name);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+#[test]
+fn on_sqlite() {
+    run(support::sqlite);
+}
+
+#[test]
+fn on_postgres() {
+    run(support::postgres);
+}

@@ -1,0 +1,124 @@
+//! Tenants, documents and configuration versions.
+
+use crate::support::*;
+use notify_core::document::Kind;
+use notify_store::model::Page;
+use notify_store::{Guard, Refused, StoreError};
+
+pub async fn tenants(fresh: Fresh) {
+    let store = fresh.store;
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    assert_eq!(store.tenant(&acme).await.unwrap(), None);
+    assert_eq!(store.config_version(&acme).await.unwrap(), 0);
+    let early = store.commit(put(&acme, Kind::Rule, "r", "{}")).await;
+    assert!(matches!(early, Err(StoreError::Refused(Refused::NoTenant))));
+
+    let made = store.commit(create_tenant_as(&acme, "log-1")).await.unwrap();
+    assert_eq!((made.seqs, made.late), (vec![0], false));
+    store.commit(create_tenant_as(&beta, "log-2")).await.unwrap();
+    let again = store.commit(create_tenant_as(&acme, "log-3")).await;
+    assert!(matches!(again, Err(StoreError::Refused(Refused::TenantExists))));
+
+    let found = store.tenant(&acme).await.unwrap().unwrap();
+    assert_eq!((found.name.as_str(), found.opaque.as_str()), ("Tenant acme", "log-1"));
+    assert_eq!((found.config_version, found.created_at), (0, at(0)));
+    let all = store.tenants().await.unwrap();
+    assert_eq!(all.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["acme", "beta"]);
+    assert_eq!(all[0], found);
+    check_ledger(&store, &acme).await;
+
+    // The database's clock runs and is near the other clocks of this world: after this code was written.
+    let (first, second) = (store.now().await.unwrap(), store.now().await.unwrap());
+    assert!(first <= second && first.as_second() > 1_750_000_000, "{first} {second}");
+}
+
+pub async fn versions(fresh: Fresh) {
+    let store = fresh.store;
+    let acme = tenant("acme");
+    store.commit(create_tenant(&acme)).await.unwrap();
+    for (commit, version, config) in [
+        (put(&acme, Kind::Rule, "r", "one"), Some(1), 1),
+        (put(&acme, Kind::Rule, "r", "two"), Some(2), 2),
+        (put(&acme, Kind::Channel, "r", "other kind"), Some(1), 3),
+        (delete(&acme, Kind::Rule, "r"), None, 4),
+        (put(&acme, Kind::Rule, "r", "three"), Some(3), 5),
+    ] {
+        let done = store.commit(commit).await.unwrap();
+        assert_eq!((done.versions.first().copied(), done.config_version), (version, Some(config)));
+        assert_eq!(store.config_version(&acme).await.unwrap(), config);
+    }
+    for (version, body) in [(Some(1), "one"), (Some(2), "two"), (None, "three")] {
+        let found = store.document(&acme, Kind::Rule, "r", version).await.unwrap().unwrap();
+        assert_eq!((found.body.as_str(), found.deleted, found.kind), (body, false, Kind::Rule));
+    }
+    assert_eq!(store.document(&acme, Kind::Rule, "r", Some(4)).await.unwrap(), None);
+    assert_eq!(store.document(&acme, Kind::Bundle, "r", None).await.unwrap(), None);
+
+    store.commit(delete(&acme, Kind::Channel, "r")).await.unwrap();
+    let gone = store.document(&acme, Kind::Channel, "r", None).await.unwrap().unwrap();
+    assert!(gone.deleted);
+    let configuration = store.configuration(&acme).await.unwrap();
+    assert_eq!(configuration.version, 6);
+    let bodies: Vec<_> = configuration.documents.iter().map(|d| d.body.as_str()).collect();
+    assert_eq!(bodies, ["three"]);
+    let twice = store.commit(delete(&acme, Kind::Channel, "r")).await;
+    assert!(matches!(twice, Err(StoreError::Refused(Refused::DocumentChanged { current: None }))));
+}
+
+pub async fn guards(fresh: Fresh) {
+    let store = fresh.store;
+    let acme = tenant("acme");
+    store.commit(create_tenant(&acme)).await.unwrap();
+    store.commit(put(&acme, Kind::Rule, "r", "one")).await.unwrap();
+    store.commit(put(&acme, Kind::Rule, "old", "one")).await.unwrap();
+    store.commit(delete(&acme, Kind::Rule, "old")).await.unwrap();
+    let version = |id: &str, expected| Guard::DocumentVersion { kind: Kind::Rule, id: id.into(), expected };
+    let exists = |id: &str| Guard::DocumentExists { kind: Kind::Rule, id: id.into() };
+    let changed = |current| Some(Refused::DocumentChanged { current });
+    for (guard, refused) in [
+        (version("r", None), changed(Some(1))),
+        (version("r", Some(2)), changed(Some(1))),
+        (version("old", Some(1)), changed(None)),
+        (version("new", Some(1)), changed(None)),
+        (exists("new"), changed(None)),
+        (exists("old"), changed(None)),
+        (Guard::ConfigVersion(2), Some(Refused::ConfigChanged { current: 3 })),
+        (version("old", None), None),
+        (version("new", None), None),
+        (version("r", Some(1)), None),
+        (exists("r"), None),
+        (Guard::ConfigVersion(7), None),
+    ] {
+        let id = match &guard {
+            Guard::DocumentVersion { id, .. } | Guard::DocumentExists { id, .. } => id.clone(),
+            _ => "r".to_owned(),
+        };
+        let done = store.commit(put(&acme, Kind::Rule, &id, "next").guarded(guard.clone())).await;
+        match refused {
+            None => assert!(done.is_ok(), "{guard:?}: {done:?}"),
+            Some(refused) => {
+                assert!(matches!(&done, Err(StoreError::Refused(r)) if *r == refused), "{guard:?}: {done:?}");
+            }
+        }
+    }
+    check_ledger(&store, &acme).await;
+}
+
+pub async fn pages(fresh: Fresh) {
+    let store = fresh.store;
+    let acme = tenant("acme");
+    store.commit(create_tenant(&acme)).await.unwrap();
+    for id in ["c", "a", "e", "b", "d"] {
+        store.commit(put(&acme, Kind::Template, id, id)).await.unwrap();
+    }
+    store.commit(delete(&acme, Kind::Template, "b")).await.unwrap();
+    let mut page = Page { limit: 2, after: None };
+    let mut seen = Vec::new();
+    loop {
+        let found = store.documents(&acme, Kind::Template, &page).await.unwrap();
+        seen.push(found.items.iter().map(|d| d.id.clone()).collect::<Vec<_>>().join(""));
+        let Some(next) = found.next else { break };
+        page.after = Some(next);
+    }
+    assert_eq!(seen, ["ac", "de"]);
+}

@@ -1,0 +1,4 @@
+//! Real servers for tests. No mocks: what is tested is what runs.
+#![forbid(unsafe_code)]
+
+pub mod postgres;
