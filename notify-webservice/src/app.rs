@@ -37,7 +37,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             events: EventLimits::default(),
-            document_bytes: 512 * 1024,
+            document_bytes: 256 * 1024,
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(15),
             header_bytes: 16 * 1024,

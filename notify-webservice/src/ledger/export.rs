@@ -96,14 +96,15 @@ fn read_request(call: &Call) -> Result<Asked, Problem> {
         return Ok(Asked::default());
     }
     let limits = Limits { max_bytes: call.app.limits.document_bytes, max_depth: 4 };
-    serde_json::from_value(json::parse(&call.body, limits)?).map_err(|error| {
-        Problem::new(
-            Code::InvalidParameter,
-            "",
-            format!("the request is not understood: {error}"),
-            "send `from` (number), `openings` (true or false), `proofs` (list of numbers) and `previous` (text), or nothing",
-        )
-    })
+    let not_understood = |why: &dyn std::fmt::Display| {
+        let fix = "send `from` (number), `openings` (true or false), `proofs` (list of numbers), `previous` (text)";
+        invalid("", format!("the request is not understood: {why}"), fix)
+    };
+    let value = json::parse(&call.body, limits)?;
+    if !value.is_object() {
+        return Err(not_understood(&"it is no object"));
+    }
+    serde_json::from_value(value).map_err(|error| not_understood(&error))
 }
 
 fn invalid(path: &str, reason: impl Into<String>, fix: &str) -> Problem {

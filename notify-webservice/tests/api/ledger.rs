@@ -64,16 +64,16 @@ async fn an_export_verifies_and_is_recorded() {
     let service = service().await;
     write_channels(&service, 0..3).await;
     let whole = verified(&export(&service, &json!({ "openings": true, "proofs": [0, 2, 2] })).await);
-    assert_eq!((whole.first, whole.size, whole.lines, whole.proofs), (Some(0), 4, 4, 2));
-    // Per channel: who did it and what it says.
-    assert_eq!(whole.openings, 6);
+    assert_eq!((whole.first, whole.size, whole.lines, whole.proofs), (Some(0), 5, 5, 2));
+    // Whose token, and per channel who did it and what it says.
+    assert_eq!(whole.openings, 7);
     let head = service.admin(Method::GET, "/api/v1/notify/ledger/checkpoint", &[], "").await;
-    assert_eq!(head.body.get("size"), Some(&json!(5)), "the export itself is an entry");
-    let entries = service.admin(Method::GET, "/api/v1/notify/ledger/entries?from=4", &[], "").await;
+    assert_eq!(head.body.get("size"), Some(&json!(6)), "the export itself is an entry");
+    let entries = service.admin(Method::GET, "/api/v1/notify/ledger/entries?from=5", &[], "").await;
     assert_eq!(entries.text("/items/0/kind"), "export");
-    assert_eq!(entries.body.pointer("/items/0/statement/predicate/range"), Some(&json!([0, 4])));
+    assert_eq!(entries.body.pointer("/items/0/statement/predicate/range"), Some(&json!([0, 5])));
     let bare = verified(&export(&service, &json!({})).await);
-    assert_eq!((bare.lines, bare.openings, bare.proofs), (5, 0, 0));
+    assert_eq!((bare.lines, bare.openings, bare.proofs), (6, 0, 0));
     assert_eq!(bare.kinds.get("export"), Some(&1));
 }
 
@@ -85,8 +85,8 @@ async fn a_delta_continues_what_the_auditor_holds() {
     let held = head.text("/checkpoint").to_owned();
     assert!(Note::parse(held.as_bytes()).is_ok(), "{held}");
     write_channels(&service, 3..8).await;
-    let delta = verified(&export(&service, &json!({ "from": 4, "previous": held })).await);
-    assert_eq!((delta.first, delta.size, delta.lines), (Some(4), 9, 5));
+    let delta = verified(&export(&service, &json!({ "from": 5, "previous": held })).await);
+    assert_eq!((delta.first, delta.size, delta.lines), (Some(5), 10, 5));
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn exports_longer_than_a_chunk() {
     }
     write_channels(&service, 0..1).await;
     let report = verified(&export(&service, &json!({})).await);
-    assert_eq!(report.lines, 1_205);
+    assert_eq!(report.lines, 1_206);
     let mut pages = 0;
     let mut from = Some(0);
     while let Some(start) = from {
@@ -122,7 +122,7 @@ async fn what_cannot_be_exported_is_said() {
     let service = service().await;
     let foreign = "studio.test/tenant/other-log\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— studio.test/tenant/other-log AAAAAAAA\n";
     for (request, path) in [
-        (json!({ "from": 1 }), "/from"),
+        (json!({ "from": 2 }), "/from"),
         (json!({ "from": -1 }), ""),
         (json!({ "proofs": [7] }), "/proofs/0"),
         (json!({ "previous": "x" }), "/previous"),
@@ -135,5 +135,5 @@ async fn what_cannot_be_exported_is_said() {
         assert_eq!(answered.text("/path"), path, "{request}");
     }
     let head = service.admin(Method::GET, "/api/v1/notify/ledger/checkpoint", &[], "").await;
-    assert_eq!(head.body.get("size"), Some(&json!(1)), "nothing was exported, so nothing was recorded");
+    assert_eq!(head.body.get("size"), Some(&json!(2)), "nothing was exported, so nothing was recorded");
 }
