@@ -286,6 +286,9 @@ pub enum LedgerCommand {
         /// Also write an inclusion proof for this entry; may be given several times.
         #[arg(long)]
         proof: Vec<u64>,
+        /// A checkpoint you hold: the export proves that it extends that one.
+        #[arg(long)]
+        prev: Option<PathBuf>,
     },
     /// Verify an export; needs no service and no network.
     Verify {

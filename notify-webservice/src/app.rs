@@ -37,7 +37,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             events: EventLimits::default(),
-            document_bytes: 512 * 1024,
+            document_bytes: 256 * 1024,
             request_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(15),
             header_bytes: 16 * 1024,
@@ -139,6 +139,21 @@ pub fn store_problem(request: &str, error: &notify_store::StoreError) -> Problem
     match error {
         StoreError::Closed => Problem::new(Code::Unavailable, "", "the service is shutting down", "try again"),
         StoreError::Refused(Refused::NoTenant) => no_tenant(),
+        StoreError::BadPageToken => Problem::new(
+            Code::InvalidPageToken,
+            "pageToken",
+            "this is no page token of this list",
+            "give `nextPageToken` of the page before, unchanged",
+        ),
+        StoreError::InDoubt(cause) => {
+            tracing::error!(request, %cause, "the outcome of a commit is unknown");
+            Problem::new(
+                Code::Unavailable,
+                "",
+                "the database did not answer in time: the change was made whole or not at all",
+                "look whether it was made, or send it again with the same Idempotency-Key",
+            )
+        }
         StoreError::Refused(Refused::EntryTooLarge { bytes }) => Problem::new(
             Code::TooLarge,
             "",

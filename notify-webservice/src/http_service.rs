@@ -3,7 +3,7 @@
 
 use crate::answer;
 use crate::app::{App, Call};
-use crate::auth::{self, Caller, Scope};
+use crate::auth::{self, Caller, Presented, Scope};
 use crate::query::Query;
 use crate::routes::{Access, BodyKind, Route, routes};
 use axum::body::Body;
@@ -127,7 +127,13 @@ async fn run(
     let caller = match route.access {
         Access::Public => Arc::new(nobody()?),
         Access::AnyOf(scopes) => {
-            let caller = app.authenticator.caller(&parts.headers, app.clock.now())?;
+            let caller = match app.authenticator.caller(&parts.headers, app.clock.now())? {
+                Presented::Known(caller) => caller,
+                Presented::New(caller, digest) => {
+                    auth::record_first_use(app, &caller, digest, name).await?;
+                    caller
+                }
+            };
             auth::require(&caller, scopes)?;
             caller
         }

@@ -9,3 +9,4 @@ pub mod plugins;
 pub mod rules;
 pub mod tenants;
 pub mod tokens;
+pub mod verify;

@@ -7,11 +7,14 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
+/// SHA-256 of a token.
+pub type TokenDigest = [u8; 32];
+
 /// More live tokens than this and some are verified again.
 const CAPACITY: usize = 10_000;
 
 pub struct VerifiedTokens {
-    tokens: RwLock<HashMap<[u8; 32], Arc<Caller>>>,
+    tokens: RwLock<HashMap<TokenDigest, Arc<Caller>>>,
 }
 
 impl VerifiedTokens {
@@ -19,16 +22,16 @@ impl VerifiedTokens {
         Self { tokens: RwLock::default() }
     }
 
-    pub fn digest(token: &str) -> [u8; 32] {
+    pub fn digest(token: &str) -> TokenDigest {
         Sha256::digest(token.as_bytes()).into()
     }
 
-    pub fn get(&self, digest: &[u8; 32]) -> Option<Arc<Caller>> {
+    pub fn get(&self, digest: &TokenDigest) -> Option<Arc<Caller>> {
         self.tokens.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(digest).cloned()
     }
 
     /// Only verified tokens get here, so nobody without a key can fill it.
-    pub fn put(&self, digest: [u8; 32], caller: Arc<Caller>, now: Timestamp) {
+    pub fn put(&self, digest: TokenDigest, caller: Arc<Caller>, now: Timestamp) {
         let mut tokens = self.tokens.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if tokens.len() >= CAPACITY {
             let now = now.as_second();

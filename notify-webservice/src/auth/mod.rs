@@ -1,14 +1,16 @@
 //! Who calls and what they may do: bearer tokens, scopes, tenants.
 
 mod cache;
+mod first_use;
 pub mod scope;
 pub mod token;
 
+pub use first_use::record_first_use;
 pub use scope::Scope;
 pub use token::{Issue, TokenKey, issue_token};
 
 use crate::engine::Actor;
-use cache::VerifiedTokens;
+use cache::{TokenDigest, VerifiedTokens};
 use http::{HeaderMap, header};
 use notify_core::ids::TenantId;
 use notify_core::problem::{Code, Problem};
@@ -34,33 +36,38 @@ const TENANT_HEADERS: [&str; 2] = ["x-notify-tenant", "x-stellaops-tenant"];
 pub struct Authenticator {
     key: TokenKey,
     verified: VerifiedTokens,
+    /// Held while a first use is recorded, so that it is recorded once.
+    first_use: tokio::sync::Mutex<()>,
+}
+
+/// A caller and whether this process met the token before.
+pub enum Presented {
+    Known(Arc<Caller>),
+    /// To be recorded and then remembered.
+    New(Arc<Caller>, TokenDigest),
 }
 
 impl Authenticator {
     #[must_use]
     pub fn new(key: TokenKey) -> Self {
-        Self { key, verified: VerifiedTokens::new() }
+        Self { key, verified: VerifiedTokens::new(), first_use: tokio::sync::Mutex::default() }
     }
 
-    /// Who sent this request. A signature is checked once per token and remembered; its times are checked always.
+    /// Who sent this request. A signature is checked until the token is remembered; its times are checked always.
     ///
     /// # Errors
     /// `unauthenticated` or `tenant-mismatch`.
-    pub fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
+    pub fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Presented, Problem> {
         let token = bearer(headers)?;
         let digest = VerifiedTokens::digest(token);
-        let caller = match self.verified.get(&digest) {
-            Some(caller) => caller,
-            None => {
-                let caller = Arc::new(self.key.verify(token)?);
-                token::check_times(&caller, now)?;
-                self.verified.put(digest, Arc::clone(&caller), now);
-                caller
-            }
+        let presented = match self.verified.get(&digest) {
+            Some(caller) => Presented::Known(caller),
+            None => Presented::New(Arc::new(self.key.verify(token)?), digest),
         };
-        token::check_times(&caller, now)?;
+        let (Presented::Known(caller) | Presented::New(caller, _)) = &presented;
+        token::check_times(caller, now)?;
         tenant_agrees(headers, &caller.tenant)?;
-        Ok(caller)
+        Ok(presented)
     }
 }
 

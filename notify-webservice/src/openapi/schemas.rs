@@ -223,6 +223,7 @@ fn ledger() -> Value {
                 "from": { "type": "integer", "minimum": 0, "description": "First entry (0). Above 0: a delta." },
                 "openings": { "type": "boolean", "description": "Include what commitments stand for (false)." },
                 "proofs": { "type": "array", "items": number(), "description": "Sequence numbers to prove apart." },
+                "previous": { "type": "string", "description": "A checkpoint you hold: the export proves that it extends it." },
             },
             "additionalProperties": false,
         },

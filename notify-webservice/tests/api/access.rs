@@ -151,5 +151,25 @@ async fn tenants_do_not_see_each_other() {
         assert_eq!(answered.body.get("items"), Some(&json!([])), "{list}");
     }
     let entries = service.send(Method::GET, "/api/v1/notify/ledger/entries", &other, b"").await;
-    assert_eq!(entries.body.get("size"), Some(&json!(1)), "only its own genesis");
+    assert_eq!(entries.body.get("size"), Some(&json!(2)), "only its own genesis and token");
+}
+
+#[tokio::test]
+async fn the_first_use_of_a_token_is_recorded_once() {
+    let service = service().await;
+    let token = format!("Bearer {}", service.token("acme", &[Scope::Viewer, Scope::Auditor]));
+    let entries = async || {
+        service.send(Method::GET, "/api/v1/notify/ledger/entries", &[("authorization", &token)], b"").await
+    };
+    let first = (0..4).map(|_| entries());
+    futures_util::future::join_all(first).await;
+    let shown = entries().await;
+    assert_eq!(shown.body.get("size"), Some(&json!(2)), "{}", shown.body);
+    let predicate = &shown.body["items"][1]["statement"]["predicate"];
+    assert_eq!((&predicate["kind"], &predicate["act"]), (&json!("access"), &json!("token-first-used")));
+    assert_eq!(predicate["details"]["scopes"], json!(["notify.viewer", "notify.auditor"]));
+    assert!(!shown.body.to_string().contains("tester"));
+    let nobody = format!("Bearer {}", service.token("nobody-here", &[Scope::Admin]));
+    let answered = service.send(Method::GET, PLACE, &[("authorization", &nobody)], b"").await;
+    assert_problem(&answered, 404, "not-found");
 }

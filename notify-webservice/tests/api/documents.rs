@@ -108,11 +108,11 @@ async fn every_write_is_in_the_ledger_and_tells_the_engine() {
             format!("{} {} {}", item["kind"], predicate["document"], predicate["action"]).replace('"', "")
         })
         .collect();
-    assert_eq!(shown, ["genesis null null", "config x create", "config x create", "config x delete"]);
+    assert_eq!(shown, ["genesis null null", "access null null", "config x create", "config x create", "config x delete"]);
     // A channel may hold addresses: no digest that could be guessed.
-    let channel = &ledger.body["items"][1]["statement"]["predicate"];
+    let channel = &ledger.body["items"][2]["statement"]["predicate"];
     assert!(channel.get("config").is_some() && channel.get("configDigest").is_none(), "{channel}");
-    let rule = &ledger.body["items"][2]["statement"]["predicate"];
+    let rule = &ledger.body["items"][3]["statement"]["predicate"];
     assert!(rule.get("configDigest").is_some(), "{rule}");
     assert!(!ledger.body.to_string().contains("tester"), "no name of a person stands in an entry");
 }

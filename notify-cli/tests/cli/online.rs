@@ -1,0 +1,154 @@
+//! Commands against a running service.
+
+use crate::harness::{SITE, Service, service};
+use crate::{Run, notify};
+use notify_core::ledger::keys::{ExportKey, LogKeys};
+use notify_core::ledger::policy::Policy;
+use notify_core::ledger::trust::{LogKeyRange, Trust};
+use notify_webservice::Limits;
+use notify_webservice::auth::Scope;
+use serde_json::Value;
+use std::path::Path;
+
+/// A served API and a folder with files.
+struct Site {
+    service: Service,
+    url: String,
+    token: String,
+    folder: tempfile::TempDir,
+    _stop: tokio::sync::oneshot::Sender<()>,
+}
+
+async fn site() -> Site {
+    let service = service().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let router = service.router.clone();
+    tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        notify_webservice::serve(listener, router, &Limits::default(), stopped).await
+    });
+    let token = service.token("acme", &[Scope::Admin]);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("channel.yaml", "schema: notify-channel@1\nid: hook\nname: The hook\ntype: webhook\nconfig:\n  url: https://x.test/in\n");
+    write(
+        "rule.yaml",
+        "schema: notify-rule@1\nid: findings\nname: Critical findings\npriority: 5\nmatch:\n  type: [report.ready]\n\
+         actions:\n  - id: send\n    channel: hook\n",
+    );
+    write("event.json", r#"{"specversion":"1.0","id":"1","source":"/scanner","type":"report.ready","subject":"app"}"#);
+    write("events.yaml", "- {specversion: '1.0', id: '1', source: /scanner, type: report.ready, subject: app}\n- {specversion: '1.0', id: '2', source: 7, type: x}\n");
+    Site { service, url, token, folder, _stop: stop }
+}
+
+impl Site {
+    async fn run(&self, arguments: &[&str]) -> Run {
+        let (arguments, folder): (Vec<String>, _) =
+            (arguments.iter().map(|text| (*text).to_owned()).collect(), self.folder.path().to_owned());
+        let (url, token) = (self.url.clone(), self.token.clone());
+        let run = move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            notify(&arguments, &[("NOTIFY_URL", &url), ("NOTIFY_TOKEN", &token)], &folder)
+        };
+        tokio::task::spawn_blocking(run).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_from_files() {
+    let site = site().await;
+    site.run(&["rule", "create", "-f", "rule.yaml"]).await.fails(1, "error[unknown-reference]: rule.yaml at /actions/0/channel");
+    assert_eq!(site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok(), "channel hook created, version 1\n");
+    assert_eq!(site.run(&["rule", "create", "-f", "rule.yaml"]).await.ok(), "rule findings created, version 1\n");
+    let listed = site.run(&["rule", "list"]).await.ok();
+    assert!(listed.starts_with("ID        NAME               ENABLED  PRIORITY  VERSION  CHANGED\nfindings  Critical findings  yes      5         1        "), "{listed}");
+    // What is printed can be sent back.
+    let yaml = site.run(&["rule", "get", "findings", "-o", "yaml"]).await.ok();
+    std::fs::write(site.folder.path().join("back.yaml"), yaml.replace("priority: 5", "priority: 6")).unwrap();
+    assert_eq!(site.run(&["rule", "replace", "-f", "back.yaml"]).await.ok(), "rule findings replaced, version 2\n");
+    site.run(&["rule", "replace", "-f", "back.yaml", "--version", "1"]).await.fails(1, "error[precondition-failed]");
+    let versions = site.run(&["rule", "versions", "findings", "-o", "json"]).await.ok();
+    let versions: Value = serde_json::from_str(&versions).unwrap();
+    assert_eq!(versions.pointer("/1/document/priority"), Some(&serde_json::json!(5)));
+    site.run(&["channel", "delete", "hook"]).await.fails(1, "fix: change or delete those rules first");
+    let explained = site.run(&["rule", "explain", "findings", "--event", "event.json"]).await.ok();
+    assert!(explained.starts_with("rule findings (version 2) matches\n"), "{explained}");
+    let preview = site.run(&["rule", "preview", "--event", "event.json"]).await.ok();
+    assert_eq!(preview, "No rule matches.\n0 other rules do not match.\n", "this engine matches nothing");
+    site.run(&["rule", "delete", "findings"]).await.ok();
+    site.run(&["channel", "delete", "hook"]).await.ok();
+    assert_eq!(site.run(&["channel", "list"]).await.ok(), "No channels.\n");
+    site.run(&["channel", "get", "../x"]).await.fails(1, "error[not-found]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_and_deliveries() {
+    let site = site().await;
+    let published = site.run(&["event", "publish", "event.json"]).await.ok();
+    assert!(published.contains("event.json  1   accepted  evt_"), "{published}");
+    let again = site.run(&["event", "publish", "events.yaml"]).await;
+    assert!(again.out.contains("1   duplicate") && again.out.contains("2   refused"), "{}", again.out);
+    again.fails(1, "error[invalid-event]: events.yaml at /1/source");
+    let key = published.split_whitespace().find(|word| word.starts_with("evt_")).unwrap().to_owned();
+    let shown = site.run(&["event", "get", &key]).await.ok();
+    assert!(shown.contains("source    /scanner") && shown.contains("state     pending"), "{shown}");
+    assert!(site.run(&["event", "list"]).await.ok().contains(&key));
+    assert_eq!(site.run(&["delivery", "list", "--state", "dead"]).await.ok(), "No deliveries.\n");
+    site.run(&["delivery", "list", "--state", "lost"]).await.fails(1, "error[invalid-parameter]: state");
+    site.run(&["delivery", "replay", "dlv_00000000000000000000000000000000"]).await.fails(1, "error[not-found]");
+    assert_eq!(site.run(&["plugin", "list"]).await.ok(), "No plug-ins are installed.\n");
+    site.run(&["plugin", "list", "--token", "x"]).await.fails(1, "error[unauthenticated]");
+}
+
+fn write_trust(folder: &Path) {
+    let keys = LogKeys::new(SITE, [7; 32]).unwrap();
+    let key = keys.log_key(&keys.tenant_origin("acme-log").unwrap()).unwrap().note_key().unwrap();
+    let export = ExportKey::from_seed(&[8; 32]).public().clone();
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("policy"), Policy::without_witnesses([&key])).unwrap();
+    std::fs::write(folder.join("keys.json"), Trust::keys_json(&[export], &[LogKeyRange::always(key)]).unwrap()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_exported_and_verified() {
+    let site = site().await;
+    site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok();
+    let head = site.run(&["ledger", "head"]).await.ok();
+    assert!(head.contains("log   studio.test/tenant/acme-log\nsize  3\n"), "{head}");
+    assert!(site.run(&["ledger", "entries"]).await.ok().contains("config  channel/hook"));
+    write_trust(&site.folder.path().join("trust"));
+    site.run(&["ledger", "export", "--out", "export", "--openings", "--proof", "1"]).await.ok();
+    site.run(&["ledger", "export", "--out", "later.tar", "--from", "3", "--prev", "export/checkpoint"]).await.ok();
+    for (export, said) in [("export", "3 entries from 0, tree of 3"), ("later.tar", "1 entries from 3, tree of 4")] {
+        let shown = site.run(&["ledger", "verify", export, "--trust", "trust"]).await.ok();
+        assert!(shown.starts_with("verdict      VERIFIED\n") || shown.contains("VERIFIED\n"), "{shown}");
+        assert!(shown.contains(said), "{shown}");
+    }
+    site.run(&["ledger", "verify", "later.tar", "--trust", "trust", "--prev", "export/checkpoint", "--tree-only"]).await.ok();
+    site.run(&["ledger", "export", "--out", "export"]).await.fails(2, "is not empty");
+
+    // One changed byte, a missing line, a link, a foreign key: status 3, and why.
+    let folder = site.folder.path();
+    let entries = folder.join("export/entries.jsonl");
+    let lines = std::fs::read_to_string(&entries).unwrap();
+    std::fs::write(&entries, lines.lines().next().unwrap_or_default().to_owned() + "\n").unwrap();
+    site.run(&["ledger", "verify", "export", "--trust", "trust"]).await.fails(3, "NOT VERIFIED");
+    std::fs::write(&entries, &lines).unwrap();
+    std::os::unix::fs::symlink("checkpoint", folder.join("export/link")).unwrap();
+    site.run(&["ledger", "verify", "export", "--trust", "trust"]).await.fails(3, "only regular files are allowed");
+    std::fs::remove_file(folder.join("export/link")).unwrap();
+    site.run(&["ledger", "verify", "export", "--trust", "trust"]).await.ok();
+    let tar = folder.join("later.tar");
+    let mut bytes = std::fs::read(&tar).unwrap();
+    let at = bytes.windows(9).position(|window| window == b"\"payload\"").unwrap() + 20;
+    bytes[at] ^= 1;
+    std::fs::write(&tar, bytes).unwrap();
+    site.run(&["ledger", "verify", "later.tar", "--trust", "trust"]).await.fails(3, "NOT VERIFIED");
+    std::fs::write(folder.join("trust/policy"), "nonsense\n").unwrap();
+    site.run(&["ledger", "verify", "export", "--trust", "trust"]).await.fails(1, "trust");
+    assert_eq!(site.service.engine.changes.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
