@@ -10,6 +10,7 @@ use crate::message::{Action, Attachment, Field, Link, Message};
 use crate::problem::{Code, Problem};
 use crate::severity::Severity;
 use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One string leaf. Most are constant and never reach the evaluator.
@@ -311,7 +312,10 @@ impl Leaf {
                     }
                     fault
                 })?;
-                Ok(clean(text))
+                Ok(match markdown::honest(&text) {
+                    Cow::Borrowed(_) => text,
+                    Cow::Owned(cleaned) => cleaned,
+                })
             }
         }
     }
@@ -341,16 +345,6 @@ impl Leaf {
         let text = text.trim();
         if text.is_empty() { Ok(None) } else { markdown::web_url(text).map(Some) }
     }
-}
-
-/// Drops what no text needs and what can lie about it: control characters, and the marks that reverse the order of
-/// writing.
-fn clean(text: String) -> String {
-    let bad = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    if text.chars().any(bad) { text.chars().filter(|c| !bad(*c)).collect() } else { text }
 }
 
 /// No blank lines at the ends, at most one between paragraphs: what `if` and `for` leave behind.
@@ -427,7 +421,7 @@ impl Compiler {
         if nodes.iter().all(|node| matches!(node, Node::Raw(_))) {
             let text: String =
                 nodes.iter().map(|node| if let Node::Raw(raw) = node { raw } else { "" }).collect();
-            return Ok(Leaf::Constant(clean(text).into()));
+            return Ok(Leaf::Constant(markdown::honest(&text).into()));
         }
         Ok(Leaf::Program(path.into(), nodes))
     }
