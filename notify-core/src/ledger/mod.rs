@@ -16,9 +16,9 @@ pub mod note;
 pub mod policy;
 pub mod proof;
 pub mod statement;
+#[cfg(test)]
+mod tests;
 pub mod tlog_proof;
 pub mod tree;
 pub mod trust;
-#[cfg(test)]
-mod vectors;
 pub use draft::{EntryDraft, EntryKind};

@@ -1,14 +1,14 @@
 //! Published vectors, against every primitive that reads or writes them.
 
-use super::append::{Appender, LogState};
-use super::checkpoint::{Checkpoint, hash_text, parse_hash};
-use super::dsse::{self, Envelope, EnvelopeFault, pae};
-use super::entry::Genesis;
-use super::keys::{ExportKey, LogKeys};
-use super::note::{BadSignature, KeyType, Note, NoteFault, NoteKey};
-use super::proof::*;
-use super::tree::*;
 use crate::ids::hex;
+use crate::ledger::append::{Appender, LogState};
+use crate::ledger::checkpoint::{Checkpoint, hash_text, parse_hash};
+use crate::ledger::dsse::{self, Envelope, EnvelopeFault, pae};
+use crate::ledger::entry::Genesis;
+use crate::ledger::keys::{ExportKey, LogKeys};
+use crate::ledger::note::{BadSignature, KeyType, Note, NoteFault, NoteKey};
+use crate::ledger::proof::*;
+use crate::ledger::tree::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer, SigningKey};
@@ -246,7 +246,7 @@ fn signed_note() {
     let mut weak = [0; 33];
     (weak[0], weak[1]) = (1, 1);
     let public: [u8; 32] = weak[1..].try_into().unwrap();
-    let id = hex(&super::note::key_id("x", KeyType::Ed25519, &public));
+    let id = hex(&crate::ledger::note::key_id("x", KeyType::Ed25519, &public));
     assert!(NoteKey::parse(&format!("x+{id}+{}", STANDARD.encode(weak))).is_err());
 }
 
@@ -290,7 +290,7 @@ fn tessera_checkpoint() {
 fn cosignature() {
     let witness = SigningKey::from_bytes(&[3; 32]);
     let text = "example.com/log\n1\nrKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs=\n";
-    let line = super::note::cosign("w.example", &witness, 1_700_000_000, text).unwrap();
+    let line = crate::ledger::note::cosign("w.example", &witness, 1_700_000_000, text).unwrap();
     let key = NoteKey::new("w.example", KeyType::Cosignature, witness.verifying_key()).unwrap();
     assert_eq!(NoteKey::parse(&key.to_string()), Ok(key.clone()));
     assert_eq!(line.signature[..8], 1_700_000_000_u64.to_be_bytes());
@@ -333,11 +333,11 @@ fn export_key_files() {
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI"), "PKCS#8 v1: {}", *pem);
     assert_eq!(ExportKey::from_pem(&pem).unwrap().public(), key.public());
     let public = key.public().to_pem().unwrap();
-    assert_eq!(super::keys::ExportPublicKey::from_pem(&public).as_ref(), Ok(key.public()));
+    assert_eq!(crate::ledger::keys::ExportPublicKey::from_pem(&public).as_ref(), Ok(key.public()));
     // Made with openssl: `openssl pkey -pubout -outform DER | sha256sum`.
     assert_eq!(key.public().keyid(), "4e389156bee8dc63ddc4c115543169c51ac218d9d4674935bcdfe67de81f0dfc");
     assert!(ExportKey::from_pem("nonsense").is_err());
-    assert!(super::keys::ExportPublicKey::from_pem(&pem).is_err());
+    assert!(crate::ledger::keys::ExportPublicKey::from_pem(&pem).is_err());
 }
 
 #[test]

@@ -1,0 +1,274 @@
+//! A small log with one entry of each kind, with fixed keys, times and salts, for the tests of this module.
+
+use crate::ids::{DeliveryId, EventKey};
+use crate::ledger::append::{Appended, Appender, LogState, NumberedEntry};
+use crate::ledger::checkpoint::Checkpoint;
+use crate::ledger::commitment::{Commitment, PlainDigest, salt};
+use crate::ledger::entry::*;
+use crate::ledger::export::writer::{Export, StoredEntry};
+use crate::ledger::export::{ExportFiles, Report, VerifyOptions, verify};
+use crate::ledger::keys::{ExportKey, LogKey, LogKeys};
+use crate::ledger::policy::Policy;
+use crate::ledger::proof::ProofPlan;
+use crate::ledger::tree::{Hash, NodeId, combine_subtree};
+use crate::ledger::trust::{LogKeyRange, Trust};
+use crate::ledger::{EntryDraft, EntryKind};
+use crate::time::Timestamp;
+use serde_json::{Value, json};
+
+pub const ENTROPY: [u8; 32] = [0x11; 32];
+
+pub fn export_key() -> ExportKey {
+    ExportKey::from_seed(&[0x22; 32])
+}
+
+pub fn log_keys() -> LogKeys {
+    LogKeys::new("studio.example", [0x33; 32]).unwrap()
+}
+
+pub fn log_key() -> LogKey {
+    log_keys().log_key("studio.example/tenant/demo-1").unwrap()
+}
+
+pub fn trust() -> Trust {
+    trust_with(LogKeyRange::always(log_key().note_key().unwrap()))
+}
+
+pub fn trust_with(range: LogKeyRange) -> Trust {
+    let (policy, keys) = trust_files(range);
+    Trust::parse(policy.as_bytes(), keys.as_bytes()).unwrap()
+}
+
+pub fn trust_files(range: LogKeyRange) -> (String, String) {
+    let policy = Policy::without_witnesses([&range.key]);
+    (policy, Trust::keys_json(&[export_key().public().clone()], &[range]).unwrap())
+}
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_327_200 + second).unwrap()
+}
+
+pub fn commit(id: &str, field: &str, attempt: u32, bytes: &[u8]) -> Commitment {
+    Commitment::of(&salt(&ENTROPY, id, field, attempt), bytes)
+}
+
+pub fn delivery(name: &str) -> DeliveryId {
+    DeliveryId::derive(["demo", name])
+}
+
+pub fn message(of: &DeliveryId) -> Commitment {
+    commit(of.as_str(), "message", 0, b"{\"title\":\"hello\"}")
+}
+
+pub fn intent(name: &str) -> Intent {
+    let delivery = delivery(name);
+    Intent {
+        channel: "sec-webhook".to_owned().try_into().unwrap(),
+        target: commit(delivery.as_str(), "target", 0, b"https://hooks.example/1"),
+        message: message(&delivery),
+        idempotency_key: delivery.to_string(),
+        delivery,
+    }
+}
+
+pub fn decision(sent: Option<&str>) -> Decision {
+    Decision {
+        rule: "critical-findings".to_owned().try_into().unwrap(),
+        rule_digest: PlainDigest::of(b"rule"),
+        action: "chat".to_owned().try_into().unwrap(),
+        outcome: if sent.is_some() { "send" } else { "suppressed" }.into(),
+        control: if sent.is_some() { "none" } else { "dedupe" }.into(),
+        parameters: json!({"window": "24h"}).as_object().unwrap().clone(),
+        logical_time: at(0),
+        tzdb: "2026b".into(),
+        also_applied: if sent.is_some() { vec![] } else { vec!["throttle".into()] },
+        intent: sent.map(intent),
+    }
+}
+
+pub fn event(name: &str, decisions: Vec<Decision>) -> EntryDraft {
+    let key = EventKey::derive(["demo", name]);
+    let event = commit(key.as_str(), "event", 0, name.as_bytes());
+    EventEntry { event, key, decisions, unmatched: 2 }.into_draft()
+}
+
+pub fn attempt(name: &str, number: u32, result: &str, follows: Option<Follows>) -> AttemptEntry {
+    let delivery = delivery(name);
+    AttemptEntry {
+        attempt: number,
+        result: result.into(),
+        message: message(&delivery),
+        request: Some(commit(delivery.as_str(), "request", number, b"POST /")),
+        response: Some(commit(delivery.as_str(), "response", number, b"200")),
+        late: follows.is_none(),
+        follows,
+        delivery,
+    }
+}
+
+pub fn delivered() -> Option<Follows> {
+    Some(Follows::Outcome("delivered".into()))
+}
+
+pub fn retry(attempt: u32) -> Option<Follows> {
+    Some(Follows::Attempt { attempt, due_at: at(300) })
+}
+
+pub fn raw(kind: EntryKind, subject: &str, predicate: Value) -> EntryDraft {
+    EntryDraft {
+        kind,
+        subject: vec![(subject.into(), PlainDigest::of(subject.as_bytes()).hex())],
+        predicate: predicate.as_object().unwrap().clone(),
+        about: String::new(),
+    }
+}
+
+pub fn actor() -> Commitment {
+    commit("act_1", "actor", 0, b"admin@example.org")
+}
+
+/// One entry of each kind that this version writes, and a whole story.
+pub fn story() -> Vec<EntryDraft> {
+    let config = ConfigEntry {
+        document_kind: "rule".into(),
+        document: "critical-findings".into(),
+        version: 1,
+        action: ConfigAction::Create,
+        content: DocumentContent::Plain(PlainDigest::of(b"rule")),
+        actor: actor(),
+    };
+    let channel = ConfigEntry {
+        document_kind: "channel".into(),
+        document: "sec-webhook".into(),
+        content: DocumentContent::Committed(commit("act_2", "config", 0, b"https://hooks.example/1")),
+        ..config.clone()
+    };
+    let access = AccessEntry {
+        act: "token-issued".into(),
+        actor: actor(),
+        details: json!({"scopes": ["notify.viewer"]}).as_object().unwrap().clone(),
+        about: "token/1".into(),
+    };
+    let replay = DeliveryEntry {
+        act: DeliveryAct::Replay { of: delivery("b"), intent: intent("b-again") },
+        actor: Some(actor()),
+    };
+    vec![
+        Genesis::default().into_draft(),
+        config.into_draft(),
+        channel.into_draft(),
+        access.into_draft(),
+        event("e1", vec![decision(Some("a")), decision(None)]),
+        attempt("a", 1, "delivered", delivered()).into_draft(),
+        event("e2", vec![decision(Some("b"))]),
+        attempt("b", 1, "retry", retry(2)).into_draft(),
+        attempt("b", 1, "accepted", None).into_draft(),
+        attempt("b", 2, "permanent", Some(Follows::Outcome("dead".into()))).into_draft(),
+        replay.into_draft(),
+        attempt("b-again", 1, "accepted", Some(Follows::Outcome("accepted".into()))).into_draft(),
+        ExportEntry { from: 0, to: 12, root: Hash([7; 32]), who: actor() }.into_draft(),
+    ]
+}
+
+/// A log in memory, as a store would hold it.
+pub struct Log {
+    pub entries: Vec<NumberedEntry>,
+    pub state: LogState,
+    /// Checkpoint after each append.
+    pub heads: Vec<(u64, String)>,
+    pub pruned: Vec<u64>,
+}
+
+impl Log {
+    pub fn new() -> Self {
+        let state = LogState::empty(log_key().origin());
+        Self { entries: vec![], state, heads: vec![], pruned: vec![] }
+    }
+
+    pub fn of(drafts: &[EntryDraft]) -> Self {
+        let mut log = Self::new();
+        for (draft, second) in drafts.iter().zip(0..) {
+            log.append(std::slice::from_ref(draft), at(second));
+        }
+        log
+    }
+
+    pub fn append(&mut self, drafts: &[EntryDraft], now: Timestamp) -> Appended {
+        let mut appender = Appender::new(self.state.clone());
+        appender.append(drafts, now).unwrap();
+        let appended = appender.finish(&log_key()).unwrap();
+        self.state = appended.state.clone();
+        self.entries.extend(appended.entries.clone());
+        self.heads.push((self.state.range.size(), appended.checkpoint.clone()));
+        appended
+    }
+
+    pub fn size(&self) -> u64 {
+        self.state.range.size()
+    }
+
+    pub fn checkpoint(&self) -> &str {
+        &self.heads.last().unwrap().1
+    }
+
+    pub fn head_at(&self, size: u64) -> &str {
+        &self.heads.iter().find(|(at, _)| *at == size).unwrap().1
+    }
+
+    /// What `Store::ledger_nodes` answers.
+    pub fn nodes(&self, wanted: &[NodeId]) -> Vec<Hash> {
+        let root = |&(level, index): &NodeId| {
+            let from = usize::try_from(index << level).unwrap();
+            let leaves: Vec<Hash> =
+                self.entries[from..from + (1 << level)].iter().map(|entry| entry.leaf_hash).collect();
+            combine_subtree(&leaves).unwrap()
+        };
+        wanted.iter().map(root).collect()
+    }
+
+    pub fn inclusion(&self, seq: u64) -> Vec<Hash> {
+        let plan = ProofPlan::inclusion(seq, self.size()).unwrap();
+        plan.combine(&self.nodes(&plan.nodes())).unwrap()
+    }
+
+    pub fn consistency(&self, old: u64) -> Vec<Hash> {
+        let plan = ProofPlan::consistency(old, self.size()).unwrap();
+        plan.combine(&self.nodes(&plan.nodes())).unwrap()
+    }
+
+    pub fn stored(&self, seqs: impl IntoIterator<Item = u64>) -> Vec<StoredEntry<'_>> {
+        seqs.into_iter()
+            .map(|seq| {
+                let entry = &self.entries[usize::try_from(seq).unwrap()];
+                let payload = (!self.pruned.contains(&seq)).then_some(entry.payload.as_str());
+                StoredEntry { seq, payload, leaf_hash: entry.leaf_hash }
+            })
+            .collect()
+    }
+
+    pub fn export(&self) -> Export<'_> {
+        Export { entries: self.stored(0..self.size()), checkpoint: self.checkpoint(), ..Export::default() }
+    }
+}
+
+pub type Files = Vec<(String, Vec<u8>)>;
+
+pub fn files(export: &Export<'_>) -> Files {
+    export.files(&export_key()).unwrap()
+}
+
+pub fn report_of(files: &Files) -> Report {
+    report_with(files, VerifyOptions::default())
+}
+
+pub fn report_with(files: &Files, options: VerifyOptions) -> Report {
+    verify(&files.iter().cloned().collect::<ExportFiles>(), &trust(), options)
+}
+
+pub fn codes(report: &Report) -> Vec<&'static str> {
+    report.findings.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+pub fn head_of(note: &str) -> Checkpoint {
+    Checkpoint::parse(&crate::ledger::note::Note::parse(note.as_bytes()).unwrap().text).unwrap()
+}
