@@ -132,16 +132,18 @@ fn alternative(conjunction: &Conjunction, event: &Value) -> Alternative {
     let root = &conjunction.root;
     let mut entries = Vec::new();
     list_entries(root, &mut Vec::new(), &mut entries);
-    let holds: Vec<bool> = entries.iter().map(|e| fit(root, event, Only(e.id)).is_match()).collect();
+    let alone: Vec<Fit> = entries.iter().map(|e| fit(root, event, Only(e.id))).collect();
+    let matched = fit(root, event, All).is_match();
     let clauses: Vec<Clause> = entries
         .iter()
-        .zip(&holds)
-        .map(|(entry, alone)| {
-            let matched = *alone || absent_beside_another(entry, &entries, &holds, root, event);
-            clause(entry, matched, event)
+        .zip(&alone)
+        .map(|(entry, fit)| {
+            // If the whole fits, so does each part, in the elements that the whole has chosen.
+            let holds =
+                matched || fit.is_match() || absent_beside_another(entry, &entries, &alone, root, event);
+            clause(entry, holds, event)
         })
         .collect();
-    let matched = fit(root, event, All).is_match();
     let conflict = if !matched && event.is_object() && clauses.iter().all(|c| c.matched) {
         conflict(root, event, &entries, &mut String::new())
     } else {
@@ -166,12 +168,12 @@ fn list_entries(node: &Node, steps: &mut Vec<Arc<str>>, into: &mut Vec<Entry>) {
     }
 }
 
-/// An absence that does not hold everywhere may hold in the element that another clause chooses. The clause with the
-/// longest common path chooses in every array that the two share, so asking about that one is enough.
-fn absent_beside_another(entry: &Entry, all: &[Entry], holds: &[bool], root: &Node, event: &Value) -> bool {
+/// An absence that does not hold everywhere may hold in the element that another clause chooses by a value. The
+/// clause with the longest common path chooses in every array that the two share, so that one is asked.
+fn absent_beside_another(entry: &Entry, all: &[Entry], alone: &[Fit], root: &Node, event: &Value) -> bool {
     let shared = |other: &Entry| entry.steps.iter().zip(&other.steps).take_while(|(a, b)| a == b).count();
-    let binding = all.iter().zip(holds).filter(|(other, holds)| **holds && !other.test.accepts_absence);
-    let nearest = binding.map(|(other, _)| other).max_by_key(|other| shared(other));
+    let choosing = all.iter().zip(alone).filter(|(other, fit)| **fit == Fit::Bound && other.id != entry.id);
+    let nearest = choosing.map(|(other, _)| other).max_by_key(|other| shared(other));
     entry.test.accepts_absence
         && nearest.is_some_and(|other| fit(root, event, Pair(entry.id, other.id)) == Fit::Bound)
 }
@@ -332,8 +334,12 @@ fn write_branches(f: &mut fmt::Formatter<'_>, before: &str, alternative: &Altern
 
 impl fmt::Display for Clause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asks_absence =
+            |choice: &Choice| choice.operator == "exists" && choice.operand == Value::Bool(false);
+        let by_value = self.any_of.iter().any(|choice| choice.matched && !asks_absence(choice));
         match self.seen.as_slice() {
             [] => write!(f, "`{}` is absent", self.path)?,
+            _ if self.matched && !by_value => write!(f, "`{}` is absent in the chosen element", self.path)?,
             [one] => write!(f, "`{}` is {}", self.path, shorten(&one.value))?,
             [first, ..] => {
                 write!(f, "`{}` has {} values from {}", self.path, self.seen_total, shorten(&first.value))?;

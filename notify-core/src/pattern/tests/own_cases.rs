@@ -27,7 +27,7 @@ fn own_pattern_cases_have_their_verdicts() {
 }
 
 /// pattern, event, the sentence
-const SENTENCES: [(&str, &str, &str); 7] = [
+const SENTENCES: [(&str, &str, &str); 8] = [
     (
         r#"{"type":["x"],"severity":[{"at-least":"high"}]}"#,
         r#"{"type":"x","severity":"low"}"#,
@@ -61,6 +61,13 @@ const SENTENCES: [(&str, &str, &str); 7] = [
         r#"{"b":"xx"}"#,
         "The event does not match: in branch /$or/0 `/a` is absent, wanted equals 1; in branch /$or/1 `/b` is \"xx\", \
          wanted anything-but {\"prefix\":[\"x\",\"y\"]}.",
+    ),
+    // `/d/b` is there, but not in the element that `/d/a` chose, by an entry beside `exists: false`.
+    (
+        r#"{"d":{"a":[{"exists":false},"x"],"b":[{"exists":false}]}}"#,
+        r#"{"d":[{"a":"x"},{"b":1}]}"#,
+        "The event matches: `/d/a` is \"x\" as wanted (equals \"x\"); `/d/b` is absent in the \
+         chosen element as wanted (no such field).",
     ),
     (
         r#"{"$or":[{"a":[1]},{"b":[2]}]}"#,
