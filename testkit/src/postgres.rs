@@ -142,13 +142,14 @@ fn lesser_user() -> Option<(u32, u32)> {
 }
 
 const SCRIPT: &str = r#"
+# Nothing of the data is kept, so the server is told to stop at once (QUIT).
 cd "$DIR" || exit 1
 "$BIN/initdb" -D data -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >initdb.log 2>&1 || exit 1
 "$BIN/postgres" -D data -p "$PORT" -k "$DIR" -c listen_addresses=127.0.0.1 -c max_connections=100 \
     -c shared_buffers=64MB -c log_min_messages=warning </dev/null >server.log 2>&1 &
 pid=$!
 read -r _
-kill -INT "$pid" 2>/dev/null
+kill -QUIT "$pid" 2>/dev/null
 wait "$pid"
 cd / && rm -rf "$DIR"
 "#;

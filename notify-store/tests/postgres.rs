@@ -1,0 +1,200 @@
+//! What only a server has: several processes on one database, roles and row-level security.
+
+mod support;
+
+use notify_core::ids::TenantId;
+use notify_store::model::{Lease, NewDelivery};
+use notify_store::{Backend, Guard, Refused, Store, StoreError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use support::*;
+
+/// Two stores on one database, as two processes would have them.
+async fn two() -> (Store, Store, TenantId) {
+    let options = options(Backend::Postgres { url: postgres_url() });
+    let (one, two) = (Store::open(options.clone()).await.unwrap(), Store::open(options).await.unwrap());
+    let acme = tenant("acme");
+    one.commit(create_tenant(&acme)).await.unwrap();
+    (one, two, acme)
+}
+
+#[test]
+fn one_owner_at_a_time() {
+    runtime().block_on(async {
+        let (one, two, acme) = two().await;
+        let ttl = Duration::from_secs(600);
+        let lease = one.acquire_lease(&acme, "one", ttl).await.unwrap().unwrap();
+        assert_eq!(two.acquire_lease(&acme, "two", ttl).await.unwrap(), None);
+        one.release_lease(&acme, &lease).await.unwrap();
+        let second = two.acquire_lease(&acme, "two", ttl).await.unwrap();
+        assert_eq!(second, Some(Lease { holder: "two".into(), epoch: 2 }));
+        let old = Guard::Lease { holder: "one".into(), epoch: 1 };
+        let lost = one.commit(accept(&acme, event("a"), vec![]).guarded(old)).await;
+        assert!(matches!(lost, Err(StoreError::Refused(Refused::LeaseLost))));
+    });
+}
+
+/// Both append to one ledger and accept the same events: each event once, one tree, no commit lost.
+#[test]
+fn both_write_at_once() {
+    runtime().block_on(async {
+        let (one, two, acme) = two().await;
+        let beta = tenant("beta");
+        two.commit(create_tenant(&beta)).await.unwrap();
+        let send = |store: Store, ids: [TenantId; 2]| {
+            tokio::spawn(async move {
+                let answers: Vec<_> = (0..200)
+                    .map(|n| {
+                        let name = format!("e{}", n / 2);
+                        store.submit(accept(&ids[n % 2], event(&name), vec![delivery(&name)]))
+                    })
+                    .collect();
+                let mut accepted = 0;
+                for answer in answers {
+                    match answer.await.unwrap() {
+                        Ok(_) => accepted += 1,
+                        Err(StoreError::Refused(Refused::EventExists { .. })) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                accepted
+            })
+        };
+        // In opposite order of tenants, so that a wrong order of locks would dead-lock.
+        let first = send(one.clone(), [acme.clone(), beta.clone()]);
+        let second = send(two.clone(), [beta.clone(), acme.clone()]);
+        assert_eq!(first.await.unwrap() + second.await.unwrap(), 200);
+        for id in [&acme, &beta] {
+            assert_eq!(check_ledger(&one, id).await, 101);
+        }
+    });
+}
+
+#[test]
+fn claims_are_disjoint() {
+    runtime().block_on(async {
+        let (one, two, acme) = two().await;
+        let deliveries = (0..120).map(|n| NewDelivery { event: None, ..delivery(&format!("d{n}")) });
+        one.commit(accept(&acme, event("a"), deliveries.collect())).await.unwrap();
+        let claim = |store: Store| {
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                loop {
+                    let claimed = store.claim_due(at(60), MINUTE, 7).await.unwrap();
+                    if claimed.is_empty() {
+                        return mine;
+                    }
+                    mine.extend(claimed.into_iter().map(|c| (c.delivery.delivery.id, c.token)));
+                }
+            })
+        };
+        let (first, second) = (claim(one.clone()), claim(two.clone()));
+        let (first, second) = (first.await.unwrap(), second.await.unwrap());
+        let all: BTreeSet<_> = first.iter().chain(&second).map(|(id, _)| id.clone()).collect();
+        assert_eq!((all.len(), first.len() + second.len()), (120, 120));
+    });
+}
+
+const UNDER_SECURITY: [&str; 10] = [
+    "tenant_heads",
+    "document_versions",
+    "document_heads",
+    "events",
+    "deliveries",
+    "attempts",
+    "openings",
+    "ledger_entries",
+    "ledger_tiles",
+    "idempotency_keys",
+];
+
+#[test]
+fn row_level_security() {
+    runtime().block_on(async {
+        let url = postgres_url();
+        let store = Store::open(options(Backend::Postgres { url: url.clone() })).await.unwrap();
+        let (acme, beta) = (tenant("acme"), tenant("beta"));
+        for id in [&acme, &beta] {
+            store.commit(create_tenant(id)).await.unwrap();
+            store.commit(put(id, notify_core::document::Kind::Rule, "r", "{}")).await.unwrap();
+            store.commit(accept(id, event("a"), vec![delivery("a")])).await.unwrap();
+            store.commit(record(id, attempt("a", 1, DELIVERED))).await.unwrap();
+        }
+        let mut raw = PgConnection::connect(&url).await.unwrap();
+        // Every table with a tenant's data is on the list: a new one must be put under security too.
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace \
+             AND relrowsecurity AND relforcerowsecurity ORDER BY relname",
+        )
+        .fetch_all(&mut raw)
+        .await
+        .unwrap();
+        let expected: BTreeSet<_> = UNDER_SECURITY.map(str::to_owned).into();
+        assert_eq!(tables.into_iter().collect::<BTreeSet<_>>(), expected);
+        let open: Vec<String> = sqlx::query_scalar(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace \
+             AND NOT relrowsecurity AND relname NOT LIKE '\\_sqlx%' ORDER BY relname",
+        )
+        .fetch_all(&mut raw)
+        .await
+        .unwrap();
+        assert_eq!(open, ["leases", "tenants", "work_queue"]);
+
+        for table in UNDER_SECURITY {
+            let count = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+            let none: i64 = sqlx::query_scalar(count).fetch_one(&mut raw).await.unwrap();
+            assert_eq!(none, 0, "{table} without a tenant");
+            let mut tx = raw.begin().await.unwrap();
+            sqlx::query("SELECT set_config('notify.tenant', 'acme', true)").execute(&mut *tx).await.unwrap();
+            let tenants = AssertSqlSafe(format!("SELECT DISTINCT tenant FROM {table}"));
+            let seen: Vec<String> = sqlx::query_scalar(tenants).fetch_all(&mut *tx).await.unwrap();
+            assert!(seen.iter().all(|tenant| tenant == "acme"), "{table}: {seen:?}");
+            assert!(!seen.is_empty() || ["openings", "ledger_tiles", "idempotency_keys"].contains(&table));
+            tx.rollback().await.unwrap();
+        }
+        let mut tx = raw.begin().await.unwrap();
+        sqlx::query("SELECT set_config('notify.tenant', 'acme', true)").execute(&mut *tx).await.unwrap();
+        let foreign = "INSERT INTO openings (tenant, commitment, salt, bytes) VALUES ('beta', 'c', '', '')";
+        let refused = sqlx::query(foreign).execute(&mut *tx).await.unwrap_err();
+        assert!(refused.to_string().contains("row-level security"), "{refused}");
+        drop(tx);
+        // The setting ended with its transaction.
+        let after: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM events").fetch_one(&mut raw).await.unwrap();
+        assert_eq!(after, 0);
+    });
+}
+
+#[test]
+fn refuses_a_role_that_bypasses_security() {
+    runtime().block_on(async {
+        let server = notify_testkit::postgres::shared();
+        let url = postgres_url();
+        let database = url.rsplit('/').next().unwrap();
+        let url = server.superuser_url_for(database);
+        let refused = Store::open(options(Backend::Postgres { url })).await;
+        assert!(matches!(refused, Err(StoreError::Misconfigured(_))));
+    });
+}
+
+/// The server ends every session of ours: the next commits go through on a new one.
+#[test]
+fn survives_lost_sessions() {
+    runtime().block_on(async {
+        let url = postgres_url();
+        let store = Store::open(options(Backend::Postgres { url: url.clone() })).await.unwrap();
+        let acme = tenant("acme");
+        store.commit(create_tenant(&acme)).await.unwrap();
+        let database = url.rsplit('/').next().unwrap();
+        for round in 0..3 {
+            notify_testkit::postgres::shared()
+                .psql(&format!(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+                ))
+                .unwrap();
+            let name = format!("e{round}");
+            store.commit(accept(&acme, event(&name), vec![])).await.unwrap();
+        }
+        assert_eq!(check_ledger(&store, &acme).await, 4);
+    });
+}
