@@ -56,7 +56,8 @@ fn normalise(value: &mut Value, reversed: &mut Vec<String>) -> bool {
             bad.is_none()
         }
         Value::Object(members) => {
-            let bad = members.iter_mut().find_map(|(key, member)| (!normalise(member, reversed)).then_some(key));
+            let bad =
+                members.iter_mut().find_map(|(key, member)| (!normalise(member, reversed)).then_some(key));
             if let Some(key) = bad {
                 reversed.push(pointer_token(key));
                 return false;

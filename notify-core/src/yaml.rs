@@ -53,13 +53,20 @@ pub fn parse_document(bytes: &[u8], content_type: Option<&str>, limits: Limits) 
 /// A [`Problem`] whose reason ends with line and column.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, Problem> {
     if bytes.len() > limits.max_bytes {
-        let reason = format!("the YAML text has {} bytes, more than the {} allowed", bytes.len(), limits.max_bytes);
-        return Err(Problem::new(Code::TooLarge, "", reason, "send less, or ask the operator to raise the limit"));
+        let reason =
+            format!("the YAML text has {} bytes, more than the {} allowed", bytes.len(), limits.max_bytes);
+        return Err(Problem::new(
+            Code::TooLarge,
+            "",
+            reason,
+            "send less, or ask the operator to raise the limit",
+        ));
     }
-    let text = std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).map_err(|error| {
-        let reason = format!("the text is not UTF-8 (byte {})", error.valid_up_to());
-        Problem::new(Code::MalformedYaml, "", reason, "save the file as UTF-8")
-    })?;
+    let text =
+        std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).map_err(|error| {
+            let reason = format!("the text is not UTF-8 (byte {})", error.valid_up_to());
+            Problem::new(Code::MalformedYaml, "", reason, "save the file as UTF-8")
+        })?;
     let mut loader = Loader { open: Vec::new(), done: None, max_depth: limits.max_depth };
     let mut parser = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
@@ -70,7 +77,12 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, Problem> {
         loader.take(event).map_err(|fault| loader.place(fault, span.start))?;
     }
     loader.done.ok_or_else(|| {
-        Problem::new(Code::MalformedYaml, "", "the document is empty", "write a mapping of `key: value` lines")
+        Problem::new(
+            Code::MalformedYaml,
+            "",
+            "the document is empty",
+            "write a mapping of `key: value` lines",
+        )
     })
 }
 
@@ -99,9 +111,10 @@ fn unsupported(reason: &str, fix: &'static str) -> Fault {
 impl Loader {
     fn take(&mut self, event: Event<'_>) -> Result<(), Fault> {
         match event {
-            Event::DocumentStart(_) if self.done.is_some() => {
-                Err(unsupported("the file holds more than one document", "put each document into a file of its own"))
-            }
+            Event::DocumentStart(_) if self.done.is_some() => Err(unsupported(
+                "the file holds more than one document",
+                "put each document into a file of its own",
+            )),
             Event::Alias(_) => Err(unsupported("aliases (`*name`) are not read", "write the value out")),
             Event::SequenceStart(anchor, tag) => {
                 plain_node(anchor, tag.is_some())?;
@@ -234,7 +247,10 @@ fn number(text: &str) -> Result<Option<Number>, Fault> {
     }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Err(unsupported("infinity and not-a-number do not exist in JSON", "put it in quotes to have a text"));
+        return Err(unsupported(
+            "infinity and not-a-number do not exist in JSON",
+            "put it in quotes to have a text",
+        ));
     }
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     if unsigned.is_empty() || !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
@@ -247,7 +263,8 @@ fn number(text: &str) -> Result<Option<Number>, Fault> {
         };
         return parsed.map(Some).map_err(|_| beyond());
     }
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
+    let (mantissa, exponent) =
+        unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let exponent_ok = exponent.is_none_or(|exponent| {
         let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);

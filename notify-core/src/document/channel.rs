@@ -114,12 +114,27 @@ mod tests {
             assert_eq!(String::from(reference), good);
         }
         for bad in [
-            "", "whsec_c2VjcmV0", "secret://env/", "secret://env/A-B", "secret://env/A/B", "secret://file/", "secret://file/../x",
-            "secret://file/a//b", "secret://file//etc", "secret://file/.hidden", "secret://vault/x", "SECRET://env/A",
-            "secret://env/Ä", "secret://file/a\0b", &format!("secret://env/{}", "A".repeat(201)),
+            "",
+            "whsec_c2VjcmV0",
+            "secret://env/",
+            "secret://env/A-B",
+            "secret://env/A/B",
+            "secret://file/",
+            "secret://file/../x",
+            "secret://file/a//b",
+            "secret://file//etc",
+            "secret://file/.hidden",
+            "secret://vault/x",
+            "SECRET://env/A",
+            "secret://env/Ä",
+            "secret://file/a\0b",
+            &format!("secret://env/{}", "A".repeat(201)),
         ] {
             let error = SecretRef::try_from(bad.to_owned()).unwrap_err().to_string();
-            assert_eq!(error, "not a secret reference: use `secret://env/NAME` or `secret://file/NAME`", "{bad}");
+            assert_eq!(
+                error, "not a secret reference: use `secret://env/NAME` or `secret://file/NAME`",
+                "{bad}"
+            );
         }
     }
 }

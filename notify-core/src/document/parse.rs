@@ -56,7 +56,8 @@ pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
     let reader = Reader::document(value, Code::InvalidRule, rule::SCHEMA)?;
     let known = ["schema", "id", "name", "description", "enabled", "priority", "labels", "match", "actions"];
     reader.only(&known, &[("tests", "tests inside rules")])?;
-    let pattern = reader.need("match", "write a pattern over the event, e.g. `type: [scanner.report.ready]`")?;
+    let pattern =
+        reader.need("match", "write a pattern over the event, e.g. `type: [scanner.report.ready]`")?;
     let pattern = Reader::new(pattern, "/match", Code::InvalidRule)?;
     let rule = Rule {
         schema: rule::SCHEMA.to_owned(),
@@ -64,7 +65,10 @@ pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
         name: reader.name()?,
         description: reader.description()?,
         enabled: reader.flag("enabled", true)?,
-        priority: reader.whole("priority", PRIORITIES)?.and_then(|n| i32::try_from(n).ok()).unwrap_or_default(),
+        priority: reader
+            .whole("priority", PRIORITIES)?
+            .and_then(|n| i32::try_from(n).ok())
+            .unwrap_or_default(),
         labels: reader.labels()?,
         r#match: Value::Object(pattern.members().clone()),
         actions: actions(&reader)?,
@@ -100,12 +104,23 @@ pub fn parse_channel(value: &Value) -> Result<Parsed<Channel>, Problem> {
     let code = Code::InvalidChannel;
     let reader = Reader::document(value, code, channel::SCHEMA)?;
     let known = [
-        "schema", "id", "name", "description", "type", "enabled", "labels", "config", "secrets", "locale", "retry",
+        "schema",
+        "id",
+        "name",
+        "description",
+        "type",
+        "enabled",
+        "labels",
+        "config",
+        "secrets",
+        "locale",
+        "retry",
         "timeoutSeconds",
     ];
     reader.only(&known, &[])?;
     let r#type = reader.line("type", 64)?;
-    let r#type = r#type.ok_or_else(|| reader.fault("type", "`type` is missing", "write a plug-in's channel type"))?;
+    let r#type =
+        r#type.ok_or_else(|| reader.fault("type", "`type` is missing", "write a plug-in's channel type"))?;
     if !crate::ids::is_slug(&r#type) {
         let fix = format!("use {}", crate::ids::SLUG_RULE);
         return Err(reader.fault("type", "`type` is not a channel type", fix));
@@ -115,7 +130,8 @@ pub fn parse_channel(value: &Value) -> Result<Parsed<Channel>, Problem> {
         Some(value) => Reader::new(value, "/config", code)?.members().clone(),
     };
     if config.len() > MAX_CONFIG_MEMBERS {
-        let reason = format!("`config` has {} members, more than the {MAX_CONFIG_MEMBERS} allowed", config.len());
+        let reason =
+            format!("`config` has {} members, more than the {MAX_CONFIG_MEMBERS} allowed", config.len());
         return Err(reader.fault("config", reason, "keep those that the channel type knows"));
     }
     let channel = Channel {
@@ -149,7 +165,8 @@ fn secrets(channel: &Reader) -> Result<BTreeMap<String, Vec<channel::SecretRef>>
     };
     // A secret that was pasted as a *name* must not be shown either, hence the path of the whole.
     if !reader.members().keys().all(|name| plain(name)) {
-        let reason = "a secret's name is 1 to 64 characters from A-Z, a-z, 0-9, `-` and `_`, beginning with a letter";
+        let reason =
+            "a secret's name is 1 to 64 characters from A-Z, a-z, 0-9, `-` and `_`, beginning with a letter";
         let fix = "use the names that the channel type declares, e.g. `signing`";
         return Err(channel.fault("secrets", reason, fix));
     }
@@ -160,7 +177,8 @@ fn secrets(channel: &Reader) -> Result<BTreeMap<String, Vec<channel::SecretRef>>
             match parsed {
                 Some(Ok(reference)) => Ok(reference),
                 _ => {
-                    let reason = "this is not a reference to a secret (it is not shown, in case it is the secret)";
+                    let reason =
+                        "this is not a reference to a secret (it is not shown, in case it is the secret)";
                     let fix = "put the secret into the service's environment or secret folder and write \
                                `secret://env/NAME` or `secret://file/NAME` here";
                     let path = format!("{}/{index}", reader.at(name));
@@ -176,7 +194,10 @@ fn secrets(channel: &Reader) -> Result<BTreeMap<String, Vec<channel::SecretRef>>
 fn retry(value: &Value) -> Result<channel::Retry, Problem> {
     let reader = Reader::new(value, "/retry", Code::InvalidChannel)?;
     reader.only(&["scheduleSeconds"], &[])?;
-    reader.need("scheduleSeconds", "write the waits in seconds, e.g. `[5, 300, 1800]`; `[]` for one attempt only")?;
+    reader.need(
+        "scheduleSeconds",
+        "write the waits in seconds, e.g. `[5, 300, 1800]`; `[]` for one attempt only",
+    )?;
     let one = |(index, wait): (usize, &Value)| {
         whole(wait, &(0..=MAX_RETRY_WAIT)).ok().and_then(|wait| u32::try_from(wait).ok()).ok_or_else(|| {
             let path = format!("/retry/scheduleSeconds/{index}");
@@ -197,7 +218,18 @@ pub fn parse_template(value: &Value) -> Result<Parsed<Template>, Problem> {
     let message = reader.need("message", "write at least `title`")?;
     let members = Reader::new(message, "/message", code)?;
     // The shape inside is the renderer's business; only what no renderer could place is refused here.
-    let known = ["title", "summary", "severity", "body", "fields", "links", "actions", "footer", "attachments", "native"];
+    let known = [
+        "title",
+        "summary",
+        "severity",
+        "body",
+        "fields",
+        "links",
+        "actions",
+        "footer",
+        "attachments",
+        "native",
+    ];
     members.only(&known, &[])?;
     members.need("title", "write the alert's headline")?;
     for name in ["title", "summary", "severity", "body", "footer"] {
@@ -276,8 +308,12 @@ pub fn parse_bundle(value: &Value) -> Result<Parsed<Bundle>, Problem> {
 pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
     Ok(match kind {
         Kind::Rule => parse_rule(value).map(|(rule, text, digest)| (rule.id.into(), text, digest))?,
-        Kind::Channel => parse_channel(value).map(|(channel, text, digest)| (channel.id.into(), text, digest))?,
-        Kind::Template => parse_template(value).map(|(template, text, digest)| (template.id.into(), text, digest))?,
+        Kind::Channel => {
+            parse_channel(value).map(|(channel, text, digest)| (channel.id.into(), text, digest))?
+        }
+        Kind::Template => {
+            parse_template(value).map(|(template, text, digest)| (template.id.into(), text, digest))?
+        }
         Kind::Bundle => parse_bundle(value).map(|(bundle, text, digest)| (bundle.id.into(), text, digest))?,
     })
 }

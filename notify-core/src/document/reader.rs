@@ -48,21 +48,21 @@ impl<'v> Reader<'v> {
 
     /// Refuses members that are not known, and those whose feature does not exist yet.
     pub fn only(&self, known: &[&str], not_yet: &[(&str, &str)]) -> Result<(), Problem> {
-        for name in self.members.keys().filter(|name| !known.contains(&name.as_str())) {
-            if let Some((_, feature)) = not_yet.iter().find(|(field, _)| field == name) {
-                let reason = format!("this version does not have {feature} yet, so `{name}` would have no effect");
-                let fix = format!("leave `{name}` out");
-                return Err(Problem::new(Code::UnsupportedFeature, self.at(name), reason, fix));
-            }
-            let shown: String = name.chars().take(80).collect();
-            let known_too = known.iter().copied().chain(not_yet.iter().map(|(field, _)| *field));
-            let fix = match nearest(name, known_too) {
-                Some(meant) => format!("did you mean `{meant}`? Known here: {}", known.join(", ")),
-                None => format!("known here: {}", known.join(", ")),
-            };
-            return Err(Problem::new(Code::UnknownField, self.at(name), format!("`{shown}` is not known here"), fix));
+        let stranger = self.members.keys().find(|name| !known.contains(&name.as_str()));
+        let Some(name) = stranger else { return Ok(()) };
+        if let Some((_, feature)) = not_yet.iter().find(|(field, _)| field == name) {
+            let reason =
+                format!("this version does not have {feature} yet, so `{name}` would have no effect");
+            let fix = format!("leave `{name}` out");
+            return Err(Problem::new(Code::UnsupportedFeature, self.at(name), reason, fix));
         }
-        Ok(())
+        let shown: String = name.chars().take(80).collect();
+        let known_too = known.iter().copied().chain(not_yet.iter().map(|(field, _)| *field));
+        let fix = match nearest(name, known_too) {
+            Some(meant) => format!("did you mean `{meant}`? Known here: {}", known.join(", ")),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        Err(Problem::new(Code::UnknownField, self.at(name), format!("`{shown}` is not known here"), fix))
     }
 
     pub fn at(&self, name: &str) -> String {
@@ -89,7 +89,11 @@ impl<'v> Reader<'v> {
     pub fn line(&self, name: &str, max: usize) -> Result<Option<String>, Problem> {
         let Some(text) = self.text(name, 1, max)? else { return Ok(None) };
         if text.chars().any(char::is_control) {
-            return Err(self.fault(name, format!("`{name}` has control characters"), "write one line of plain text"));
+            return Err(self.fault(
+                name,
+                format!("`{name}` has control characters"),
+                "write one line of plain text",
+            ));
         }
         Ok(Some(text))
     }
@@ -111,7 +115,8 @@ impl<'v> Reader<'v> {
 
     /// The parts that all documents share.
     pub fn name(&self) -> Result<String, Problem> {
-        self.line("name", MAX_NAME)?.ok_or_else(|| self.fault("name", "`name` is missing", "name it for people"))
+        self.line("name", MAX_NAME)?
+            .ok_or_else(|| self.fault("name", "`name` is missing", "name it for people"))
     }
 
     pub fn description(&self) -> Result<String, Problem> {
@@ -131,7 +136,8 @@ impl<'v> Reader<'v> {
                 return Err(labels.fault(name, reason, "rename it"));
             }
         }
-        let one = |name: &String| Ok((name.clone(), labels.text(name, 0, MAX_LABEL_VALUE)?.unwrap_or_default()));
+        let one =
+            |name: &String| Ok((name.clone(), labels.text(name, 0, MAX_LABEL_VALUE)?.unwrap_or_default()));
         labels.members.keys().map(one).collect()
     }
 
@@ -145,10 +151,14 @@ impl<'v> Reader<'v> {
 
     /// A whole number in `range`; `2.0` is one too, as in JSON Schema.
     pub fn whole(&self, name: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
-        self.get(name).map(|value| whole(value, &range).map_err(|reason| {
-            let fix = format!("write a whole number from {} to {}", range.start(), range.end());
-            self.fault(name, format!("`{name}` {reason}"), fix)
-        })).transpose()
+        self.get(name)
+            .map(|value| {
+                whole(value, &range).map_err(|reason| {
+                    let fix = format!("write a whole number from {} to {}", range.start(), range.end());
+                    self.fault(name, format!("`{name}` {reason}"), fix)
+                })
+            })
+            .transpose()
     }
 
     /// A required identifier.
@@ -200,7 +210,9 @@ impl<'v> Reader<'v> {
 /// See [`Reader::whole`].
 pub(super) fn whole(value: &Value, range: &std::ops::RangeInclusive<i64>) -> Result<i64, String> {
     #[allow(clippy::cast_possible_truncation)] // whole and far below 2^63 by the test before
-    let number = value.as_i64().or_else(|| value.as_f64().filter(|x| x.fract() == 0.0 && x.abs() < 1e15).map(|x| x as i64));
+    let number = value
+        .as_i64()
+        .or_else(|| value.as_f64().filter(|x| x.fract() == 0.0 && x.abs() < 1e15).map(|x| x as i64));
     match number {
         Some(number) if range.contains(&number) => Ok(number),
         Some(number) => Err(format!("is {number}")),
@@ -305,7 +317,9 @@ mod tests {
             assert!(is_locale(good), "{good}");
             assert!(good.parse::<unic_langid::LanguageIdentifier>().is_ok(), "{good}");
         }
-        for bad in ["", "e", "english", "en_US", "en-", "-en", "en-u-ca-gregory", "x-a", "en-USA", "12", "en--US"] {
+        for bad in
+            ["", "e", "english", "en_US", "en-", "-en", "en-u-ca-gregory", "x-a", "en-USA", "12", "en--US"]
+        {
             assert!(!is_locale(bad), "{bad}");
         }
     }

@@ -45,7 +45,8 @@ fn schemas() -> BTreeMap<&'static str, jsonschema::Validator> {
         for field in ["title", "description", "$id"] {
             assert!(schema[field].is_string(), "{kind}: {field}");
         }
-        let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap();
+        let validator =
+            jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap();
         for example in schema["examples"].as_array().unwrap() {
             let errors: Vec<_> = validator.iter_errors(example).map(|e| e.to_string()).collect();
             assert_eq!(errors, Vec::<String>::new(), "{kind}");
@@ -98,7 +99,11 @@ fn bad_documents_are_refused_by_both_and_the_parser_says_where() {
             expected.strip_suffix(" (beyond the schema)").map_or((expected, false), |rest| (rest, true));
         let value = yaml::parse_document(text.as_bytes(), None, yaml::DOCUMENT_LIMITS).unwrap();
         let problem = parse(&kind, &value).expect_err(&name);
-        let shown = if kind == "message" { "message".to_owned() } else { format!("{} {}", problem.code, problem.path) };
+        let shown = if kind == "message" {
+            "message".to_owned()
+        } else {
+            format!("{} {}", problem.code, problem.path)
+        };
         assert_eq!(shown.trim_end(), expected.trim_end(), "{name}: {problem}");
         assert!(!problem.reason.is_empty() && !problem.fix.is_empty(), "{name}");
         assert!(!problem.to_string().contains("cGFzdGVk"), "{name}: a pasted secret is shown");
@@ -125,7 +130,8 @@ fn the_digest_is_of_the_content_and_not_of_its_form() {
         let value = yaml::parse_document(text.as_bytes(), None, yaml::DOCUMENT_LIMITS).unwrap();
         parse_rule(&value).unwrap().2
     };
-    let base = digest("schema: notify-rule@1\nid: a\nname: A\nmatch: {n: [1]}\nactions: [{id: x, channel: c}]\n");
+    let base =
+        digest("schema: notify-rule@1\nid: a\nname: A\nmatch: {n: [1]}\nactions: [{id: x, channel: c}]\n");
     assert_eq!(base.len(), 71);
     assert_eq!(
         digest(
@@ -133,7 +139,10 @@ fn the_digest_is_of_the_content_and_not_of_its_form() {
         ),
         base
     );
-    assert_ne!(digest("schema: notify-rule@1\nid: a\nname: B\nmatch: {n: [1]}\nactions: [{id: x, channel: c}]\n"), base);
+    assert_ne!(
+        digest("schema: notify-rule@1\nid: a\nname: B\nmatch: {n: [1]}\nactions: [{id: x, channel: c}]\n"),
+        base
+    );
 }
 
 #[test]
@@ -155,6 +164,8 @@ fn edited() -> impl Strategy<Value = (&'static str, Value)> {
     let whole = samples("samples/documents/good");
     let bases: Vec<(&'static str, Value)> = whole
         .into_iter()
+        // Messages come from our renderer and are read by plain serde, which takes a list for a struct too.
+        .filter(|(_, kind, _)| kind != "message")
         .filter_map(|(_, kind, text)| {
             let kind = KINDS.into_iter().find(|k| *k == kind)?;
             Some((kind, yaml::parse(text.as_bytes(), yaml::DOCUMENT_LIMITS).ok()?))

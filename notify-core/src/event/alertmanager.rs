@@ -40,8 +40,10 @@ pub fn to_events(
     received_at: Timestamp,
 ) -> Result<Vec<Result<Event, Problem>>, Problem> {
     // The notice and its `alerts` array are two levels around each alert, as the event and its `data` are.
-    let notice = json::parse(bytes, Limits { max_bytes: limits.max_batch_bytes, max_depth: limits.max_depth })?;
-    let fix = "send the body of an Alertmanager `webhook_config` (version 4) or a Grafana webhook contact point";
+    let notice =
+        json::parse(bytes, Limits { max_bytes: limits.max_batch_bytes, max_depth: limits.max_depth })?;
+    let fix =
+        "send the body of an Alertmanager `webhook_config` (version 4) or a Grafana webhook contact point";
     let alerts = match notice.get("alerts") {
         Some(Value::Array(alerts)) => alerts,
         Some(_) => return Err(fault("/alerts", "`alerts` is not an array", fix)),
@@ -73,14 +75,25 @@ struct Origin<'n> {
     received_at: Timestamp,
 }
 
-fn to_event(tenant: &TenantId, origin: &Origin, alert: &Value, limits: &EventLimits) -> Result<Event, Problem> {
+fn to_event(
+    tenant: &TenantId,
+    origin: &Origin,
+    alert: &Value,
+    limits: &EventLimits,
+) -> Result<Event, Problem> {
     if !alert.is_object() {
         return Err(fault("", "an alert is a JSON object", "send the alerts as Alertmanager does"));
     }
     let firing = match text(alert, "status").or(origin.status) {
         Some("firing") => true,
         Some("resolved") => false,
-        _ => return Err(fault("/status", "the status is neither `firing` nor `resolved`", "send one of them")),
+        _ => {
+            return Err(fault(
+                "/status",
+                "the status is neither `firing` nor `resolved`",
+                "send one of them",
+            ));
+        }
     };
     let labels = labels(alert)?;
     let fingerprint = match text(alert, "fingerprint").filter(|text| !text.is_empty()) {
@@ -94,7 +107,8 @@ fn to_event(tenant: &TenantId, origin: &Origin, alert: &Value, limits: &EventLim
     let parts = [origin.receiver, &fingerprint, &starts_at, status, ends_at.as_deref().unwrap_or_default()];
     let id = hex(&hash(parts.into_iter())[..16]);
     // The same labels under one fingerprint, or else somebody else's alert claims this identity.
-    let label_parts = labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
+    let label_parts =
+        labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
     let identity = hash(parts.into_iter().chain(label_parts));
 
     let mut data = Map::new();
@@ -103,7 +117,10 @@ fn to_event(tenant: &TenantId, origin: &Origin, alert: &Value, limits: &EventLim
     data.insert("fingerprint".into(), fingerprint.into());
     data.insert("startsAt".into(), starts_at.clone().into());
     data.extend(ends_at.clone().map(|text| ("endsAt".to_owned(), Value::from(text))));
-    data.insert("annotations".into(), alert.get("annotations").filter(|v| v.is_object()).map_or_else(|| json!({}), as_texts));
+    data.insert(
+        "annotations".into(),
+        alert.get("annotations").filter(|v| v.is_object()).map_or_else(|| json!({}), as_texts),
+    );
     for link in ["generatorURL", "silenceURL", "dashboardURL", "panelURL"] {
         let shown = text(alert, link).filter(|text| !text.is_empty());
         data.extend(shown.map(|text| (link.to_owned(), Value::from(text))));
@@ -121,9 +138,12 @@ fn to_event(tenant: &TenantId, origin: &Origin, alert: &Value, limits: &EventLim
     let time = if firing { Some(starts_at) } else { ends_at };
     event.extend(time.map(|time| ("time".to_owned(), Value::from(time))));
     event.insert("datacontenttype".into(), "application/json".into());
-    let label = |name: &str| labels.get(name).and_then(Value::as_str).map(attribute).filter(|text| !text.is_empty());
+    let label =
+        |name: &str| labels.get(name).and_then(Value::as_str).map(attribute).filter(|text| !text.is_empty());
     event.extend(label("alertname").map(|name| ("subject".to_owned(), Value::from(name))));
-    event.extend(label("severity").and_then(|text| severity(&text)).map(|s| ("severity".to_owned(), Value::from(s))));
+    event.extend(
+        label("severity").and_then(|text| severity(&text)).map(|s| ("severity".to_owned(), Value::from(s))),
+    );
     data.insert("labels".into(), Value::Object(labels));
     event.insert("data".into(), Value::Object(data));
 

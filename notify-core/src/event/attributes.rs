@@ -90,21 +90,27 @@ fn check_name(name: &str) -> Result<(), Problem> {
     if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());
     }
-    let suggestion: String = name.bytes().map(|b| b.to_ascii_lowercase()).filter(|b| allowed(*b)).map(char::from).collect();
+    let suggestion: String =
+        name.bytes().map(|b| b.to_ascii_lowercase()).filter(|b| allowed(*b)).map(char::from).collect();
     let fix = if suggestion != name && (1..=MAX_NAME).contains(&suggestion.len()) {
         format!("name it `{suggestion}`, or put it into `data`")
     } else {
         "rename it, or put it into `data`".to_owned()
     };
     let path = format!("/{}", pointer_token(name));
-    Err(Problem::new(Code::InvalidEvent, path, "an attribute's name is 1 to 20 characters from a-z and 0-9", fix))
+    Err(Problem::new(
+        Code::InvalidEvent,
+        path,
+        "an attribute's name is 1 to 20 characters from a-z and 0-9",
+        fix,
+    ))
 }
 
 /// The types an attribute may have in JSON: boolean, 32-bit integer, string without control characters.
 fn check_value(name: &str, value: &Value) -> Result<(), Problem> {
     match value {
         Value::Bool(_) => Ok(()),
-        Value::Number(number) => match number.as_i64().and_then(|n| i32::try_from(n).ok()) {
+        Value::Number(_) => match whole(value).and_then(|n| i32::try_from(n).ok()) {
             Some(_) => Ok(()),
             None => {
                 let reason = format!("`{name}` is not a whole number from -2147483648 to 2147483647");
@@ -115,7 +121,11 @@ fn check_value(name: &str, value: &Value) -> Result<(), Problem> {
             None => Ok(()),
             Some(c) => {
                 let reason = format!("`{name}` contains the character U+{:04X}", u32::from(c));
-                Err(fault(name, &reason, "control characters and noncharacters are not allowed in attributes"))
+                Err(fault(
+                    name,
+                    &reason,
+                    "control characters and noncharacters are not allowed in attributes",
+                ))
             }
         },
         _ => {
@@ -131,12 +141,21 @@ pub(super) fn is_allowed(c: char) -> bool {
     !c.is_control() && !(0xfdd0..=0xfdef).contains(&code) && code & 0xfffe != 0xfffe
 }
 
+/// JSON does not tell `1.0` from `1`, and neither does the canonical form.
+fn whole(value: &Value) -> Option<i64> {
+    let as_float = || value.as_f64().filter(|x| x.fract() == 0.0 && x.abs() <= f64::from(u32::MAX));
+    #[allow(clippy::cast_possible_truncation)] // whole and below 2^32 by the test before
+    value.as_i64().or_else(|| as_float().map(|x| x as i64))
+}
+
 fn hops(members: &mut Map<String, Value>) -> Result<u8, Problem> {
     let Some(value) = members.get_mut("notifyhops") else { return Ok(0) };
     // From a header, or through a gateway that does not know the extension, it comes as text.
     let number = match &*value {
-        Value::String(text) if text.len() <= 2 && text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-        other => other.as_i64(),
+        Value::String(text) if text.len() <= 2 && text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse().ok()
+        }
+        other => whole(other),
     };
     match number.filter(|n| (0..=MAX_HOPS).contains(n)).and_then(|n| u8::try_from(n).ok()) {
         Some(hops) => {
@@ -162,7 +181,8 @@ pub(super) fn is_uri_reference(text: &str) -> bool {
     let (main, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (hierarchy, query) = main.split_once('?').unwrap_or((main, ""));
     let first_segment = hierarchy.split('/').next().unwrap_or_default();
-    let after_scheme = if has_scheme(text) { hierarchy.split_once(':').map_or("", |(_, rest)| rest) } else { hierarchy };
+    let after_scheme =
+        if has_scheme(text) { hierarchy.split_once(':').map_or("", |(_, rest)| rest) } else { hierarchy };
     let (authority, path) = match after_scheme.strip_prefix("//") {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", after_scheme),
@@ -182,8 +202,12 @@ fn is_authority(authority: &str) -> bool {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((literal, port)) => {
-            let port_ok = port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
-            !literal.is_empty() && !literal.contains(['[', ']']) && port_ok && !authority[..authority.len() - host.len()].contains(['[', ']'])
+            let port_ok = port.is_empty()
+                || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+            !literal.is_empty()
+                && !literal.contains(['[', ']'])
+                && port_ok
+                && !authority[..authority.len() - host.len()].contains(['[', ']'])
         }
         None => !authority.contains(['[', ']']),
     }
@@ -210,7 +234,9 @@ pub(crate) fn is_rfc3339(text: &str) -> bool {
     let bytes = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<u8> {
         let part = bytes.get(from..to)?;
-        part.iter().all(u8::is_ascii_digit).then(|| part.iter().fold(0u8, |n, b| n.wrapping_mul(10).wrapping_add(b - b'0')))
+        part.iter()
+            .all(u8::is_ascii_digit)
+            .then(|| part.iter().fold(0u8, |n, b| n.wrapping_mul(10).wrapping_add(b - b'0')))
     };
     let is = |at: usize, any_of: &[u8]| bytes.get(at).is_some_and(|b| any_of.contains(b));
     let below = |value: Option<u8>, limit: u8| value.is_some_and(|n| n < limit);
@@ -219,7 +245,8 @@ pub(crate) fn is_rfc3339(text: &str) -> bool {
     if !shape || !clock {
         return false;
     }
-    let fraction = if is(19, b".") { bytes.iter().skip(20).take_while(|b| b.is_ascii_digit()).count() + 1 } else { 0 };
+    let fraction =
+        if is(19, b".") { bytes.iter().skip(20).take_while(|b| b.is_ascii_digit()).count() + 1 } else { 0 };
     let zone = 19 + fraction;
     let zone_ok = match bytes.get(zone) {
         Some(b'Z' | b'z') => bytes.len() == zone + 1,

@@ -26,7 +26,8 @@ pub(super) fn parse(
         return Err(too_many("events", items.len(), limits));
     }
     let one = |(index, item): (usize, &&RawValue)| {
-        structured::parse(tenant, item.get().as_bytes(), limits).map_err(|problem| problem.under(&format!("/{index}")))
+        structured::parse(tenant, item.get().as_bytes(), limits)
+            .map_err(|problem| problem.under(&format!("/{index}")))
     };
     Ok(items.iter().enumerate().map(one).collect())
 }

@@ -67,11 +67,7 @@ fn header_value(header: &str, raw: &[u8]) -> Result<String, Problem> {
         _ => raw,
     };
     // Media types have a syntax of their own, in which `%` is an ordinary character.
-    let decoded = if header == "content-type" {
-        Some(raw.to_vec())
-    } else {
-        percent_decode(raw)
-    };
+    let decoded = if header == "content-type" { Some(raw.to_vec()) } else { percent_decode(raw) };
     let Some(decoded) = decoded else {
         let fix = "percent-encode `%` itself as `%25`";
         return Err(fault(header, "a `%` is not followed by two hexadecimal digits", fix));
@@ -141,7 +137,8 @@ pub(super) fn is_base64(text: &str) -> bool {
 }
 
 fn in_terms_of_headers(mut problem: Problem) -> Problem {
-    let data = problem.path == "/data" || problem.path.starts_with("/data/") || problem.path == "/data_base64";
+    let data =
+        problem.path == "/data" || problem.path.starts_with("/data/") || problem.path == "/data_base64";
     if !data && let Some(name) = problem.path.strip_prefix('/') {
         let header = if name == "datacontenttype" { "content-type".to_owned() } else { format!("ce-{name}") };
         problem.path = header;

@@ -11,9 +11,14 @@ pub(super) fn parse(tenant: &TenantId, bytes: &[u8], limits: &EventLimits) -> Re
 }
 
 pub(super) fn from_value(tenant: &TenantId, value: Value, limits: &EventLimits) -> Result<Event, Problem> {
-    let fault = |path: &str, reason: &str, fix: &str| Err(Problem::new(Code::InvalidEvent, path, reason, fix));
+    let fault =
+        |path: &str, reason: &str, fix: &str| Err(Problem::new(Code::InvalidEvent, path, reason, fix));
     let Value::Object(members) = &value else {
-        return fault("", "an event is a JSON object", "send one object with `specversion`, `id`, `source` and `type`");
+        return fault(
+            "",
+            "an event is a JSON object",
+            "send one object with `specversion`, `id`, `source` and `type`",
+        );
     };
     if let Some(Value::Null) | None = members.get("data_base64") {
         return Event::build(tenant, value, limits);

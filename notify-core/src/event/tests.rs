@@ -15,7 +15,8 @@ fn structured(text: &str) -> Result<Event, Problem> {
 
 /// `base` with some members put over it; `null` in `over` really is sent as null.
 fn with(over: Value) -> String {
-    let mut event = json!({"specversion": "1.0", "id": "1", "source": "/scanner", "type": "scanner.report.ready"});
+    let mut event =
+        json!({"specversion": "1.0", "id": "1", "source": "/scanner", "type": "scanner.report.ready"});
     event.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
     event.to_string()
 }
@@ -115,6 +116,7 @@ fn attributes_follow_cloudevents() {
         json!({"dataschema": "https://x/y#z"}),
         json!({"datacontenttype": "application/vnd.x+json; charset=\"utf-8\""}),
         json!({"abcdefghijklmnopqrst": -2_147_483_648i64}),
+        json!({"notifyhops": 2.0, "ext": -3.0}),
         json!({"data": null, "data_base64": "AA=="}),
         json!({"data": "{\"not\": \"parsed again\"}"}),
     ] {
@@ -142,7 +144,10 @@ fn texts_are_read_strictly_and_bounded() {
     assert!(at_limit(&with(json!({"data": [[[]]]}))).starts_with("ok "));
     assert_eq!(at_limit(&with(json!({"data": [[[[]]]]}))), "too-deep /data/0/0/0");
     // Short as sent, long in canonical form.
-    let numbers = format!(r#"{{"specversion":"1.0","id":"1","source":"a","type":"b","data":[{}1]}}"#, "1e-6,".repeat(10));
+    let numbers = format!(
+        r#"{{"specversion":"1.0","id":"1","source":"a","type":"b","data":[{}1]}}"#,
+        "1e-6,".repeat(10)
+    );
     assert!(numbers.len() <= 120, "{}", numbers.len());
     assert_eq!(at_limit(&numbers), "too-large ");
 }
@@ -164,7 +169,8 @@ fn the_mode_is_told_by_the_content_type() {
 
 #[test]
 fn each_event_of_a_batch_has_its_own_fate() {
-    let limits = EventLimits { max_batch_events: 4, max_batch_bytes: 1000, max_bytes: 200, ..EventLimits::default() };
+    let limits =
+        EventLimits { max_batch_events: 4, max_batch_bytes: 1000, max_bytes: 200, ..EventLimits::default() };
     let batch = |text: &str| Event::batch(&tenant(), text.as_bytes(), &limits);
     let good = with(json!({}));
     let text = format!(r#"[{good}, {{"id":1,"id":2}}, 7, {}]"#, with(json!({"data": "x".repeat(200)})));
@@ -235,7 +241,8 @@ fn binary_mode_names_headers() {
     ] {
         assert_eq!(verdict(binary(&headers, body.as_bytes())), expected, "{headers:?} {body}");
     }
-    let nothing = Event::binary(&tenant(), [("accept", &b"*/*"[..])].into_iter(), b"{}", &EventLimits::default());
+    let nothing =
+        Event::binary(&tenant(), [("accept", &b"*/*"[..])].into_iter(), b"{}", &EventLimits::default());
     assert_eq!(verdict(nothing), "invalid-event ce-specversion");
 }
 
@@ -253,8 +260,11 @@ fn binary_data_becomes_json_text_or_base64() {
     ] {
         let headers: Vec<_> = content_type.map(|value| ("Content-Type", value)).into_iter().collect();
         let event = binary(&headers, body).unwrap();
-        let content_type = content_type.map(|text| format!(r#""datacontenttype":"{text}","#)).unwrap_or_default();
-        let expected = format!(r#"{{{expected}{content_type}"id":"1","source":"/scanner","specversion":"1.0","type":"t"}}"#);
+        let content_type =
+            content_type.map(|text| format!(r#""datacontenttype":"{text}","#)).unwrap_or_default();
+        let expected = format!(
+            r#"{{{expected}{content_type}"id":"1","source":"/scanner","specversion":"1.0","type":"t"}}"#
+        );
         assert_eq!(event.body, expected);
     }
 }
@@ -270,7 +280,8 @@ fn encode(text: &str) -> String {
 }
 
 fn attribute_text() -> impl Strategy<Value = String> {
-    any::<String>().prop_map(|s| s.chars().filter(|c| super::attributes::is_allowed(*c)).collect::<String>() + "x")
+    any::<String>()
+        .prop_map(|s| s.chars().filter(|c| super::attributes::is_allowed(*c)).collect::<String>() + "x")
 }
 
 proptest! {
@@ -335,7 +346,11 @@ fn alerts(text: &str, received_at: &str) -> Vec<Event> {
 fn alerts_become_events() {
     let shown = |text: &str| {
         let events = alerts(text, "2026-11-22T06:00:00Z");
-        events.iter().map(|event| serde_json::to_string_pretty(&event.value).unwrap()).collect::<Vec<_>>().join("\n")
+        events
+            .iter()
+            .map(|event| serde_json::to_string_pretty(&event.value).unwrap())
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     insta::assert_snapshot!("alertmanager", shown(NOTICE));
     insta::assert_snapshot!("grafana", shown(GRAFANA));
@@ -387,7 +402,8 @@ fn a_second_sending_is_a_repeat_and_a_new_occurrence_is_not() {
 #[test]
 fn a_bad_alert_does_not_take_the_others_with_it() {
     let at = jiff::Timestamp::UNIX_EPOCH;
-    let events = |text: &str| alertmanager::to_events(&tenant(), text.as_bytes(), &EventLimits::default(), at);
+    let events =
+        |text: &str| alertmanager::to_events(&tenant(), text.as_bytes(), &EventLimits::default(), at);
     let text = r#"{"receiver":"a b","alerts":[
         {"status":"firing","labels":{"alertname":"A\u0001B","severity":"page"}}, 1, {"labels":{}},
         {"status":"firing","labels":{"a":1}}, {"status":"firing"}, {"status":"firing","labels":{},"startsAt":"soon"}]}"#;

@@ -11,9 +11,10 @@ fn good(text: &str, expected: Value) {
 fn bad(text: &str, expected: &str) {
     let limits = Limits { max_bytes: 100, max_depth: 3 };
     let problem = parse(text.as_bytes(), limits).expect_err(text);
-    let place = problem.reason.rsplit_once("(line ").map_or("-".to_owned(), |(_, place)| {
-        place.trim_end_matches(')').replace(", column ", ":")
-    });
+    let place = problem
+        .reason
+        .rsplit_once("(line ")
+        .map_or("-".to_owned(), |(_, place)| place.trim_end_matches(')').replace(", column ", ":"));
     assert_eq!(format!("{} {} {place}", problem.code, problem.path), expected, "{text}: {problem}");
     assert!(!problem.fix.is_empty());
 }
@@ -22,9 +23,15 @@ fn bad(text: &str, expected: &str) {
 fn the_core_schema_and_no_more() {
     good("[~, null, Null, NULL, ]", json!([null, null, null, null]));
     good("a:\nb: # nothing\n", json!({"a": null, "b": null}));
-    good("[true, True, FALSE, yes, no, on, off, y, tRUE]", json!([true, true, false, "yes", "no", "on", "off", "y", "tRUE"]));
+    good(
+        "[true, True, FALSE, yes, no, on, off, y, tRUE]",
+        json!([true, true, false, "yes", "no", "on", "off", "y", "tRUE"]),
+    );
     good("[1, -1, +1, 007, 0o17, 0xfF, 0b1, 1_000]", json!([1, -1, 1, 7, 15, 255, "0b1", "1_000"]));
-    good("[1.5, -.5, 1., 1e3, 1E-2, .e1, 1e, ., 1.2.3]", json!([1.5, -0.5, 1.0, 1000.0, 0.01, ".e1", "1e", ".", "1.2.3"]));
+    good(
+        "[1.5, -.5, 1., 1e3, 1E-2, .e1, 1e, ., 1.2.3]",
+        json!([1.5, -0.5, 1.0, 1000.0, 0.01, ".e1", "1e", ".", "1.2.3"]),
+    );
     good("[12:30, 2026-11-22, 'null', \"1\"]", json!(["12:30", "2026-11-22", "null", "1"]));
     good("[18446744073709551615, -9223372036854775808]", json!([u64::MAX, i64::MIN]));
     good("a: |\n  x\n   y\nb: >-\n  p\n  q\n", json!({"a": "x\n y\n", "b": "p q"}));
@@ -51,7 +58,10 @@ fn refusals_name_the_place() {
     bad("# only a comment\n", "malformed-yaml  -");
     bad(&"x".repeat(101), "too-large  -");
     let problem = parse(b"a: \xff", DOCUMENT_LIMITS).unwrap_err();
-    assert_eq!((problem.code, problem.reason.as_str()), (Code::MalformedYaml, "the text is not UTF-8 (byte 3)"));
+    assert_eq!(
+        (problem.code, problem.reason.as_str()),
+        (Code::MalformedYaml, "the text is not UTF-8 (byte 3)")
+    );
 }
 
 #[test]
@@ -72,7 +82,10 @@ fn the_media_type_decides_and_else_the_text() {
 
 #[test]
 fn hostile_texts_end_soon() {
-    for unit in ["[", "{", "- ", "? ", "a: ", "{a: ", "[a, ", "&a ", "'", "\"", "|\n", "\t", "!a ", "%", "\n- x", "{a: 1},", "[]: "] {
+    for unit in [
+        "[", "{", "- ", "? ", "a: ", "{a: ", "[a, ", "&a ", "'", "\"", "|\n", "\t", "!a ", "%", "\n- x",
+        "{a: 1},", "[]: ",
+    ] {
         let text = unit.repeat(DOCUMENT_LIMITS.max_bytes / unit.len());
         let _ = parse(text.as_bytes(), DOCUMENT_LIMITS);
     }
