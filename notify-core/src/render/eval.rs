@@ -313,12 +313,19 @@ impl<'e> Env<'e> {
         args.iter().map(|arg| arg.as_ref().map(|arg| self.defined(arg)).transpose()).collect()
     }
 
-    fn slice(&mut self, inner: &'e Expr, start: Option<&'e Expr>, stop: Option<&'e Expr>) -> Outcome<Val<'e>> {
+    fn slice(
+        &mut self,
+        inner: &'e Expr,
+        start: Option<&'e Expr>,
+        stop: Option<&'e Expr>,
+    ) -> Outcome<Val<'e>> {
         let value = self.defined(inner)?;
         let mut bound = |expr: Option<&'e Expr>| match expr.map(|e| self.defined(e)).transpose()? {
             None | Some(Val::Null) => Ok(None),
             Some(Val::Int(int)) => Ok(Some(int)),
-            Some(other) => Err(Fault::new(format!("{} cannot bound a slice", other.kind()), "use whole numbers")),
+            Some(other) => {
+                Err(Fault::new(format!("{} cannot bound a slice", other.kind()), "use whole numbers"))
+            }
         };
         let (start, stop) = (bound(start)?, bound(stop)?);
         let clamp = |int: i64, length: usize| {

@@ -60,10 +60,13 @@ fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    text.chars().scan(0, |used, c| {
-        *used += c.len_utf8();
-        (*used <= most - '…'.len_utf8()).then_some(c)
-    }).chain(['…']).collect()
+    text.chars()
+        .scan(0, |used, c| {
+            *used += c.len_utf8();
+            (*used <= most - '…'.len_utf8()).then_some(c)
+        })
+        .chain(['…'])
+        .collect()
 }
 
 /// The event's identity for receivers. CloudEvents attributes are short, but nothing here relies on it.

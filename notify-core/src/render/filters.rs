@@ -207,7 +207,9 @@ pub fn apply<'e>(
         }
         F::Trim => Val::text(text(1)?.trim().to_owned()),
         F::String => Val::Text(value.to_text()?),
-        F::Truncate => truncate(&text(1)?, args.count(0)?.unwrap_or(0), args.text(1)?.as_deref().unwrap_or("…")),
+        F::Truncate => {
+            truncate(&text(1)?, args.count(0)?.unwrap_or(0), args.text(1)?.as_deref().unwrap_or("…"))
+        }
         F::Replace => replace(&text(1)?, &args, budget)?,
         F::Indent => indent(&text(1)?, args.count(0)?.unwrap_or(4), budget)?,
         F::Short => Val::text(short(&text(1)?)),
@@ -275,9 +277,7 @@ fn number_wanted(value: &Val<'_>) -> Box<Fault> {
 }
 
 fn list_of(value: &Val<'_>) -> Outcome<usize> {
-    value
-        .list_len()
-        .ok_or_else(|| Fault::new(format!("{} is not a list", value.kind()), "use it on a list"))
+    value.list_len().ok_or_else(|| Fault::new(format!("{} is not a list", value.kind()), "use it on a list"))
 }
 
 fn collect<'e>(value: &Val<'e>, budget: &Budget) -> Outcome<Vec<Val<'e>>> {
@@ -300,7 +300,10 @@ fn replace<'e>(text: &str, args: &Args<'e>, budget: &Budget) -> Outcome<Val<'e>>
     let empty = || Text::Borrowed("");
     let (old, new) = (args.text(0)?.unwrap_or_else(empty), args.text(1)?.unwrap_or_else(empty));
     if old.is_empty() {
-        return Err(Fault::new("`replace` was given nothing to look for", "give a text of at least one letter"));
+        return Err(Fault::new(
+            "`replace` was given nothing to look for",
+            "give a text of at least one letter",
+        ));
     }
     let hits = text.matches(&*old).count();
     budget.make(text.len().saturating_add(hits.saturating_mul(new.len())))?;
@@ -377,20 +380,19 @@ fn to_float<'e>(value: &Val<'e>) -> Outcome<Val<'e>> {
 
 /// Pairs of key and value in the order of the keys, so that the order in the event does not matter.
 fn items<'e>(value: &Val<'e>, budget: &Budget) -> Outcome<Val<'e>> {
-    let mut pairs: Vec<(Text<'e>, Val<'e>)> = match value {
+    let mut pairs: Vec<(&'e str, Val<'e>)> = match value {
         Val::Json(Json::Object(members)) => {
             budget.make(members.len() * 4 * size_of::<Val<'_>>())?;
-            members.iter().map(|(key, value)| (Text::Borrowed(key.as_str()), Val::of(value))).collect()
+            members.iter().map(|(key, value)| (key.as_str(), Val::of(value))).collect()
         }
-        Val::Record(members) => {
-            members.iter().map(|(k, v)| (Text::Borrowed(k), Val::Text(Text::Borrowed(v)))).collect()
-        }
+        Val::Record(members) => members.iter().map(|(k, v)| (*k, Val::Text(Text::Borrowed(v)))).collect(),
         other => {
             return Err(Fault::new(format!("{} has no items", other.kind()), "use it on an object"));
         }
     };
-    pairs.sort_by(|(a, _), (b, _)| (**a).cmp(&**b));
-    Ok(Val::list(pairs.into_iter().map(|(key, value)| Val::list(vec![Val::Text(key), value])).collect()))
+    pairs.sort_by_key(|(key, _)| *key);
+    let pair = |(key, value)| Val::list(vec![Val::Text(Text::Borrowed(key)), value]);
+    Ok(Val::list(pairs.into_iter().map(pair).collect()))
 }
 
 /// A member named by a dotted path.
@@ -453,7 +455,9 @@ fn sum<'e>(value: &Val<'e>, args: &Args<'e>, env: &Env<'e>) -> Outcome<Val<'e>> 
         float += item.number().ok_or_else(|| number_wanted(&item))?;
         match item {
             Val::Int(int) => {
-                whole = whole.checked_add(int).ok_or_else(|| Fault::new("the sum does not fit in 64 bits", ""))?;
+                whole = whole
+                    .checked_add(int)
+                    .ok_or_else(|| Fault::new("the sum does not fit in 64 bits", ""))?;
             }
             _ => all_whole = false,
         }
@@ -578,7 +582,9 @@ pub fn test<'e>(kind: TestKind, value: &Val<'e>, argument: Option<&Val<'e>>, env
     use TestKind as T;
     let against = |how| match argument {
         Some(argument) => env.compare(how, value, argument),
-        None => Err(Fault::new(format!("the test `{}` needs a value", kind.name()), "give one in parentheses")),
+        None => {
+            Err(Fault::new(format!("the test `{}` needs a value", kind.name()), "give one in parentheses"))
+        }
     };
     let texts = || {
         let argument = argument.map(Val::to_text).transpose()?.unwrap_or(Text::Borrowed(""));

@@ -35,9 +35,9 @@ pub fn push_escaped(out: &mut String, value: &str) {
             }
             // Setext underline, bullet, heading, quote; `(` and `:` after a template's own `[…]`.
             '-' | '+' | '=' | '#' | '>' | '(' => leading,
-            // `1.` and `1)`; also when the digits came from the value before.
-            ')' => only_digits,
-            '.' => only_digits || after_word(bytes, at, b"www"),
+            // `1. ` and `1) `; also when the digits came from the value before.
+            ')' | '.' if only_digits && rest.first().is_none_or(u8::is_ascii_whitespace) => true,
+            '.' => after_word(bytes, at, b"www"),
             // Bare links of GitHub's dialect and of most chats.
             ':' => {
                 leading
@@ -61,7 +61,9 @@ pub fn push_escaped(out: &mut String, value: &str) {
 }
 
 fn after_word(bytes: &[u8], at: usize, word: &[u8]) -> bool {
-    at.checked_sub(word.len()).and_then(|start| bytes.get(start..at)).is_some_and(|w| w.eq_ignore_ascii_case(word))
+    at.checked_sub(word.len())
+        .and_then(|start| bytes.get(start..at))
+        .is_some_and(|w| w.eq_ignore_ascii_case(word))
 }
 
 /// Upper bound of what [`push_escaped`] appends.

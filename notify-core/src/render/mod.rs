@@ -82,7 +82,8 @@ impl Library {
         default_locale: &str,
     ) -> (Self, Vec<(Kind, TemplateId, Problem)>) {
         let (texts, broken) = Texts::compile(bundles);
-        let mut problems: Vec<_> = broken.into_iter().map(|(id, problem)| (Kind::Bundle, id, problem)).collect();
+        let mut problems: Vec<_> =
+            broken.into_iter().map(|(id, problem)| (Kind::Bundle, id, problem)).collect();
         let mut compiled = BTreeMap::new();
         for version in templates {
             let template = &version.document;

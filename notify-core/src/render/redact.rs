@@ -36,7 +36,11 @@ impl Redactor {
                 (Some(path), None) => redactor.paths.push(tokens(path, &place)?),
                 (None, Some(pattern)) => redactor.patterns.push(regex(pattern, &place)?),
                 _ => {
-                    return Err(invalid(place, "neither or both of `path` and `pattern` are given", "give exactly one"));
+                    return Err(invalid(
+                        place,
+                        "neither or both of `path` and `pattern` are given",
+                        "give exactly one",
+                    ));
                 }
             }
         }
@@ -98,10 +102,18 @@ fn regex(pattern: &str, place: &str) -> Result<Regex, Problem> {
     let regex = built.map_err(|error| {
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default().trim().to_owned();
-        invalid(place.clone(), reason, "see docs.rs/regex for the syntax; look-around and back-references are not offered")
+        invalid(
+            place.clone(),
+            reason,
+            "see docs.rs/regex for the syntax; look-around and back-references are not offered",
+        )
     })?;
     if regex.is_match("") {
-        return Err(invalid(place, "the pattern also fits an empty text", "make it demand at least one character"));
+        return Err(invalid(
+            place,
+            "the pattern also fits an empty text",
+            "make it demand at least one character",
+        ));
     }
     Ok(regex)
 }
@@ -112,7 +124,9 @@ fn hide(value: &mut Value, path: &[Box<str>]) {
         return;
     };
     match value {
-        Value::Object(members) if &**token == "*" => members.values_mut().for_each(|member| hide(member, rest)),
+        Value::Object(members) if &**token == "*" => {
+            members.values_mut().for_each(|member| hide(member, rest))
+        }
         Value::Array(items) if &**token == "*" => items.iter_mut().for_each(|item| hide(item, rest)),
         Value::Object(members) => {
             if let Some(member) = members.get_mut(&**token) {

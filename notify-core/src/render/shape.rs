@@ -145,7 +145,9 @@ impl Shape {
                 .iter()
                 .map(|(name, value)| Ok((name.clone(), compiler.native(value, &join(&path, name), 0)?)))
                 .collect::<Compiled<_>>()?,
-            Some((_, path)) => return Err(invalid(&path, "this is not an object", "key it by connector type")),
+            Some((_, path)) => {
+                return Err(invalid(&path, "this is not an object", "key it by connector type"));
+            }
         };
         members.finish(Some(
             "title, summary, severity, body, fields, links, actions, footer, attachments, native",
@@ -170,10 +172,8 @@ impl Shape {
     /// Renders everything but `locale` and `event`, which are not the template's to say.
     pub fn render<'e>(&'e self, env: &mut Env<'e>) -> Result<Message, (Box<str>, Box<Fault>)> {
         let here = |place: &'static str| move |fault| (Box::<str>::from(place), fault);
-        let mut message = Message {
-            title: self.title.line(env).map_err(here("/message/title"))?,
-            ..Message::default()
-        };
+        let mut message =
+            Message { title: self.title.line(env).map_err(here("/message/title"))?, ..Message::default() };
         if let Some(leaf) = &self.summary {
             message.summary = leaf.line(env).map_err(here("/message/summary"))?;
         }
@@ -193,15 +193,19 @@ impl Shape {
             message.body = tidy_markdown(&body.map_err(here("/message/body"))?);
         }
         if message.title.is_empty() {
-            let fault = Fault::new("the title is empty", "give a text that does not depend on the event alone");
+            let fault =
+                Fault::new("the title is empty", "give a text that does not depend on the event alone");
             return Err(("/message/title".into(), fault));
         }
         produce(&self.fields, MAX_LIST, env, |field, env| {
             let value = field.value.text(env)?;
             // A field without a value says nothing.
             let value = value.trim();
-            Ok((!value.is_empty())
-                .then_some(Field { name: field.name.line(env)?, value: value.to_owned(), short: field.short }))
+            Ok((!value.is_empty()).then_some(Field {
+                name: field.name.line(env)?,
+                value: value.to_owned(),
+                short: field.short,
+            }))
         })
         .map(|fields| message.fields = fields)?;
         produce(&self.links, MAX_LIST, env, |link, env| {
@@ -301,7 +305,8 @@ impl Leaf {
                 let text = env.leaf(nodes).map_err(|mut fault| {
                     // A list entry has several leaves; say which.
                     if !fault.reason.contains(" (in ") {
-                        let line = if fault.line > 1 { format!(", line {}", fault.line) } else { String::new() };
+                        let line =
+                            if fault.line > 1 { format!(", line {}", fault.line) } else { String::new() };
                         fault.reason.push_str(&format!(" (in `{place}`{line})"));
                     }
                     fault
@@ -315,7 +320,11 @@ impl Leaf {
     fn line<'e>(&'e self, env: &mut Env<'e>) -> Outcome<String> {
         let text = self.text(env)?;
         if text.len() <= MAX_LINE_CHARS && !text.bytes().any(|b| b.is_ascii_control()) && text.is_ascii() {
-            return Ok(if text.starts_with(' ') || text.ends_with(' ') { text.trim().to_owned() } else { text });
+            return Ok(if text.starts_with(' ') || text.ends_with(' ') {
+                text.trim().to_owned()
+            } else {
+                text
+            });
         }
         let line = markdown::one_line(&text);
         let line = line.trim();
@@ -416,7 +425,8 @@ impl Compiler {
         let nodes = compile_leaf(source, &mut scope).map_err(|rejection| at(path, &rejection))?;
         self.note(scope, path);
         if nodes.iter().all(|node| matches!(node, Node::Raw(_))) {
-            let text: String = nodes.iter().map(|node| if let Node::Raw(raw) = node { raw } else { "" }).collect();
+            let text: String =
+                nodes.iter().map(|node| if let Node::Raw(raw) = node { raw } else { "" }).collect();
             return Ok(Leaf::Constant(clean(text).into()));
         }
         Ok(Leaf::Program(path.into(), nodes))
@@ -540,7 +550,8 @@ impl Compiler {
 }
 
 fn at(path: &str, rejection: &Rejection) -> Problem {
-    let line = rejection.line.filter(|line| *line > 1).map(|line| format!(" (line {line})")).unwrap_or_default();
+    let line =
+        rejection.line.filter(|line| *line > 1).map(|line| format!(" (line {line})")).unwrap_or_default();
     invalid(path, format!("{}{line}", rejection.reason), rejection.fix.clone())
 }
 
@@ -579,7 +590,9 @@ impl<'j> Members<'j> {
         match self.take(key) {
             None => Ok(false),
             Some((Json::Bool(yes), _)) => Ok(*yes),
-            Some((_, path)) => Err(invalid(&path, "this is neither true nor false", "write `true` or `false`")),
+            Some((_, path)) => {
+                Err(invalid(&path, "this is neither true nor false", "write `true` or `false`"))
+            }
         }
     }
 

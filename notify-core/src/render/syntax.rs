@@ -111,11 +111,7 @@ pub struct Rejection {
 type Parsed<T> = Result<T, Box<Rejection>>;
 
 fn reject<T>(line: u16, reason: impl Into<String>, fix: impl Into<String>) -> Parsed<T> {
-    Err(Box::new(Rejection {
-        line: Some(line).filter(|l| *l > 0),
-        reason: reason.into(),
-        fix: fix.into(),
-    }))
+    Err(Box::new(Rejection { line: Some(line).filter(|l| *l > 0), reason: reason.into(), fix: fix.into() }))
 }
 
 /// What a leaf may use, and what it was found to use.
@@ -138,7 +134,8 @@ impl Scope {
 
 /// Parses one string leaf.
 pub fn compile_leaf(source: &str, scope: &mut Scope) -> Parsed<Vec<Node>> {
-    let config = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(from_engine)?;
+    let config =
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(from_engine)?;
     bound(source, false, &config)?;
     let parsed = parse(source, "template", config).map_err(from_engine)?;
     match &parsed {
@@ -174,7 +171,11 @@ fn bound(source: &str, is_expression: bool, config: &SyntaxConfig) -> Parsed<()>
         }
         if tokens > MAX_TAG_TOKENS {
             let fix = "split it with `{% set %}`";
-            return reject(span.start_line, format!("an expression has more than {MAX_TAG_TOKENS} tokens"), fix);
+            return reject(
+                span.start_line,
+                format!("an expression has more than {MAX_TAG_TOKENS} tokens"),
+                fix,
+            );
         }
         if tags > MAX_TAGS {
             let fix = "split the text, or use a loop";
@@ -198,9 +199,7 @@ fn statement(stmt: &ast::Stmt<'_>, scope: &mut Scope) -> Parsed<Node> {
     let no = |line: u16, what: &str| reject(line, format!("`{what}` is not offered in templates"), ALLOWED);
     match stmt {
         ast::Stmt::EmitRaw(raw) => Ok(Node::Raw(raw.raw.into())),
-        ast::Stmt::EmitExpr(emit) => {
-            Ok(Node::Emit(emit.span().start_line, expression(&emit.expr, scope)?))
-        }
+        ast::Stmt::EmitExpr(emit) => Ok(Node::Emit(emit.span().start_line, expression(&emit.expr, scope)?)),
         ast::Stmt::IfCond(cond) => Ok(Node::If(
             cond.span().start_line,
             expression(&cond.expr, scope)?,
@@ -410,11 +409,9 @@ fn check_named_test(kind: FilterKind, args: &[Option<Expr>], line: u16) -> Parse
         return Ok(());
     }
     match args.get(1) {
-        Some(Some(Expr::Text(name))) if TestKind::named(name).is_none() => reject(
-            line,
-            format!("there is no test `{name}`"),
-            format!("use one of: {}", TestKind::names()),
-        ),
+        Some(Some(Expr::Text(name))) if TestKind::named(name).is_none() => {
+            reject(line, format!("there is no test `{name}`"), format!("use one of: {}", TestKind::names()))
+        }
         _ => Ok(()),
     }
 }

@@ -61,9 +61,9 @@ impl Texts {
             // The marks U+2068 and U+2069 around each value would show in plain-text channels.
             bundle.set_use_isolating(false);
             let name = locale.clone();
-            let known = bundle
-                .add_function("NUMBER", number)
-                .and_then(|()| bundle.add_function("DATETIME", move |values, named| datetime(values, named, &name)));
+            let known = bundle.add_function("NUMBER", number).and_then(|()| {
+                bundle.add_function("DATETIME", move |values, named| datetime(values, named, &name))
+            });
             debug_assert!(known.is_ok(), "a new bundle has no functions");
             self.0.push(LocaleTexts { locale, bundle, digests: Vec::new() });
             self.0.len() - 1
@@ -75,11 +75,8 @@ impl Texts {
     pub fn chain<'e>(&'e self, asked: &'e str, default: &str) -> Chain<'e> {
         let mut places: Vec<&LocaleTexts> = Vec::with_capacity(3);
         let mut consider = |wanted: &str| {
-            if let Some(found) = self.0.iter().find(|known| known.locale.eq_ignore_ascii_case(wanted)) {
-                if !places.iter().any(|known| std::ptr::eq(*known, found)) {
-                    places.push(found);
-                }
-            }
+            let found = self.0.iter().find(|known| same_locale(&known.locale, wanted));
+            places.extend(found.filter(|found| !places.iter().any(|known| std::ptr::eq(*known, *found))));
         };
         for locale in [asked, default, "en"] {
             consider(locale);
@@ -89,11 +86,12 @@ impl Texts {
         }
         Chain { asked, places, used: Cell::new(None) }
     }
+}
 
-    #[cfg(test)]
-    pub fn has(&self, locale: &str) -> bool {
-        self.0.iter().any(|known| known.locale == locale)
-    }
+/// `de_AT`, `de-at` and `de-AT` are one.
+fn same_locale(known: &str, wanted: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    known.len() == wanted.len() && known.bytes().map(plain).eq(wanted.bytes().map(plain))
 }
 
 /// The places one message looks for its texts, best first.
@@ -123,7 +121,8 @@ impl<'e> Chain<'e> {
         &self,
         key: &str,
     ) -> Option<(usize, &'e FluentBundle<FluentResource>, &'e fluent_syntax::ast::Pattern<&'e str>)> {
-        let (id, attribute) = key.split_once('.').map_or((key, None), |(id, attribute)| (id, Some(attribute)));
+        let (id, attribute) =
+            key.split_once('.').map_or((key, None), |(id, attribute)| (id, Some(attribute)));
         self.places.iter().enumerate().find_map(|(index, place)| {
             let message = place.bundle.get_message(id)?;
             let pattern = match attribute {
@@ -135,7 +134,13 @@ impl<'e> Chain<'e> {
     }
 
     /// Formats one text. In Markdown the bundle's own words are markup, and the values given to it are escaped.
-    pub fn format(&self, key: &str, values: &[(&str, Val<'_>)], markdown: bool, budget: &Budget) -> Outcome<String> {
+    pub fn format(
+        &self,
+        key: &str,
+        values: &[(&str, Val<'_>)],
+        markdown: bool,
+        budget: &Budget,
+    ) -> Outcome<String> {
         let Some((index, bundle, pattern)) = self.find(key) else {
             let looked: Vec<_> = self.places.iter().map(|place| place.locale.as_str()).collect();
             let looked = if looked.is_empty() { "no bundle".to_owned() } else { looked.join(", ") };
@@ -214,7 +219,8 @@ fn number<'a>(values: &[FluentValue<'a>], named: &FluentArgs) -> FluentValue<'a>
     let Some(FluentValue::Number(number)) = values.first() else { return FluentValue::Error };
     let mut number = number.clone();
     number.options.merge(named);
-    number.options.minimum_fraction_digits = number.options.minimum_fraction_digits.map(|d| d.min(MAX_DIGITS));
+    number.options.minimum_fraction_digits =
+        number.options.minimum_fraction_digits.map(|d| d.min(MAX_DIGITS));
     FluentValue::Number(number)
 }
 
@@ -283,14 +289,20 @@ pub fn validate(bundle: &Bundle) -> Result<(), Problem> {
     let source = FluentResource::try_new(bundle.messages.clone()).ok();
     for entry in source.iter().flat_map(FluentResource::entries) {
         let fluent_syntax::ast::Entry::Message(message) = entry else { continue };
-        let Some(pattern) = home.bundle.get_message(message.id.name).and_then(|m| m.value()) else { continue };
+        let Some(pattern) = home.bundle.get_message(message.id.name).and_then(|m| m.value()) else {
+            continue;
+        };
         let mut errors = Vec::new();
         let mut out = Bounded { text: String::new(), full: false };
         let _ = home.bundle.write_pattern(&mut out, pattern, None, &mut errors);
         let fault = errors.iter().map(ToString::to_string).find(|error| !error.contains("variable"));
         if let Some(fault) = fault {
             let reason = format!("the text `{}` cannot be formatted: {fault}", message.id.name);
-            return Err(invalid("/messages", reason, "functions are NUMBER and DATETIME; texts and terms must exist"));
+            return Err(invalid(
+                "/messages",
+                reason,
+                "functions are NUMBER and DATETIME; texts and terms must exist",
+            ));
         }
     }
     Ok(())
@@ -301,20 +313,30 @@ fn parse(bundle: &Bundle) -> Result<(LanguageIdentifier, FluentResource), Proble
         return Err(invalid("/schema", format!("`{}` is not `{BUNDLE_SCHEMA}`", bundle.schema), ""));
     }
     let language: LanguageIdentifier = bundle.locale.parse().map_err(|_| {
-        invalid("/locale", format!("`{}` is not a BCP 47 language tag", bundle.locale), "use a tag such as `de` or `en-GB`")
+        invalid(
+            "/locale",
+            format!("`{}` is not a BCP 47 language tag", bundle.locale),
+            "use a tag such as `de` or `en-GB`",
+        )
     })?;
     let source = &bundle.messages;
     if source.len() > MAX_TEMPLATE_SOURCE {
-        let reason = format!("the texts have {} bytes, more than the {MAX_TEMPLATE_SOURCE} allowed", source.len());
+        let reason =
+            format!("the texts have {} bytes, more than the {MAX_TEMPLATE_SOURCE} allowed", source.len());
         return Err(invalid("/messages", reason, "split them over several bundles"));
     }
     check_nesting(source)?;
     check_links(source)?;
     let resource = FluentResource::try_new(source.clone()).map_err(|(_, errors)| {
         let first = errors.first();
-        let line = first.map_or(1, |e| source.as_bytes().iter().take(e.pos.start).filter(|b| **b == b'\n').count() + 1);
+        let line = first
+            .map_or(1, |e| source.as_bytes().iter().take(e.pos.start).filter(|b| **b == b'\n').count() + 1);
         let what = first.map(ToString::to_string).unwrap_or_default();
-        invalid("/messages", format!("not Fluent: {what} (line {line})"), "see projectfluent.org/fluent/guide")
+        invalid(
+            "/messages",
+            format!("not Fluent: {what} (line {line})"),
+            "see projectfluent.org/fluent/guide",
+        )
     })?;
     Ok((language, resource))
 }
@@ -354,7 +376,11 @@ fn check_links(source: &str) -> Result<(), Problem> {
         let dense: String = line.chars().filter(|c| !c.is_whitespace()).collect();
         if ["]({", "](<{", "<{"].iter().any(|bad| dense.contains(bad)) {
             let reason = format!("a link's address cannot come from a value here (line {})", number + 1);
-            return Err(invalid("/messages", reason, "make the link in the template: `url | link(t(\"title\"))`"));
+            return Err(invalid(
+                "/messages",
+                reason,
+                "make the link in the template: `url | link(t(\"title\"))`",
+            ));
         }
     }
     Ok(())
