@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod plan;
 pub mod problem;
 pub mod render;
+pub mod retry;
 pub mod severity;
 pub mod time;
 pub mod yaml;

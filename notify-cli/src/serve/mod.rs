@@ -1,0 +1,182 @@
+//! `notify serve`: web service, bus and worker in one process, or one of them.
+
+mod engine;
+mod parts;
+
+use crate::args::HomeArgs;
+use crate::config::{Config, LogFormat, Role};
+use crate::failure::Failure;
+use crate::home::{Home, SystemClock};
+use clap::Args;
+use engine::StudioEngine;
+use notify_bus::Bus;
+use notify_core::event::EventLimits;
+use notify_core::time::Clock;
+use notify_webservice::auth::Authenticator;
+use notify_webservice::{App, Counters, router};
+use notify_worker::{Worker, anchor};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Flags override the configuration.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub home: HomeArgs,
+    /// Address and port.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// What this process does.
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
+}
+
+impl ServeArgs {
+    /// Loads the configuration with these flags on top, and the keys.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    pub fn open(&self) -> Result<Home, Failure> {
+        let mut flags = Vec::new();
+        if let Some(listen) = self.listen {
+            flags.push(("server.listen", listen.to_string()));
+        }
+        if let Some(role) = self.role {
+            let name = match role {
+                Role::All => "all",
+                Role::Web => "web",
+                Role::Worker => "worker",
+            };
+            flags.push(("server.role", name.to_owned()));
+        }
+        Home::open(&self.home, flags)
+    }
+}
+
+/// The web layer's bounds from the configuration.
+#[must_use]
+pub fn web_limits(config: &Config) -> notify_webservice::Limits {
+    let limits = &config.limits;
+    notify_webservice::Limits {
+        events: EventLimits {
+            max_bytes: limits.event_bytes,
+            max_batch_bytes: limits.batch_bytes,
+            max_batch_events: limits.batch_events,
+            ..EventLimits::default()
+        },
+        document_bytes: limits.document_bytes,
+        request_timeout: Duration::from_secs(limits.request_timeout_seconds),
+        header_timeout: Duration::from_secs(limits.header_timeout_seconds),
+        header_bytes: limits.header_bytes,
+        connections: limits.connections,
+    }
+}
+
+/// Runs until SIGTERM or Ctrl-C, then stops cleanly: requests and attempts under way are finished and recorded.
+///
+/// # Errors
+/// When something that the service needs is missing or wrong; the message says what to do.
+pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let home = args.open()?;
+    start_log(&home.loaded.config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::other(format!("no runtime can be made: {error}"), ""))?;
+    runtime.block_on(serve(&home))
+}
+
+async fn serve(home: &Home) -> Result<(), Failure> {
+    let config = &home.loaded.config;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Bound before anything else is touched: a port in use is the most common mistake.
+    let listener = match config.server.role {
+        Role::Worker => None,
+        Role::All | Role::Web => Some(listen(config.server.listen).await?),
+    };
+    let store = home.open_store().await?;
+    anchor::check(&store, &config.ledger.anchor_path)
+        .await
+        .map_err(|fault| Failure::other(fault.to_string(), "nothing was changed"))?;
+    let host = parts::connector_host(home)?;
+    let secrets = Arc::new(parts::secret_resolver(config));
+    let worker = match config.server.role {
+        Role::Web => None,
+        Role::All | Role::Worker => {
+            let options = parts::worker_options(home)?;
+            let starting = Worker::start(store.clone(), Arc::clone(&host), secrets, Arc::clone(&clock), options);
+            Some(starting.await.map_err(|error| Failure::other(format!("the worker cannot start: {error}"), ""))?)
+        }
+    };
+    let bus = match &worker {
+        Some(worker) => Bus::memory(Arc::new(worker.clone())),
+        None => Bus::database(store.clone(), Arc::clone(&clock)),
+    };
+    if let Some(listener) = listener {
+        let address = listener.local_addr().map_err(|error| Failure::other(error.to_string(), ""))?;
+        let app = App {
+            store: store.clone(),
+            engine: Arc::new(StudioEngine { bus, worker: worker.clone(), host, store: store.clone() }),
+            authenticator: Authenticator::new(home.token_key()?),
+            clock,
+            limits: web_limits(config),
+            export_key: home.export_key()?,
+            counters: Counters::default(),
+        };
+        let limits = app.limits.clone();
+        tracing::info!(%address, "serving");
+        notify_webservice::serve(listener, router(Arc::new(app)), &limits, stop_signal())
+            .await
+            .map_err(|error| Failure::other(format!("the listener broke: {error}"), ""))?;
+    } else {
+        tracing::info!("working");
+        stop_signal().await;
+    }
+    tracing::info!("stopping");
+    match worker {
+        Some(worker) => worker.stop().await,
+        None => store.close().await,
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::other(format!("{address} cannot be listened on: {error}"), "choose another with `--listen`")
+    })
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "SIGTERM cannot be handled");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// One per core, at least two: a thread that renders must not keep answers waiting.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).max(2)
+}
+
+fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level);
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only when a log was started before, which then goes on.
+    let _ = match config.log.format {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    };
+}

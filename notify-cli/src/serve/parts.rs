@@ -1,0 +1,63 @@
+//! The parts of the service, made from the configuration.
+
+use crate::config::{Config, StoreUrl};
+use crate::failure::Failure;
+use crate::home::{Home, random};
+use notify_connector_host::outbound::EgressPolicy;
+use notify_connector_host::registry::{ConnectorHost, HostConfig};
+use notify_connector_host::secrets::SecretResolver;
+use notify_core::ids::hex;
+use notify_worker::WorkerOptions;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub fn secret_resolver(config: &Config) -> SecretResolver {
+    SecretResolver::new(Some(config.secrets.dir.clone()), config.secrets.env_prefix.clone())
+}
+
+/// Checks every plug-in's signature and hash; starts none.
+pub fn connector_host(home: &Home) -> Result<Arc<ConnectorHost>, Failure> {
+    let config = &home.loaded.config;
+    let mut egress = EgressPolicy::default();
+    egress.guard = notify_netguard::Policy::parse(&config.egress.allow)
+        .map_err(|error| Failure::other(format!("egress.allow: {error}"), "write CIDR blocks or `host:port`"))?;
+    egress.guard.require_https = !config.egress.allow_http;
+    egress.max_response_body = config.dispatch.response_bytes;
+    let host_program = if config.connectors.host_program.as_os_str().is_empty() {
+        beside_this_program("notify-connector-host")?
+    } else {
+        config.connectors.host_program.clone()
+    };
+    let options = HostConfig {
+        plugins_dir: config.connectors.plugin_dir.clone(),
+        trust_dir: config.connectors.trust_dir.clone(),
+        host_program,
+        hang: Duration::from_secs(config.connectors.hang_seconds),
+        egress,
+    };
+    let host = ConnectorHost::open(options)
+        .map_err(|error| Failure::other(format!("the connectors cannot be used: {error}"), ""))?;
+    Ok(Arc::new(host))
+}
+
+fn beside_this_program(name: &str) -> Result<PathBuf, Failure> {
+    let this = std::env::current_exe();
+    let this = this.map_err(|error| Failure::other(format!("this program's place is unknown: {error}"), ""))?;
+    Ok(this.with_file_name(name))
+}
+
+pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
+    let config = &home.loaded.config;
+    let alone = matches!(config.store_url(), Ok(StoreUrl::Sqlite(_)));
+    let name = random()?;
+    let mut options = WorkerOptions::new(hex(name.get(..8).unwrap_or(&name)));
+    options.plan_budget = Duration::from_millis(config.intake.plan_late_ms);
+    options.concurrency = config.dispatch.concurrency;
+    options.attempt_timeout = Duration::from_secs(u64::from(config.dispatch.timeout_seconds));
+    options.inbox = config.intake.queue;
+    options.retry = config.dispatch.retry_schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect();
+    options.anchors = Some(config.ledger.anchor_path.clone());
+    options.sweep = (!alone).then_some(Duration::from_secs(1));
+    Ok(options)
+}

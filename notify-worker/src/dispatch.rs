@@ -1,0 +1,219 @@
+//! Sends deliveries: a bounded number at once, each through its connector, each result recorded before its place is
+//! free again.
+
+use crate::clock::after;
+use crate::record;
+use crate::worker::Shared;
+use notify_connector_host::deliver::{AttemptInput, AttemptResult};
+use notify_connector_host::request::{Outcome, Verdict};
+use notify_core::document::{Channel, Version};
+use notify_core::ids::{ChannelId, DeliveryId, EventKey, TenantId};
+use notify_core::plan::Snapshot;
+use notify_core::time::Timestamp;
+use notify_store::model::{ClaimToken, Claimed, NewDelivery};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// A place among the deliveries under way.
+pub(crate) struct Slot(#[allow(dead_code)] OwnedSemaphorePermit);
+
+/// A delivery that this process has claimed and may attempt now.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready {
+    pub tenant: TenantId,
+    pub id: DeliveryId,
+    pub event: Option<EventKey>,
+    pub channel: ChannelId,
+    pub message: String,
+    pub message_commitment: String,
+    pub attempt: u32,
+    pub token: ClaimToken,
+    pub provider_reference: Option<String>,
+    /// A holder before us was cut off in the middle of `attempt`.
+    pub in_doubt: bool,
+}
+
+impl Ready {
+    /// A delivery that was claimed by its planner. `None` when it was not.
+    pub fn first_attempt(tenant: TenantId, delivery: &NewDelivery) -> Option<Self> {
+        let (token, _) = delivery.claim.clone()?;
+        Some(Self {
+            tenant,
+            id: delivery.id.clone(),
+            event: delivery.event.clone(),
+            channel: delivery.channel.clone(),
+            message: delivery.message.clone(),
+            message_commitment: delivery.message_commitment.clone(),
+            attempt: 1,
+            token,
+            provider_reference: None,
+            in_doubt: false,
+        })
+    }
+
+    pub fn claimed(claimed: Claimed) -> Self {
+        let Claimed { delivery, token, in_doubt } = claimed;
+        let row = delivery.delivery;
+        Self {
+            tenant: delivery.tenant,
+            id: row.id,
+            event: row.event,
+            channel: row.channel,
+            message: row.message,
+            message_commitment: row.message_commitment,
+            attempt: delivery.next_attempt,
+            token,
+            provider_reference: delivery.provider_reference,
+            in_doubt,
+        }
+    }
+}
+
+/// Clones share one set of places.
+#[derive(Clone)]
+pub(crate) struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    places: Arc<Semaphore>,
+    /// Deliveries wait in the store because there was no place for them.
+    waiting: AtomicBool,
+    wake: Notify,
+    tokens: AtomicU64,
+}
+
+/// A claim outlives its attempt's deadline by this much (DESIGN invariant 5).
+pub(crate) const CLAIM_MARGIN: Duration = Duration::from_secs(30);
+
+impl Dispatcher {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let places = Arc::new(Semaphore::new(shared.options.concurrency));
+        let inner =
+            Inner { shared, places, waiting: AtomicBool::new(false), wake: Notify::new(), tokens: AtomicU64::new(0) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub fn reserve(&self) -> Option<Slot> {
+        Arc::clone(&self.inner.places).try_acquire_owned().ok().map(Slot)
+    }
+
+    pub fn free(&self) -> usize {
+        self.inner.places.available_permits()
+    }
+
+    /// Says that the store holds due deliveries that nobody has claimed.
+    pub fn more_is_waiting(&self) {
+        self.inner.waiting.store(true, Ordering::Release);
+    }
+
+    /// Has [`poll`](crate::poll) look at the store's queue.
+    pub fn wake_poll(&self) {
+        self.inner.wake.notify_one();
+    }
+
+    pub async fn woken(&self) {
+        self.inner.wake.notified().await;
+    }
+
+    /// A token that no other claim of this site has, and the time until which it holds.
+    pub fn new_claim(&self, channel: &ChannelId, snapshot: &Snapshot, now: Timestamp) -> (ClaimToken, Timestamp) {
+        let deadline = self.deadline(snapshot.channels.get(channel));
+        let number = self.inner.tokens.fetch_add(1, Ordering::Relaxed);
+        let token = ClaimToken(format!("{}/{number}", self.inner.shared.options.holder));
+        (token, after(now, deadline + CLAIM_MARGIN))
+    }
+
+    pub fn deadline(&self, channel: Option<&Version<Channel>>) -> Duration {
+        channel
+            .and_then(|channel| channel.document.timeout_seconds)
+            .map_or(self.inner.shared.options.attempt_timeout, |s| Duration::from_secs(u64::from(s)))
+    }
+
+    /// Attempts a delivery in a task of its own; the slot is given back once the result is recorded.
+    pub fn start(&self, slot: Slot, ready: Ready) {
+        let dispatcher = self.clone();
+        tokio::spawn(async move {
+            dispatcher.attempt_and_record(ready).await;
+            drop(slot);
+            if dispatcher.inner.waiting.swap(false, Ordering::AcqRel) {
+                dispatcher.wake_poll();
+            }
+        });
+    }
+
+    async fn attempt_and_record(&self, mut ready: Ready) {
+        let shared = &self.inner.shared;
+        if ready.in_doubt {
+            match record::unknown(shared, &ready).await {
+                Some(next) => ready = next,
+                None => return,
+            }
+        }
+        let started_at = shared.clock.now();
+        let snapshot = match shared.snapshots.get(&ready.tenant).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                // The claim runs out and the delivery comes back; nothing was sent.
+                tracing::error!(delivery = %ready.id, %error, "the configuration could not be read");
+                return;
+            }
+        };
+        let channel = snapshot.channels.get(&ready.channel);
+        let result = match channel {
+            Some(channel) if channel.document.enabled => self.send(&ready, channel, started_at).await,
+            Some(_) => not_sent("the channel is disabled"),
+            None => not_sent("the channel was deleted"),
+        };
+        record::attempt(shared, self, &ready, channel, started_at, result).await;
+    }
+
+    async fn send(&self, ready: &Ready, channel: &Version<Channel>, started_at: Timestamp) -> AttemptResult {
+        let shared = &self.inner.shared;
+        let secrets = match shared.secrets.resolve(&ready.tenant, &channel.document.secrets) {
+            Ok(secrets) => secrets,
+            Err(fault) => return failed(Outcome::BadConfig, fault.to_string()),
+        };
+        let deadline = self.deadline(Some(channel));
+        let input = AttemptInput {
+            channel_type: &channel.document.r#type,
+            config: &channel.document.config,
+            secrets: &secrets,
+            message_json: &ready.message,
+            delivery_id: ready.id.as_str(),
+            attempt: ready.attempt,
+            attempt_time: started_at,
+            deadline,
+            provider_reference: ready.provider_reference.as_deref(),
+        };
+        shared.host.attempt(input).await
+    }
+
+    /// Waits until nothing is under way, at most this long.
+    pub async fn drain(&self, limit: Duration) {
+        let all = u32::try_from(self.inner.shared.options.concurrency).unwrap_or(u32::MAX);
+        tokio::select! {
+            all = self.inner.places.acquire_many(all) => drop(all),
+            () = crate::clock::wait(limit) => {
+                let left = self.inner.shared.options.concurrency - self.free();
+                tracing::warn!(left, "attempts were still under way at the end; their results will be unknown");
+            }
+        }
+    }
+}
+
+fn not_sent(why: &str) -> AttemptResult {
+    failed(Outcome::Cancelled, why.to_owned())
+}
+
+fn failed(outcome: Outcome, detail: String) -> AttemptResult {
+    AttemptResult {
+        verdict: Verdict { outcome, detail, provider_reference: None },
+        redacted_request: None,
+        response: None,
+        http_status: None,
+    }
+}

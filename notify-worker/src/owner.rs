@@ -1,0 +1,229 @@
+//! The one owner of a tenant: takes events in order, plans them, and commits event, decisions and deliveries together.
+//!
+//! Planning runs while the last commit is being made durable. An event that is planned in time costs one transaction;
+//! one that is late is accepted alone and planned right after, from the store, in the order of acceptance.
+
+mod plans;
+
+use crate::dispatch::Dispatcher;
+use crate::worker::{Accepted, Answer, Shared, unavailable};
+use notify_core::event::Event;
+use notify_core::ids::{EventKey, TenantId};
+use notify_core::problem::{Code, Problem};
+use notify_core::time::Timestamp;
+use notify_store::model::{KnownEvent, Lease};
+use notify_store::{Refused, StoreError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// What reaches an owner from outside.
+pub(crate) enum Incoming {
+    Accept(Item),
+    /// The store holds events that are accepted and not planned.
+    Pending,
+}
+
+/// One event that waits for its fate.
+pub(crate) struct Item {
+    pub event: Box<Event>,
+    pub answer: oneshot::Sender<Answer>,
+    pub tries: u8,
+}
+
+/// An event is offered to the store this often before its sender is told to come back.
+const MAX_TRIES: u8 = 4;
+/// Commits under way at once: one is being made durable while the next is planned.
+const COMMITS_UNDER_WAY: usize = 2;
+
+pub(crate) struct Owner {
+    tenant: TenantId,
+    shared: Arc<Shared>,
+    dispatcher: Dispatcher,
+    /// The lease and the time from which it is to be renewed.
+    lease: Option<(Lease, Timestamp)>,
+    last_logical: Option<Timestamp>,
+    /// Submitted and not yet durable: a repeat waits for the first one's answer.
+    flying: HashMap<EventKey, Flying>,
+    commits: JoinSet<Landed>,
+    /// The store holds pending events: newer ones queue behind them.
+    behind: bool,
+}
+
+struct Flying {
+    body_hash: [u8; 32],
+    repeats: Vec<oneshot::Sender<Answer>>,
+}
+
+/// What became of one commit of this owner.
+struct Landed {
+    keys: Vec<EventKey>,
+    /// When they were accepted, if they were.
+    accepted_at: Option<Timestamp>,
+    /// Not written, but worth another try.
+    again: Vec<Item>,
+    refused: Option<Refused>,
+    /// They were accepted without a plan.
+    pending: bool,
+}
+
+impl Owner {
+    pub fn new(tenant: TenantId, shared: Arc<Shared>, dispatcher: Dispatcher) -> Self {
+        Self {
+            tenant,
+            shared,
+            dispatcher,
+            lease: None,
+            last_logical: None,
+            flying: HashMap::new(),
+            commits: JoinSet::new(),
+            behind: false,
+        }
+    }
+
+    /// Runs until every sender is gone and all that was sent has landed.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Incoming>) {
+        let mut batch = Vec::new();
+        let limit = self.shared.options.batch;
+        loop {
+            tokio::select! {
+                biased;
+                Some(landed) = self.commits.join_next(), if !self.commits.is_empty() => match landed {
+                    Ok(landed) => self.land(landed).await,
+                    Err(error) => tracing::error!(tenant = %self.tenant, %error, "a commit task failed"),
+                },
+                taken = inbox.recv_many(&mut batch, limit), if self.commits.len() < COMMITS_UNDER_WAY => {
+                    if taken == 0 {
+                        break;
+                    }
+                    let mut items = Vec::with_capacity(taken);
+                    for incoming in batch.drain(..) {
+                        match incoming {
+                            Incoming::Accept(item) => items.push(item),
+                            Incoming::Pending => self.behind = true,
+                        }
+                    }
+                    self.accept(items).await;
+                }
+                () = std::future::ready(()), if self.behind && self.commits.is_empty() => self.catch_up().await,
+            }
+        }
+        while let Some(Ok(landed)) = self.commits.join_next().await {
+            self.land(landed).await;
+        }
+        if let Some((lease, _)) = self.lease.take()
+            && let Err(error) = self.shared.store.release_lease(&self.tenant, &lease).await
+        {
+            tracing::warn!(tenant = %self.tenant, %error, "the owner lease was not given back; it will run out");
+        }
+    }
+
+    async fn land(&mut self, landed: Landed) {
+        for key in &landed.keys {
+            let Some(flying) = self.flying.remove(key) else { continue };
+            for answer in flying.repeats {
+                let _ = answer.send(match landed.accepted_at {
+                    Some(accepted_at) => Ok(Accepted { key: key.clone(), duplicate: true, accepted_at }),
+                    None => Err(unavailable("the first of these equal events could not be accepted")),
+                });
+            }
+        }
+        self.behind |= landed.pending;
+        match landed.refused {
+            Some(Refused::LeaseLost) => self.lease = None,
+            Some(Refused::ConfigChanged { .. }) => {
+                if let Err(error) = self.shared.snapshots.reload(&self.tenant).await {
+                    tracing::error!(tenant = %self.tenant, %error, "the configuration could not be reloaded");
+                }
+            }
+            _ => {}
+        }
+        if !landed.again.is_empty() {
+            self.accept(landed.again).await;
+        }
+    }
+
+    async fn accept(&mut self, items: Vec<Item>) {
+        let items = match self.only_new(items).await {
+            Ok(items) => items,
+            Err((items, error)) => return refuse(items, &error),
+        };
+        if items.is_empty() {
+            return;
+        }
+        let mine = self.hold_lease().await;
+        let snapshot = self.shared.snapshots.get(&self.tenant).await;
+        match (mine, snapshot) {
+            (Ok(true), Ok(snapshot)) if !self.behind => self.plan_and_commit(items, &snapshot),
+            (Ok(_), Ok(_)) => self.accept_pending(items),
+            (Err(error), _) | (_, Err(error)) => {
+                for item in &items {
+                    self.flying.remove(&item.event.key);
+                }
+                refuse(items, &error);
+            }
+        }
+    }
+
+    /// Answers repeats and conflicts; gives back what is new.
+    async fn only_new(&mut self, items: Vec<Item>) -> Result<Vec<Item>, (Vec<Item>, StoreError)> {
+        let keys: Vec<EventKey> = items.iter().map(|item| item.event.key.clone()).collect();
+        let known = match self.shared.store.known_events(&self.tenant, &keys).await {
+            Ok(known) => known,
+            Err(error) => return Err((items, error)),
+        };
+        let known: HashMap<&EventKey, &KnownEvent> = known.iter().map(|event| (&event.key, event)).collect();
+        let mut fresh: Vec<Item> = Vec::with_capacity(items.len());
+        for item in items {
+            let key = &item.event.key;
+            if let Some(event) = known.get(key) {
+                let same = event.body_hash == item.event.body_hash;
+                self.shared.metrics.duplicates.add(u64::from(same));
+                let _ = item.answer.send(if same { Ok(repeat(event)) } else { Err(conflict(&item.event)) });
+            } else if let Some(flying) = self.flying.get_mut(key) {
+                if flying.body_hash == item.event.body_hash {
+                    flying.repeats.push(item.answer);
+                } else {
+                    let _ = item.answer.send(Err(conflict(&item.event)));
+                }
+            } else {
+                self.flying.insert(key.clone(), Flying { body_hash: item.event.body_hash, repeats: vec![] });
+                fresh.push(item);
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Takes or renews the lease; `false`: another process owns the tenant.
+    async fn hold_lease(&mut self) -> Result<bool, StoreError> {
+        let now = self.shared.clock.now();
+        if self.lease.as_ref().is_some_and(|(_, renew_at)| now < *renew_at) {
+            return Ok(true);
+        }
+        let options = &self.shared.options;
+        let lease = self.shared.store.acquire_lease(&self.tenant, &options.holder, options.lease).await?;
+        self.lease = lease.map(|lease| (lease, crate::clock::after(now, options.lease / 2)));
+        Ok(self.lease.is_some())
+    }
+}
+
+fn repeat(event: &KnownEvent) -> Accepted {
+    Accepted { key: event.key.clone(), duplicate: true, accepted_at: event.accepted_at }
+}
+
+fn conflict(event: &Event) -> Problem {
+    Problem::new(
+        Code::EventConflict,
+        "/id",
+        format!("another event with id `{}` from source `{}` was accepted before", event.id, event.source),
+        "give each event an id of its own; a repeat must be equal to the first",
+    )
+}
+
+fn refuse(items: Vec<Item>, error: &StoreError) {
+    tracing::error!(%error, events = items.len(), "events could not be accepted");
+    for item in items {
+        let _ = item.answer.send(Err(unavailable("the store cannot be written")));
+    }
+}

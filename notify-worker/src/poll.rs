@@ -1,0 +1,92 @@
+//! Brings deliveries back whose time has come: retries, what found no place when it was planned, and what another
+//! process left behind.
+
+use crate::clock::{after, wait, wait_until};
+use crate::dispatch::{CLAIM_MARGIN, Dispatcher, Ready};
+use crate::worker::Shared;
+use notify_core::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Claimed in one go; more would make the first of them wait for the last.
+const CLAIM_BATCH: usize = 128;
+/// Due times closer together than this are claimed together.
+const COALESCE: Duration = Duration::from_millis(5);
+/// A look that failed is repeated after this long.
+const AFTER_A_FAULT: Duration = Duration::from_millis(500);
+
+/// Runs until a clean stop begins.
+pub(crate) async fn run(shared: Arc<Shared>, dispatcher: Dispatcher) {
+    let mut stopping = shared.stopping.clone();
+    loop {
+        if *stopping.borrow() {
+            return;
+        }
+        let pause = claim_and_start(&shared, &dispatcher).await;
+        let pause = async {
+            match pause {
+                Pause::None => {}
+                Pause::UntilWoken => std::future::pending().await,
+                Pause::Until(due) => {
+                    wait_until(shared.clock.as_ref(), due).await;
+                    wait(COALESCE).await;
+                }
+            }
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = dispatcher.woken() => {}
+            () = pause => {}
+        }
+    }
+}
+
+enum Pause {
+    None,
+    UntilWoken,
+    Until(Timestamp),
+}
+
+async fn claim_and_start(shared: &Shared, dispatcher: &Dispatcher) -> Pause {
+    let now = shared.clock.now();
+    match shared.store.next_due().await {
+        Ok(Some(due)) if due > now => return Pause::Until(due.min(next_look(shared, now))),
+        Ok(Some(_)) => {}
+        // Without other processes nothing becomes due that this process did not itself put there.
+        Ok(None) if shared.options.sweep.is_none() => return Pause::UntilWoken,
+        Ok(None) => return Pause::Until(next_look(shared, now)),
+        Err(error) => {
+            tracing::error!(%error, "the next due time could not be read; trying again");
+            return Pause::Until(after(now, AFTER_A_FAULT));
+        }
+    }
+    let mut slots = Vec::new();
+    while slots.len() < CLAIM_BATCH
+        && let Some(slot) = dispatcher.reserve()
+    {
+        slots.push(slot);
+    }
+    if slots.is_empty() {
+        // The next place that becomes free wakes us; unless one did between the two lines above.
+        dispatcher.more_is_waiting();
+        return if dispatcher.free() > 0 { Pause::None } else { Pause::UntilWoken };
+    }
+    let lease = shared.options.attempt_timeout.max(Duration::from_secs(120)) + CLAIM_MARGIN;
+    let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+    match shared.store.claim_due(now, lease, limit).await {
+        Ok(claimed) => {
+            for (slot, claimed) in slots.into_iter().zip(claimed) {
+                dispatcher.start(slot, Ready::claimed(claimed));
+            }
+            Pause::None
+        }
+        Err(error) => {
+            tracing::error!(%error, "due deliveries could not be claimed; trying again");
+            Pause::Until(after(now, AFTER_A_FAULT))
+        }
+    }
+}
+
+fn next_look(shared: &Shared, now: Timestamp) -> Timestamp {
+    shared.options.sweep.map_or(Timestamp::MAX, |every| after(now, every))
+}

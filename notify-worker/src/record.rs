@@ -1,0 +1,242 @@
+//! Turns the result of an attempt into one commit: the attempt, what follows, and the ledger entry.
+
+use crate::clock::{after, entropy, wait};
+use crate::dispatch::{CLAIM_MARGIN, Dispatcher, Ready};
+use crate::worker::Shared;
+use notify_connector_host::deliver::AttemptResult;
+use notify_connector_host::request::Outcome;
+use notify_core::document::Channel;
+use notify_core::document::Version;
+use notify_core::ledger::commitment::{Commitment, salt};
+use notify_core::ledger::entry::{self, AttemptEntry};
+use notify_core::retry::{Attempted, Next, next};
+use notify_core::time::Timestamp;
+use notify_store::model::{Attempt, DeliveryState, Follows};
+use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
+use std::time::Duration;
+
+/// Records a finished attempt.
+pub(crate) async fn attempt(
+    shared: &Shared,
+    dispatcher: &Dispatcher,
+    ready: &Ready,
+    channel: Option<&Version<Channel>>,
+    started_at: Timestamp,
+    result: AttemptResult,
+) {
+    let finished_at = shared.clock.now();
+    let attempted = attempted(&result.verdict.outcome);
+    let failures_before = failures_before(shared, ready).await;
+    let schedule = schedule(shared, channel);
+    let next = next(attempted, &schedule, failures_before, ready.attempt, &ready.id, finished_at);
+    let follows = follows(next);
+    let Some(row) = row(ready, started_at, finished_at, &result, follows.clone()) else { return };
+    let again = matches!(next, Next::Again { .. });
+    let Some(committed) = commit_attempt(shared, ready, row).await else { return };
+    count(shared, &committed, next);
+    if again {
+        dispatcher.wake_poll();
+    }
+    if result.verdict.outcome == Outcome::Gone
+        && let Some(channel) = channel
+    {
+        crate::acts::disable_gone_channel(shared, &ready.tenant, channel, ready).await;
+    }
+}
+
+/// Records that nobody knows how the running attempt ended, and keeps the claim for the next one, which is due now.
+/// `None`: the claim was lost in the meantime, or the delivery is over.
+pub(crate) async fn unknown(shared: &Shared, ready: &Ready) -> Option<Ready> {
+    let now = shared.clock.now();
+    let next = next(Attempted::Unknown, &[], 0, ready.attempt, &ready.id, now);
+    let follows = match next {
+        Next::Again { due_at } => {
+            let until = after(now, Duration::from_secs(120) + CLAIM_MARGIN);
+            Follows::Retry { due_at, claim: Some((ready.token.clone(), until)) }
+        }
+        _ => Follows::Outcome(DeliveryState::Dead),
+    };
+    let row = Attempt {
+        delivery: ready.id.clone(),
+        attempt: ready.attempt,
+        started_at: now,
+        finished_at: now,
+        result: "unknown".to_owned(),
+        http_status: None,
+        request: None,
+        response: None,
+        error: Some("the process stopped in the middle of the attempt".to_owned()),
+        provider_reference: None,
+        follows,
+    };
+    let committed = commit_attempt(shared, ready, row).await?;
+    if committed.late || !matches!(next, Next::Again { .. }) {
+        return None;
+    }
+    Some(Ready { attempt: ready.attempt + 1, in_doubt: false, ..ready.clone() })
+}
+
+fn row(
+    ready: &Ready,
+    started_at: Timestamp,
+    finished_at: Timestamp,
+    result: &AttemptResult,
+    follows: Follows,
+) -> Option<Attempt> {
+    let entropy = match entropy() {
+        Ok(entropy) => entropy,
+        Err(error) => {
+            tracing::error!(delivery = %ready.id, %error, "no entropy for salts; the attempt stays unknown");
+            return None;
+        }
+    };
+    let salted = |field: &str, bytes: &Option<Vec<u8>>| {
+        bytes.as_ref().map(|bytes| (bytes.clone(), salt(&entropy, ready.id.as_str(), field, ready.attempt)))
+    };
+    let verdict = &result.verdict;
+    Some(Attempt {
+        delivery: ready.id.clone(),
+        attempt: ready.attempt,
+        started_at,
+        finished_at,
+        result: result_name(&verdict.outcome).to_owned(),
+        http_status: result.http_status,
+        request: salted("request", &result.redacted_request),
+        response: salted("response", &result.response),
+        error: (!verdict.detail.is_empty()).then(|| verdict.detail.clone()),
+        provider_reference: verdict.provider_reference.clone(),
+        follows,
+    })
+}
+
+/// Writes until it is written or the claim is somebody else's: the send has happened, its record must not be lost
+/// to a passing fault of the database.
+async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<Committed> {
+    let Some(message) = Commitment::parse(&ready.message_commitment) else {
+        tracing::error!(delivery = %ready.id, "the stored message commitment cannot be read");
+        return None;
+    };
+    for round in 0_u32..60 {
+        let entry = |late: bool| {
+            let opened = |field: &Option<(Vec<u8>, [u8; 32])>| {
+                field.as_ref().map(|(bytes, salt)| Commitment::of(salt, bytes))
+            };
+            let follows = match &row.follows {
+                Follows::Outcome(state) => entry::Follows::Outcome(state.as_str().to_owned()),
+                Follows::Retry { due_at, .. } => {
+                    entry::Follows::Attempt { attempt: ready.attempt + 1, due_at: *due_at }
+                }
+            };
+            let entry = AttemptEntry {
+                delivery: ready.id.clone(),
+                attempt: ready.attempt,
+                result: row.result.clone(),
+                message: message.clone(),
+                request: opened(&row.request),
+                response: opened(&row.response),
+                follows: (!late).then_some(follows),
+                late,
+            };
+            entry.into_draft()
+        };
+        let commit =
+            Commit::new(ready.tenant.clone(), vec![Effect::RecordAttempt(Box::new(row.clone()))], vec![entry(false)])
+                .guarded(Guard::Claim {
+                    delivery: ready.id.clone(),
+                    attempt: ready.attempt,
+                    token: ready.token.clone(),
+                })
+                .or_late(entry(true));
+        match shared.store.commit(commit).await {
+            Ok(committed) => return Some(committed),
+            Err(StoreError::Refused(Refused::StaleClaim) | StoreError::Closed) => return None,
+            Err(error) if round < 59 => {
+                tracing::warn!(delivery = %ready.id, attempt = ready.attempt, %error, "not recorded yet");
+                wait(Duration::from_millis(100 << round.min(4))).await;
+            }
+            Err(error) => {
+                tracing::error!(delivery = %ready.id, attempt = ready.attempt, %error, "given up; it stays unknown");
+            }
+        }
+    }
+    None
+}
+
+fn count(shared: &Shared, committed: &Committed, next: Next) {
+    let metrics = &shared.metrics;
+    metrics.entries.add(committed.seqs.len() as u64);
+    if committed.late {
+        return metrics.late.add(1);
+    }
+    match next {
+        Next::Delivered | Next::Accepted => metrics.sent.add(1),
+        Next::Again { .. } => {
+            metrics.failed.add(1);
+            metrics.retried.add(1);
+        }
+        Next::Dead => {
+            metrics.failed.add(1);
+            metrics.dead.add(1);
+        }
+        Next::Cancelled => {}
+    }
+}
+
+/// Earlier attempts that took a place in the schedule. The first attempt needs no look-up.
+async fn failures_before(shared: &Shared, ready: &Ready) -> u32 {
+    if ready.attempt == 1 {
+        return 0;
+    }
+    match shared.store.attempts(&ready.tenant, &ready.id).await {
+        Ok(attempts) => u32::try_from(attempts.iter().filter(|a| a.result != "unknown").count()).unwrap_or(u32::MAX),
+        Err(error) => {
+            tracing::warn!(delivery = %ready.id, %error, "earlier attempts could not be read; counting all of them");
+            ready.attempt - 1
+        }
+    }
+}
+
+fn schedule(shared: &Shared, channel: Option<&Version<Channel>>) -> Vec<Duration> {
+    match channel.and_then(|channel| channel.document.retry.as_ref()) {
+        Some(retry) => retry.schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
+        None => shared.options.retry.clone(),
+    }
+}
+
+fn attempted(outcome: &Outcome) -> Attempted {
+    let asked = |after_ms: &Option<u64>| after_ms.map(Duration::from_millis);
+    match outcome {
+        Outcome::Delivered => Attempted::Delivered,
+        Outcome::Accepted => Attempted::Accepted,
+        Outcome::Retry { after_ms } => Attempted::TryAgain { receiver_asked: asked(after_ms) },
+        Outcome::Throttled { after_ms } => Attempted::Throttled { receiver_asked: asked(after_ms) },
+        Outcome::Timeout | Outcome::Crashed => Attempted::TryAgain { receiver_asked: None },
+        Outcome::Permanent | Outcome::BadConfig | Outcome::Gone => Attempted::Hopeless,
+        Outcome::Cancelled => Attempted::Cancelled,
+    }
+}
+
+const fn result_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Accepted => "accepted",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Throttled { .. } => "throttled",
+        Outcome::Permanent => "permanent",
+        Outcome::BadConfig => "bad-config",
+        Outcome::Gone => "gone",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Timeout => "timeout",
+        Outcome::Crashed => "crashed",
+    }
+}
+
+const fn follows(next: Next) -> Follows {
+    match next {
+        Next::Delivered => Follows::Outcome(DeliveryState::Delivered),
+        Next::Accepted => Follows::Outcome(DeliveryState::Accepted),
+        Next::Dead => Follows::Outcome(DeliveryState::Dead),
+        Next::Cancelled => Follows::Outcome(DeliveryState::Cancelled),
+        Next::Again { due_at } => Follows::Retry { due_at, claim: None },
+    }
+}

