@@ -26,11 +26,8 @@ pub async fn read(kind: Kind, call: Call) -> Answer {
     let view = find(kind, id, version, &call).await?;
     let etag = view.etag();
     let unchanged = call.header("if-none-match").is_some_and(|known| known == etag);
-    let mut response = if unchanged {
-        answer::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        answer::json(StatusCode::OK, &view)
-    };
+    let mut response =
+        if unchanged { answer::empty(StatusCode::NOT_MODIFIED) } else { answer::json(StatusCode::OK, &view) };
     answer::set(&mut response, header::ETAG, &etag);
     Ok(response)
 }

@@ -14,9 +14,7 @@ use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
 use notify_webservice::auth::{Authenticator, Issue, Scope, TokenKey, issue_token};
-use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness,
-};
+use notify_webservice::engine::{Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness};
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -71,10 +69,18 @@ impl Engine for TestEngine {
         let (store, accepted_at) = (self.store.clone(), self.clock.now());
         Box::pin(async move {
             let internal = |error| Problem::new(Code::Internal, "", format!("{error}"), "");
-            let known = store.known_events(&event.tenant, std::slice::from_ref(&event.key)).await.map_err(internal)?;
+            let known = store
+                .known_events(&event.tenant, std::slice::from_ref(&event.key))
+                .await
+                .map_err(internal)?;
             if let Some(known) = known.first() {
                 if known.body_hash != event.body_hash {
-                    return Err(Problem::new(Code::EventConflict, "/id", "same identity, other body", "use a new id"));
+                    return Err(Problem::new(
+                        Code::EventConflict,
+                        "/id",
+                        "same identity, other body",
+                        "use a new id",
+                    ));
                 }
                 return Ok(Accepted { key: event.key, duplicate: true, accepted_at: known.accepted_at });
             }
@@ -97,7 +103,12 @@ impl Engine for TestEngine {
     fn preview(&self, _rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>> {
         Box::pin(std::future::ready(Ok(Preview { event_key: event.key, matched: vec![], unmatched: 0 })))
     }
-    fn replay(&self, _: &TenantId, delivery: &DeliveryId, _: &Actor) -> BoxFuture<Result<DeliveryId, Problem>> {
+    fn replay(
+        &self,
+        _: &TenantId,
+        delivery: &DeliveryId,
+        _: &Actor,
+    ) -> BoxFuture<Result<DeliveryId, Problem>> {
         let problem = Problem::new(Code::NotFound, "", format!("there is no delivery `{delivery}`"), "");
         Box::pin(std::future::ready(Err(problem)))
     }
