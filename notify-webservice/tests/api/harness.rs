@@ -38,6 +38,8 @@ pub struct TestEngine {
     store: Store,
     clock: Arc<TestClock>,
     pub changes: AtomicU64,
+    /// One event after the other, in the order in which they came.
+    order: Arc<tokio::sync::Mutex<()>>,
     /// What the next calls do instead of their work.
     pub fault: Mutex<Option<Fault>>,
 }
@@ -66,8 +68,9 @@ impl Engine for TestEngine {
             }
             None => {}
         }
-        let (store, accepted_at) = (self.store.clone(), self.clock.now());
+        let (store, accepted_at, order) = (self.store.clone(), self.clock.now(), Arc::clone(&self.order));
         Box::pin(async move {
+            let _turn = order.lock().await;
             let internal = |error| Problem::new(Code::Internal, "", format!("{error}"), "");
             let known = store
                 .known_events(&event.tenant, std::slice::from_ref(&event.key))
@@ -190,6 +193,7 @@ pub async fn service_with(limits: Limits) -> Service {
         store: store.clone(),
         clock: Arc::clone(&clock),
         changes: AtomicU64::new(0),
+        order: Arc::default(),
         fault: Mutex::new(None),
     });
     let token_seed = [9; 32];
