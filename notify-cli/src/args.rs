@@ -20,7 +20,13 @@ pub struct Global {
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
     /// Address of the service.
-    #[arg(long, global = true, env = "NOTIFY_URL", default_value = "http://127.0.0.1:8650", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "NOTIFY_URL",
+        default_value = "http://127.0.0.1:8650",
+        hide_env_values = true
+    )]
     pub url: String,
     /// Bearer token; better given as NOTIFY_TOKEN, which no process list shows.
     #[arg(long, global = true, env = "NOTIFY_TOKEN", hide_env_values = true)]

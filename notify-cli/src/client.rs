@@ -105,7 +105,12 @@ impl Client {
             let mut answered = self.send(self.request(Method::GET, &with_query(path, &query))).await?;
             let fresh = match answered.body.get_mut("items").map(Value::take) {
                 Some(Value::Array(fresh)) => fresh,
-                _ => return Err(Failure::other("the answer of the service is no list", "is it Notify Studio?")),
+                _ => {
+                    return Err(Failure::other(
+                        "the answer of the service is no list",
+                        "is it Notify Studio?",
+                    ));
+                }
             };
             items.extend(fresh);
             token = answered.body.get("nextPageToken").and_then(Value::as_str).map(str::to_owned);
@@ -148,7 +153,9 @@ pub async fn read(mut response: Response) -> Result<Answered, Failure> {
     let mut bytes = Vec::new();
     loop {
         let chunk = response.chunk().await;
-        match chunk.map_err(|error| Failure::other(format!("the answer broke off: {}", root_cause(&error)), ""))? {
+        match chunk
+            .map_err(|error| Failure::other(format!("the answer broke off: {}", root_cause(&error)), ""))?
+        {
             Some(chunk) if bytes.len() + chunk.len() <= MAX_ANSWER => bytes.extend_from_slice(&chunk),
             Some(_) => return Err(Failure::other("the answer is too large", "ask for less with --limit")),
             None => break,

@@ -3,8 +3,8 @@
 use crate::args::HomeArgs;
 use crate::config::{self, Loaded, Sources, StoreUrl};
 use crate::failure::Failure;
-use notify_core::ledger::keys::ExportKey;
 use notify_core::ids::hex;
+use notify_core::ledger::keys::ExportKey;
 use notify_core::time::{Clock, Timestamp};
 use notify_store::{Backend, OpenOptions, Store, StoreError};
 use notify_webservice::auth::TokenKey;
@@ -77,15 +77,17 @@ impl Home {
     /// # Errors
     /// When the file is no Ed25519 key.
     pub fn token_key(&self) -> Result<TokenKey, Failure> {
-        TokenKey::from_pem(&self.token_pem)
-            .map_err(|error| Failure::other(format!("keys/token.ed25519.pem: {error}"), "restore it or remove it"))
+        TokenKey::from_pem(&self.token_pem).map_err(|error| {
+            Failure::other(format!("keys/token.ed25519.pem: {error}"), "restore it or remove it")
+        })
     }
 
     /// # Errors
     /// When the file is no Ed25519 key.
     pub fn export_key(&self) -> Result<ExportKey, Failure> {
-        ExportKey::from_pem(&self.export_pem)
-            .map_err(|error| Failure::other(format!("keys/export.ed25519.pem: {error}"), "restore it or remove it"))
+        ExportKey::from_pem(&self.export_pem).map_err(|error| {
+            Failure::other(format!("keys/export.ed25519.pem: {error}"), "restore it or remove it")
+        })
     }
 
     /// The store's place and options.
@@ -195,7 +197,10 @@ mod tests {
         let args = HomeArgs { home: folder.path().join("home"), config: None };
         let first = Home::open(&args, vec![]).map_err(|failure| failure.text()).unwrap();
         let second = Home::open(&args, vec![]).map_err(|failure| failure.text()).unwrap();
-        assert_eq!((first.log_seed, &first.token_pem, &first.export_pem), (second.log_seed, &second.token_pem, &second.export_pem));
+        assert_eq!(
+            (first.log_seed, &first.token_pem, &first.export_pem),
+            (second.log_seed, &second.token_pem, &second.export_pem)
+        );
         assert_ne!(first.token_pem, first.export_pem);
         let key = args.home.join("keys/log.seed");
         let mode = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();

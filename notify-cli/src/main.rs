@@ -43,11 +43,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Config { command } => commands::config::run(global, &command),
         Command::Rule { command } => on_runtime(commands::rules::run(global, command)),
-        Command::Channel { command } => on_runtime(commands::documents::run(global, commands::documents::CHANNEL, command)),
+        Command::Channel { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::CHANNEL, command))
+        }
         Command::Template { command } => {
             on_runtime(commands::documents::run(global, commands::documents::TEMPLATE, command))
         }
-        Command::Bundle { command } => on_runtime(commands::documents::run(global, commands::documents::BUNDLE, command)),
+        Command::Bundle { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::BUNDLE, command))
+        }
         Command::Event { command } => on_runtime(commands::events::run(global, command)),
         Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),
         Command::Plugin { command } => on_runtime(commands::plugins::run(global, &command)),

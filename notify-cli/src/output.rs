@@ -55,7 +55,9 @@ pub fn table(rows: &[Value], columns: &[Column]) -> String {
     shown.retain(|(_, cells): &(&str, Vec<String>)| cells.iter().any(|cell| !cell.is_empty()));
     let widths: Vec<usize> = shown
         .iter()
-        .map(|(heading, cells)| cells.iter().map(|cell| cell.width()).max().unwrap_or_default().max(heading.width()))
+        .map(|(heading, cells)| {
+            cells.iter().map(|cell| cell.width()).max().unwrap_or_default().max(heading.width())
+        })
         .collect();
     let line = |cells: Vec<&str>| {
         let padded: Vec<_> = cells.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect();
@@ -63,7 +65,8 @@ pub fn table(rows: &[Value], columns: &[Column]) -> String {
     };
     let mut lines = vec![line(shown.iter().map(|(heading, _)| *heading).collect())];
     for index in 0..rows.len() {
-        lines.push(line(shown.iter().map(|(_, cells)| cells.get(index).map_or("", String::as_str)).collect()));
+        lines
+            .push(line(shown.iter().map(|(_, cells)| cells.get(index).map_or("", String::as_str)).collect()));
     }
     lines.join("\n")
 }
@@ -102,7 +105,10 @@ mod tests {
 
     #[test]
     fn tables_align_by_width_and_drop_empty_columns() {
-        let rows = [json!({"id": "a", "name": "Kurz", "on": true}), json!({"id": "läng-er", "name": "日本\u{1b}[31m"})];
+        let rows = [
+            json!({"id": "a", "name": "Kurz", "on": true}),
+            json!({"id": "läng-er", "name": "日本\u{1b}[31m"}),
+        ];
         let shown = table(&rows, &[("ID", "/id"), ("GONE", "/gone"), ("NAME", "/name"), ("ON", "/on")]);
         assert_eq!(shown, "ID       NAME       ON\na        Kurz       yes\nläng-er  日本\u{fffd}[31m");
     }

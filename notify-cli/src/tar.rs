@@ -166,7 +166,8 @@ mod tests {
         std::fs::write(&path, [members.concat(), end.to_vec()].concat()).unwrap();
         let outcome = match Tar::open(&path) {
             Ok(tar) => {
-                let shown = tar.members.iter().map(|m| format!("{}{}", m.name, if m.regular { "" } else { "!" }));
+                let shown =
+                    tar.members.iter().map(|m| format!("{}{}", m.name, if m.regular { "" } else { "!" }));
                 shown.collect::<Vec<_>>().join(" ")
             }
             Err(error) => error.to_string(),
@@ -178,7 +179,11 @@ mod tests {
     fn what_is_no_tar_is_refused_and_what_is_no_file_is_marked() {
         let end = [0; 1024];
         let good = member("checkpoint", b'0', b"abc");
-        check(&[good.clone(), member("proofs/1.tlog-proof", b'0', &[1; 600])], &end, "checkpoint proofs/1.tlog-proof");
+        check(
+            &[good.clone(), member("proofs/1.tlog-proof", b'0', &[1; 600])],
+            &end,
+            "checkpoint proofs/1.tlog-proof",
+        );
         check(&[good.clone(), good.clone()], &end, "checkpoint checkpoint");
         for kind in [b'1', b'2', b'3', b'5', b'x', b'L', b'g'] {
             check(&[member("odd", kind, b"")], &end, "odd!");

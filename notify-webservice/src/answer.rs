@@ -77,7 +77,9 @@ pub fn problem(problem: &Problem, request: Option<&str>) -> Response {
     let body = problem_document(problem, request).to_string().into_bytes();
     let mut response = bytes(status, "application/problem+json", body);
     match problem.code {
-        Code::Unauthenticated => set(&mut response, header::WWW_AUTHENTICATE, "Bearer realm=\"notify-studio\""),
+        Code::Unauthenticated => {
+            set(&mut response, header::WWW_AUTHENTICATE, "Bearer realm=\"notify-studio\"")
+        }
         Code::Unavailable | Code::Timeout | Code::RateLimited => {
             set(&mut response, header::RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string());
         }

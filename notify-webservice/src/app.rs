@@ -137,7 +137,9 @@ pub fn internal(request: &str, error: &dyn std::fmt::Display) -> Problem {
 pub fn store_problem(request: &str, error: &notify_store::StoreError) -> Problem {
     use notify_store::{Refused, StoreError};
     match error {
-        StoreError::Closed => Problem::new(Code::Unavailable, "", "the service is shutting down", "try again"),
+        StoreError::Closed => {
+            Problem::new(Code::Unavailable, "", "the service is shutting down", "try again")
+        }
         StoreError::Refused(Refused::NoTenant) => no_tenant(),
         StoreError::BadPageToken => Problem::new(
             Code::InvalidPageToken,

@@ -6,12 +6,12 @@ use crate::app::{App, Call};
 use crate::auth::{self, Caller, Presented, Scope};
 use crate::query::Query;
 use crate::routes::{Access, BodyKind, Route, routes};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request};
 use axum::response::Response;
 use axum::routing::any;
-use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderName, Method, StatusCode, header};
@@ -47,7 +47,12 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 fn no_such_address() -> Problem {
-    Problem::new(Code::NotFound, "", "there is nothing at this address", "see `/openapi.json` for what is offered")
+    Problem::new(
+        Code::NotFound,
+        "",
+        "there is nothing at this address",
+        "see `/openapi.json` for what is offered",
+    )
 }
 
 async fn enter(
@@ -59,8 +64,12 @@ async fn enter(
     let name = name_request(&app, &request);
     let method = request.method().clone();
     let Ok(Path(mut params)) = params else {
-        let problem =
-            Problem::new(Code::InvalidParameter, "path", "the path is not UTF-8", "percent-encode UTF-8 text");
+        let problem = Problem::new(
+            Code::InvalidParameter,
+            "path",
+            "the path is not UTF-8",
+            "percent-encode UTF-8 text",
+        );
         return finish(&app, &name, &method, Err(problem));
     };
     let verb = take_verb(&mut params);
@@ -142,7 +151,9 @@ async fn run(
     let query = Query::parse(parts.uri.query(), &known)?;
     let body = match route.body {
         BodyKind::None => Bytes::new(),
-        BodyKind::Events => read(body, app.limits.events.max_batch_bytes.max(app.limits.events.max_bytes)).await?,
+        BodyKind::Events => {
+            read(body, app.limits.events.max_batch_bytes.max(app.limits.events.max_bytes)).await?
+        }
         BodyKind::Document => read(body, app.limits.document_bytes).await?,
     };
     let call = Call {
@@ -175,7 +186,9 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
             format!("the body has more than the {limit} bytes allowed here"),
             "send less, or ask the operator to raise the limit",
         )),
-        Err(_) => Err(Problem::new(Code::MalformedJson, "", "the body ended too early", "send the whole body")),
+        Err(_) => {
+            Err(Problem::new(Code::MalformedJson, "", "the body ended too early", "send the whole body"))
+        }
     }
 }
 
@@ -183,7 +196,8 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
 fn name_request(app: &App, request: &Request) -> String {
     let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |text: &&str| {
-        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     match given.filter(plain) {
         Some(given) => given.to_owned(),
@@ -199,7 +213,9 @@ fn finish(app: &App, name: &str, method: &Method, answer: Result<Response, Probl
         *response.body_mut() = Body::empty();
     }
     // API answers are for one caller and one moment.
-    if !response.headers().contains_key(header::CACHE_CONTROL) && response.status() != StatusCode::NOT_MODIFIED {
+    if !response.headers().contains_key(header::CACHE_CONTROL)
+        && response.status() != StatusCode::NOT_MODIFIED
+    {
         response.headers_mut().insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
     }
     response

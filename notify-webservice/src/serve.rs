@@ -85,7 +85,10 @@ fn out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-#[allow(clippy::disallowed_methods, reason = "an edge: the kernel gives no event when descriptors become free")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an edge: the kernel gives no event when descriptors become free"
+)]
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -17,7 +17,9 @@ pub fn run(global: &Global, command: &ConfigCommand) -> Result<(), Failure> {
             let rows: Vec<_> = loaded
                 .explained
                 .iter()
-                .map(|each| json!({ "key": each.key, "value": each.value, "origin": each.origin.to_string() }))
+                .map(
+                    |each| json!({ "key": each.key, "value": each.value, "origin": each.origin.to_string() }),
+                )
                 .collect();
             let columns = [("KEY", "/key"), ("VALUE", "/value"), ("FROM", "/origin")];
             match global.output {

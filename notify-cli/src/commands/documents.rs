@@ -3,8 +3,8 @@
 use crate::args::{DocumentCommand, Format, Global};
 use crate::client::{Client, segment};
 use crate::failure::Failure;
-use crate::output::{self, Column};
 use crate::files;
+use crate::output::{self, Column};
 use notify_core::document::Kind;
 use notify_webservice::documents::check;
 use reqwest::{Method, header};
@@ -51,7 +51,12 @@ pub const TEMPLATE: Noun = Noun {
 pub const BUNDLE: Noun = Noun {
     kind: Kind::Bundle,
     plural: "bundles",
-    columns: &[("ID", "/id"), ("LOCALE", "/document/locale"), ("VERSION", "/version"), ("CHANGED", "/createdAt")],
+    columns: &[
+        ("ID", "/id"),
+        ("LOCALE", "/document/locale"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
 };
 
 pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Result<(), Failure> {
@@ -86,14 +91,16 @@ pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Resul
             let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
             let path = format!("{path}/{}", segment(id));
             let current = current(&client, &path, version).await?;
-            let request = client.request(Method::PUT, &path).header(header::IF_MATCH, format!("\"{current}\""));
+            let request =
+                client.request(Method::PUT, &path).header(header::IF_MATCH, format!("\"{current}\""));
             let made = write(&client, request, &file).await?;
             done(global.output, noun, "replaced", &made);
         }
         DocumentCommand::Delete { id, version } => {
             let path = format!("{path}/{}", segment(&id));
             let current = current(&client, &path, version).await?;
-            let request = client.request(Method::DELETE, &path).header(header::IF_MATCH, format!("\"{current}\""));
+            let request =
+                client.request(Method::DELETE, &path).header(header::IF_MATCH, format!("\"{current}\""));
             client.send(request).await?;
             let gone = json!({ "kind": noun.kind.as_str(), "id": id, "version": current, "deleted": true });
             done(global.output, noun, "deleted", &gone);
@@ -109,7 +116,8 @@ async fn current(client: &Client, path: &str, asked: Option<u64>) -> Result<u64,
     }
     let found = client.get(path).await?;
     let version = found.get("version").and_then(Value::as_u64);
-    version.ok_or_else(|| Failure::other("the answer of the service names no version", "is it Notify Studio?"))
+    version
+        .ok_or_else(|| Failure::other("the answer of the service names no version", "is it Notify Studio?"))
 }
 
 /// Sends the file as it is: problems then name places in it.
@@ -134,7 +142,12 @@ fn print(format: Format, found: &Value) {
                 Some(other) => other.to_string(),
                 None => String::new(),
             };
-            output::say(&format!("# version {} of {}, {}", get("/version"), get("/createdAt"), get("/digest")));
+            output::say(&format!(
+                "# version {} of {}, {}",
+                get("/version"),
+                get("/createdAt"),
+                get("/digest")
+            ));
             output::structured(Format::Yaml, found.get("document").unwrap_or(&Value::Null));
         }
         Format::Yaml => output::structured(format, found.get("document").unwrap_or(&Value::Null)),
@@ -157,8 +170,9 @@ fn validate(format: Format, noun: Noun, files: &[PathBuf]) -> Result<(), Failure
     let mut rows = Vec::new();
     let mut problems = Vec::new();
     for file in files {
-        let checked = files::document(file)
-            .and_then(|document| check::value(noun.kind, &document).map_err(|problem| files::about(file, problem)));
+        let checked = files::document(file).and_then(|document| {
+            check::value(noun.kind, &document).map_err(|problem| files::about(file, problem))
+        });
         match checked {
             Ok(checked) => rows.push(json!({
                 "file": files::name(file), "valid": true, "id": checked.id, "digest": checked.digest,

@@ -27,7 +27,9 @@ pub async fn run(global: &Global, command: LedgerCommand) -> Result<(), Failure>
             let asked = verify::Asked { export, trust, tree_only, filtered, prev };
             verify::run(global.output, &asked)
         }
-        LedgerCommand::Trust { home, out, tenant } => verify::write_trust(&home, &out, tenant.as_deref()).await,
+        LedgerCommand::Trust { home, out, tenant } => {
+            verify::write_trust(&home, &out, tenant.as_deref()).await
+        }
     }
 }
 
@@ -89,7 +91,8 @@ async fn export(global: &Global, out: &Path, request: &Value) -> Result<(), Fail
     }
     // Under another name until it is whole.
     let part = sibling(out);
-    let failed = |error: std::io::Error| Failure::other(format!("{} cannot be written: {error}", out.display()), "");
+    let failed =
+        |error: std::io::Error| Failure::other(format!("{} cannot be written: {error}", out.display()), "");
     let mut file = File::create(&part).map_err(failed)?;
     loop {
         match response.chunk().await {
@@ -102,7 +105,8 @@ async fn export(global: &Global, out: &Path, request: &Value) -> Result<(), Fail
         }
     }
     file.sync_all().map_err(failed)?;
-    let whole = Tar::open(&part).map_err(|error| Failure::other(format!("the export is not whole: {error}"), "try again"));
+    let whole = Tar::open(&part)
+        .map_err(|error| Failure::other(format!("the export is not whole: {error}"), "try again"));
     let result = match whole {
         Err(failure) => Err(failure),
         Ok(_) if as_tar => std::fs::rename(&part, out).map_err(failed),

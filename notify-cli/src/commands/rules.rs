@@ -82,7 +82,11 @@ fn preview_text(preview: &Value) -> String {
 fn explain_text(answer: &Value) -> String {
     let matched = answer.get("matched").and_then(Value::as_bool).unwrap_or_default();
     let verdict = if matched { "matches" } else { "does not match" };
-    let mut out = format!("rule {} (version {}) {verdict}", text(answer, "/rule"), answer.get("version").unwrap_or(&Value::Null));
+    let mut out = format!(
+        "rule {} (version {}) {verdict}",
+        text(answer, "/rule"),
+        answer.get("version").unwrap_or(&Value::Null)
+    );
     if let Some(explanation) = answer.get("explanation") {
         out.push('\n');
         out.push_str(notify_core::yaml::to_yaml(explanation).trim_end());

@@ -39,7 +39,13 @@ pub async fn run(global: &Global, command: TenantCommand) -> Result<(), Failure>
                 })
                 .collect();
             let columns = [("ID", "/id"), ("NAME", "/name"), ("LOG", "/log"), ("CREATED", "/createdAt")];
-            output::list(global.output, &json!(rows), &rows, &columns, "No tenants; `notify tenant create` makes one.");
+            output::list(
+                global.output,
+                &json!(rows),
+                &rows,
+                &columns,
+                "No tenants; `notify tenant create` makes one.",
+            );
         }
     }
     Ok(())
@@ -55,10 +61,16 @@ pub async fn create(store: &Store, id: &TenantId, name: &str) -> Result<Value, F
     let effect = Effect::CreateTenant { name: name.to_owned(), opaque: opaque.clone(), created_at };
     let commit = Commit::new(id.clone(), vec![effect], vec![Genesis::default().into_draft()]);
     match store.commit(commit).await {
-        Ok(_) => Ok(json!({ "id": id.as_str(), "name": name, "log": opaque, "createdAt": rfc3339_millis(created_at) })),
-        Err(StoreError::Refused(Refused::TenantExists)) => {
-            Err(Problem::new(Code::AlreadyExists, "", format!("the tenant `{id}` exists"), "choose another id").into())
-        }
+        Ok(_) => Ok(
+            json!({ "id": id.as_str(), "name": name, "log": opaque, "createdAt": rfc3339_millis(created_at) }),
+        ),
+        Err(StoreError::Refused(Refused::TenantExists)) => Err(Problem::new(
+            Code::AlreadyExists,
+            "",
+            format!("the tenant `{id}` exists"),
+            "choose another id",
+        )
+        .into()),
         Err(error) => Err(Failure::other(error.to_string(), "")),
     }
 }

@@ -36,11 +36,17 @@ pub fn run(format: Format, asked: &Asked) -> Result<(), Failure> {
     let policy = files::read(&asked.trust.join("policy"))?;
     let keys = files::read(&asked.trust.join("keys.json"))?;
     let trust = Trust::parse(&policy, &keys).map_err(|fault| {
-        Failure::other(format!("{}: {fault}", asked.trust.display()), "get both files from the operator again")
+        Failure::other(
+            format!("{}: {fault}", asked.trust.display()),
+            "get both files from the operator again",
+        )
     })?;
     let held = asked.prev.as_deref().map(held).transpose()?;
-    let options =
-        VerifyOptions { filtered: asked.filtered, tree_only: asked.tree_only, held: held.into_iter().collect() };
+    let options = VerifyOptions {
+        filtered: asked.filtered,
+        tree_only: asked.tree_only,
+        held: held.into_iter().collect(),
+    };
     let failed =
         |error: io::Error| Failure::other(format!("{} cannot be read: {error}", asked.export.display()), "");
     let (collected, entries) = if asked.export.is_dir() {
@@ -73,7 +79,10 @@ fn held(path: &Path) -> Result<Checkpoint, Failure> {
     let note = Note::parse(&content).ok();
     let checkpoint = note.and_then(|note| Checkpoint::parse(&note.text).ok());
     checkpoint.ok_or_else(|| {
-        Failure::other(format!("{} is not a checkpoint", path.display()), "give the `checkpoint` of an earlier export")
+        Failure::other(
+            format!("{} is not a checkpoint", path.display()),
+            "give the `checkpoint` of an earlier export",
+        )
     })
 }
 
@@ -206,17 +215,20 @@ pub async fn write_trust(home: &HomeArgs, out: &Path, tenant: Option<&str>) -> R
             let reason = format!("the home has {} tenants: {}", names.len(), names.join(", "));
             return Err(Failure::usage(reason, "choose one with --tenant"));
         }
-        (Some(id), all) => all
-            .iter()
-            .find(|tenant| tenant.id.as_str() == id)
-            .ok_or_else(|| Failure::other(format!("there is no tenant `{id}`"), "see `notify tenant list`"))?,
+        (Some(id), all) => all.iter().find(|tenant| tenant.id.as_str() == id).ok_or_else(|| {
+            Failure::other(format!("there is no tenant `{id}`"), "see `notify tenant list`")
+        })?,
     };
     let (policy, keys) = trust_files(&home, &chosen.opaque)?;
-    let failed = |error: io::Error| Failure::other(format!("{} cannot be written: {error}", out.display()), "");
+    let failed =
+        |error: io::Error| Failure::other(format!("{} cannot be written: {error}", out.display()), "");
     std::fs::create_dir_all(out).map_err(failed)?;
     std::fs::write(out.join("policy"), policy).map_err(failed)?;
     std::fs::write(out.join("keys.json"), keys).map_err(failed)?;
-    output::say(&format!("wrote {} and keys.json; hand them over apart from exports", out.join("policy").display()));
+    output::say(&format!(
+        "wrote {} and keys.json; hand them over apart from exports",
+        out.join("policy").display()
+    ));
     Ok(())
 }
 
@@ -225,8 +237,10 @@ pub async fn write_trust(home: &HomeArgs, out: &Path, tenant: Option<&str>) -> R
 /// # Errors
 /// When a key cannot be made of the home's seed.
 pub fn trust_files(home: &Home, opaque: &str) -> Result<(String, String), Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::other(format!("the log's key cannot be made: {error}"), "");
-    let keys = LogKeys::new(&home.loaded.config.ledger.site, home.log_seed).map_err(|error| failed(&error))?;
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::other(format!("the log's key cannot be made: {error}"), "");
+    let keys =
+        LogKeys::new(&home.loaded.config.ledger.site, home.log_seed).map_err(|error| failed(&error))?;
     let origin = keys.tenant_origin(opaque).map_err(|error| failed(&error))?;
     let log = keys.log_key(&origin).map_err(|error| failed(&error))?;
     let key = log.note_key().map_err(|error| failed(&error))?;

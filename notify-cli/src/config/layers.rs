@@ -104,7 +104,8 @@ impl Layers {
             Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| wrong("a whole number"))?),
             Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| wrong("true or false"))?),
             Value::Array(_) if text.trim_start().starts_with('[') => {
-                let table: Table = toml::from_str(&format!("x = {text}")).map_err(|_| wrong("a TOML list"))?;
+                let table: Table =
+                    toml::from_str(&format!("x = {text}")).map_err(|_| wrong("a TOML list"))?;
                 table.get("x").cloned().ok_or_else(|| wrong("a TOML list"))?
             }
             Value::Array(items) => {
@@ -138,7 +139,8 @@ impl Layers {
 
     fn unknown(&self, key: &str, origin: Origin) -> ConfigError {
         let nearest = self.values.keys().map(|known| (distance(key, known), known)).min();
-        let suggestion = nearest.filter(|(steps, _)| *steps <= 3.max(key.len() / 3)).map(|(_, known)| known.clone());
+        let suggestion =
+            nearest.filter(|(steps, _)| *steps <= 3.max(key.len() / 3)).map(|(_, known)| known.clone());
         ConfigError::UnknownKey { origin, key: key.to_owned(), suggestion }
     }
 
@@ -168,8 +170,10 @@ impl Layers {
 }
 
 fn parse(text: &str, origin: &Origin) -> Result<Table, ConfigError> {
-    toml::from_str(text)
-        .map_err(|error: toml::de::Error| ConfigError::Syntax { origin: origin.clone(), reason: error.to_string() })
+    toml::from_str(text).map_err(|error: toml::de::Error| ConfigError::Syntax {
+        origin: origin.clone(),
+        reason: error.to_string(),
+    })
 }
 
 fn flatten(table: Table) -> Vec<(String, Value)> {

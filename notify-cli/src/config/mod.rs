@@ -161,9 +161,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     }
     let explained = layers.explained();
     let table: Table = layers.into_table();
-    let mut config: Config = Value::Table(table).try_into().map_err(|error: toml::de::Error| {
-        ConfigError::Value { reason: error.message().to_owned() }
-    })?;
+    let mut config: Config = Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Value { reason: error.message().to_owned() })?;
     config.make_absolute(sources.home);
     config.check()?;
     Ok(Loaded { config, explained })
@@ -210,7 +210,11 @@ impl Config {
         let limits = &self.limits;
         let bounds: [(&'static str, bool, &'static str); 14] = [
             ("limits.event_bytes", (1_024..=524_288).contains(&limits.event_bytes), "be 1024 to 524288"),
-            ("limits.batch_bytes", limits.batch_bytes >= limits.event_bytes, "be at least limits.event_bytes"),
+            (
+                "limits.batch_bytes",
+                limits.batch_bytes >= limits.event_bytes,
+                "be at least limits.event_bytes",
+            ),
             ("limits.batch_events", (1..=100_000).contains(&limits.batch_events), "be 1 to 100000"),
             ("limits.document_bytes", limits.document_bytes >= 1_024, "be at least 1024"),
             ("limits.header_bytes", limits.header_bytes >= 8_192, "be at least 8192"),

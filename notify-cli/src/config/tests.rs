@@ -1,7 +1,11 @@
 use super::layers::distance;
 use super::*;
 
-fn load_from(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Loaded, ConfigError> {
+fn load_from(
+    file: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Loaded, ConfigError> {
     let home = tempfile::tempdir().unwrap();
     if !file.is_empty() {
         std::fs::write(home.path().join("notify.toml"), file).unwrap();
@@ -17,7 +21,11 @@ fn load_from(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &
 #[test]
 fn later_layers_win_and_say_so() {
     let file = "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nevent_bytes = 2048\n";
-    let environment = [("NOTIFY__SERVER__LISTEN", "127.0.0.1:2"), ("NOTIFY__EGRESS__ALLOW", "127.0.0.0/8, ::1/128"), ("PATH", "x")];
+    let environment = [
+        ("NOTIFY__SERVER__LISTEN", "127.0.0.1:2"),
+        ("NOTIFY__EGRESS__ALLOW", "127.0.0.0/8, ::1/128"),
+        ("PATH", "x"),
+    ];
     let loaded = load_from(file, &environment, &[("server.listen", "127.0.0.1:3")]).unwrap();
     assert_eq!(loaded.config.server.listen.port(), 3);
     assert_eq!(loaded.config.limits.event_bytes, 2048);
@@ -36,7 +44,11 @@ fn mistakes_are_named() {
         assert!(error.contains(expected), "{error}\nexpected: {expected}");
     };
     check("[server]\nlistn = \"x\"", &[], "there is no key `server.listn`; did you mean `server.listen`?");
-    check("", &[("NOTIFY__LEDGER__SIET", "x")], "NOTIFY__LEDGER__SIET: there is no key `ledger.siet`; did you mean `ledger.site`?");
+    check(
+        "",
+        &[("NOTIFY__LEDGER__SIET", "x")],
+        "NOTIFY__LEDGER__SIET: there is no key `ledger.siet`; did you mean `ledger.site`?",
+    );
     check("[limits]\nevent_bytes = \"many\"", &[], "`limits.event_bytes` must be integer, not string");
     check("", &[("NOTIFY__LIMITS__EVENT_BYTES", "many")], "must be a whole number, not `many`");
     check("[limits]\nevent_bytes = 10", &[], "`limits.event_bytes` must be 1024 to 524288");

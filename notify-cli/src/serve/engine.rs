@@ -8,7 +8,8 @@ use notify_core::ids::{DeliveryId, TenantId};
 use notify_core::problem::{Code, Problem};
 use notify_store::Store;
 use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Check, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule, Readiness,
+    Accepted, Actor, BoxFuture, Check, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule,
+    Readiness,
 };
 use notify_worker::Worker;
 use notify_worker::acts::{Previewed, PreviewedDecision};
@@ -98,7 +99,8 @@ impl Engine for StudioEngine {
             };
             let store = Check { name: "store".to_owned(), ok, detail };
             // A refused plug-in is an operator's concern, not a reason to send traffic elsewhere.
-            let detail = if refused.is_empty() { String::new() } else { format!("refused: {}", refused.join(", ")) };
+            let detail =
+                if refused.is_empty() { String::new() } else { format!("refused: {}", refused.join(", ")) };
             let plugins = Check { name: "plugins".to_owned(), ok: refused.is_empty(), detail };
             Readiness { ready: ok, checks: vec![store, plugins] }
         })

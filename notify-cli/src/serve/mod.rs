@@ -104,8 +104,13 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         Role::Web => None,
         Role::All | Role::Worker => {
             let options = parts::worker_options(home)?;
-            let starting = Worker::start(store.clone(), Arc::clone(&host), secrets, Arc::clone(&clock), options);
-            Some(starting.await.map_err(|error| Failure::other(format!("the worker cannot start: {error}"), ""))?)
+            let starting =
+                Worker::start(store.clone(), Arc::clone(&host), secrets, Arc::clone(&clock), options);
+            Some(
+                starting
+                    .await
+                    .map_err(|error| Failure::other(format!("the worker cannot start: {error}"), ""))?,
+            )
         }
     };
     let bus = match &worker {

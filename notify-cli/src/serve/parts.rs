@@ -20,8 +20,9 @@ pub fn secret_resolver(config: &Config) -> SecretResolver {
 pub fn connector_host(home: &Home) -> Result<Arc<ConnectorHost>, Failure> {
     let config = &home.loaded.config;
     let mut egress = EgressPolicy::default();
-    egress.guard = notify_netguard::Policy::parse(&config.egress.allow)
-        .map_err(|error| Failure::other(format!("egress.allow: {error}"), "write CIDR blocks or `host:port`"))?;
+    egress.guard = notify_netguard::Policy::parse(&config.egress.allow).map_err(|error| {
+        Failure::other(format!("egress.allow: {error}"), "write CIDR blocks or `host:port`")
+    })?;
     egress.guard.require_https = !config.egress.allow_http;
     egress.max_response_body = config.dispatch.response_bytes;
     let host_program = if config.connectors.host_program.as_os_str().is_empty() {
@@ -43,7 +44,8 @@ pub fn connector_host(home: &Home) -> Result<Arc<ConnectorHost>, Failure> {
 
 fn beside_this_program(name: &str) -> Result<PathBuf, Failure> {
     let this = std::env::current_exe();
-    let this = this.map_err(|error| Failure::other(format!("this program's place is unknown: {error}"), ""))?;
+    let this =
+        this.map_err(|error| Failure::other(format!("this program's place is unknown: {error}"), ""))?;
     Ok(this.with_file_name(name))
 }
 
@@ -56,7 +58,8 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     options.concurrency = config.dispatch.concurrency;
     options.attempt_timeout = Duration::from_secs(u64::from(config.dispatch.timeout_seconds));
     options.inbox = config.intake.queue;
-    options.retry = config.dispatch.retry_schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect();
+    options.retry =
+        config.dispatch.retry_schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect();
     options.anchors = Some(config.ledger.anchor_path.clone());
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)

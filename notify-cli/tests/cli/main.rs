@@ -41,6 +41,11 @@ impl Run {
     #[track_caller]
     pub fn fails(self, code: i32, said: &str) {
         assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        assert!(self.err.contains(said) || self.out.contains(said), "{}\n{}\nexpected: {said}", self.out, self.err);
+        assert!(
+            self.err.contains(said) || self.out.contains(said),
+            "{}\n{}\nexpected: {said}",
+            self.out,
+            self.err
+        );
     }
 }

@@ -12,11 +12,24 @@ fn tenants_and_tokens_of_a_home() {
     run(&["tenant", "create", "No"]).fails(2, "is not a valid tenant id");
     let listed = run(&["tenant", "list"]).ok();
     assert!(listed.starts_with("ID    NAME  LOG") && listed.contains("acme  Acme"), "{listed}");
-    let token = run(&["token", "issue", "--tenant", "acme", "--scope", "notify.viewer,notify.publish", "--ttl", "2h"]).ok();
+    let token = run(&[
+        "token",
+        "issue",
+        "--tenant",
+        "acme",
+        "--scope",
+        "notify.viewer,notify.publish",
+        "--ttl",
+        "2h",
+    ])
+    .ok();
     assert_eq!(token.trim().split('.').count(), 3, "{token}");
-    run(&["token", "issue", "--tenant", "acme", "--scope", "notify.boss"]).fails(2, "`notify.boss` is not a scope");
-    run(&["token", "issue", "--tenant", "acme", "--scope", "notify.admin", "--ttl", "soon"]).fails(2, "is not a duration");
-    run(&["token", "issue", "--tenant", "acme", "--scope", "notify.admin", "--ttl", "500d"]).fails(2, "400 days");
+    run(&["token", "issue", "--tenant", "acme", "--scope", "notify.boss"])
+        .fails(2, "`notify.boss` is not a scope");
+    run(&["token", "issue", "--tenant", "acme", "--scope", "notify.admin", "--ttl", "soon"])
+        .fails(2, "is not a duration");
+    run(&["token", "issue", "--tenant", "acme", "--scope", "notify.admin", "--ttl", "500d"])
+        .fails(2, "400 days");
     run(&["token", "issue", "--tenant", "acme"]).fails(2, "--scope");
 }
 
@@ -48,9 +61,13 @@ fn configuration_is_explained() {
     std::fs::write(folder.path().join("home/notify.toml"), "[log]\nlevel = \"debug\"\n").unwrap();
     let environment = [("NOTIFY_HOME", "home"), ("NOTIFY__LEDGER__SITE", "studio.acme.test")];
     let explained = notify(&["config", "explain"], &environment, folder.path()).ok();
-    let line = |key: &str| explained.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+    let line =
+        |key: &str| explained.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
     assert!(line("log.level").ends_with("home/notify.toml"), "{explained}");
-    assert!(line("ledger.site").contains("\"studio.acme.test\"  environment NOTIFY__LEDGER__SITE"), "{explained}");
+    assert!(
+        line("ledger.site").contains("\"studio.acme.test\"  environment NOTIFY__LEDGER__SITE"),
+        "{explained}"
+    );
     assert!(line("intake.queue").ends_with("default"), "{explained}");
     assert!(!folder.path().join("home/keys").exists(), "explaining makes nothing");
     let wrong = [("NOTIFY_HOME", "home"), ("NOTIFY__LEDGER__SIET", "x")];
@@ -62,9 +79,11 @@ fn configuration_is_explained() {
 #[test]
 fn documents_are_validated_offline() {
     let folder = tempfile::tempdir().unwrap();
-    let good = "schema: notify-rule@1\nid: r\nname: R\nmatch: { type: [t] }\nactions:\n  - { id: a, channel: c }\n";
+    let good =
+        "schema: notify-rule@1\nid: r\nname: R\nmatch: { type: [t] }\nactions:\n  - { id: a, channel: c }\n";
     std::fs::write(folder.path().join("good.yaml"), good).unwrap();
-    std::fs::write(folder.path().join("bad.yaml"), good.replace("type: [t]", "type: [{prefixx: t}]")).unwrap();
+    std::fs::write(folder.path().join("bad.yaml"), good.replace("type: [t]", "type: [{prefixx: t}]"))
+        .unwrap();
     std::fs::write(folder.path().join("twice.yaml"), format!("{good}id: s\n")).unwrap();
     let run = |files: &[&str]| {
         let mut arguments = vec!["rule", "validate"];
@@ -86,8 +105,10 @@ fn usage_has_its_own_code() {
     for arguments in [&["dance"][..], &[], &["rule"], &["rule", "get"], &["rule", "list", "-o", "xml"]] {
         assert_eq!(notify(arguments, &[], folder.path()).code, 2, "{arguments:?}");
     }
-    notify(&["rule", "list", "--url", "ftp://x"], &[], folder.path()).fails(2, "is not an http or https address");
-    notify(&["rule", "list", "--url", "http://127.0.0.1:9"], &[], folder.path()).fails(1, "cannot be reached");
+    notify(&["rule", "list", "--url", "ftp://x"], &[], folder.path())
+        .fails(2, "is not an http or https address");
+    notify(&["rule", "list", "--url", "http://127.0.0.1:9"], &[], folder.path())
+        .fails(1, "cannot be reached");
     assert!(notify(&["completion", "bash"], &[], folder.path()).ok().contains("_notify"));
     assert!(notify(&["--version"], &[], folder.path()).ok().starts_with("notify "));
 }

@@ -34,14 +34,23 @@ async fn site() -> Site {
     let token = service.token("acme", &[Scope::Admin]);
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write("channel.yaml", "schema: notify-channel@1\nid: hook\nname: The hook\ntype: webhook\nconfig:\n  url: https://x.test/in\n");
+    write(
+        "channel.yaml",
+        "schema: notify-channel@1\nid: hook\nname: The hook\ntype: webhook\nconfig:\n  url: https://x.test/in\n",
+    );
     write(
         "rule.yaml",
         "schema: notify-rule@1\nid: findings\nname: Critical findings\npriority: 5\nmatch:\n  type: [report.ready]\n\
          actions:\n  - id: send\n    channel: hook\n",
     );
-    write("event.json", r#"{"specversion":"1.0","id":"1","source":"/scanner","type":"report.ready","subject":"app"}"#);
-    write("events.yaml", "- {specversion: '1.0', id: '1', source: /scanner, type: report.ready, subject: app}\n- {specversion: '1.0', id: '2', source: 7, type: x}\n");
+    write(
+        "event.json",
+        r#"{"specversion":"1.0","id":"1","source":"/scanner","type":"report.ready","subject":"app"}"#,
+    );
+    write(
+        "events.yaml",
+        "- {specversion: '1.0', id: '1', source: /scanner, type: report.ready, subject: app}\n- {specversion: '1.0', id: '2', source: 7, type: x}\n",
+    );
     Site { service, url, token, folder, _stop: stop }
 }
 
@@ -61,16 +70,29 @@ impl Site {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_from_files() {
     let site = site().await;
-    site.run(&["rule", "create", "-f", "rule.yaml"]).await.fails(1, "error[unknown-reference]: rule.yaml at /actions/0/channel");
-    assert_eq!(site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok(), "channel hook created, version 1\n");
-    assert_eq!(site.run(&["rule", "create", "-f", "rule.yaml"]).await.ok(), "rule findings created, version 1\n");
+    site.run(&["rule", "create", "-f", "rule.yaml"])
+        .await
+        .fails(1, "error[unknown-reference]: rule.yaml at /actions/0/channel");
+    assert_eq!(
+        site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok(),
+        "channel hook created, version 1\n"
+    );
+    assert_eq!(
+        site.run(&["rule", "create", "-f", "rule.yaml"]).await.ok(),
+        "rule findings created, version 1\n"
+    );
     let listed = site.run(&["rule", "list"]).await.ok();
     assert!(listed.starts_with("ID        NAME               ENABLED  PRIORITY  VERSION  CHANGED\nfindings  Critical findings  yes      5         1        "), "{listed}");
     // What is printed can be sent back.
     let yaml = site.run(&["rule", "get", "findings", "-o", "yaml"]).await.ok();
     std::fs::write(site.folder.path().join("back.yaml"), yaml.replace("priority: 5", "priority: 6")).unwrap();
-    assert_eq!(site.run(&["rule", "replace", "-f", "back.yaml"]).await.ok(), "rule findings replaced, version 2\n");
-    site.run(&["rule", "replace", "-f", "back.yaml", "--version", "1"]).await.fails(1, "error[precondition-failed]");
+    assert_eq!(
+        site.run(&["rule", "replace", "-f", "back.yaml"]).await.ok(),
+        "rule findings replaced, version 2\n"
+    );
+    site.run(&["rule", "replace", "-f", "back.yaml", "--version", "1"])
+        .await
+        .fails(1, "error[precondition-failed]");
     let versions = site.run(&["rule", "versions", "findings", "-o", "json"]).await.ok();
     let versions: Value = serde_json::from_str(&versions).unwrap();
     assert_eq!(versions.pointer("/1/document/priority"), Some(&serde_json::json!(5)));
@@ -99,7 +121,9 @@ async fn events_and_deliveries() {
     assert!(site.run(&["event", "list"]).await.ok().contains(&key));
     assert_eq!(site.run(&["delivery", "list", "--state", "dead"]).await.ok(), "No deliveries.\n");
     site.run(&["delivery", "list", "--state", "lost"]).await.fails(1, "error[invalid-parameter]: state");
-    site.run(&["delivery", "replay", "dlv_00000000000000000000000000000000"]).await.fails(1, "error[not-found]");
+    site.run(&["delivery", "replay", "dlv_00000000000000000000000000000000"])
+        .await
+        .fails(1, "error[not-found]");
     assert_eq!(site.run(&["plugin", "list"]).await.ok(), "No plug-ins are installed.\n");
     site.run(&["plugin", "list", "--token", "x"]).await.fails(1, "error[unauthenticated]");
 }
@@ -110,7 +134,11 @@ fn write_trust(folder: &Path) {
     let export = ExportKey::from_seed(&[8; 32]).public().clone();
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("policy"), Policy::without_witnesses([&key])).unwrap();
-    std::fs::write(folder.join("keys.json"), Trust::keys_json(&[export], &[LogKeyRange::always(key)]).unwrap()).unwrap();
+    std::fs::write(
+        folder.join("keys.json"),
+        Trust::keys_json(&[export], &[LogKeyRange::always(key)]).unwrap(),
+    )
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,13 +150,28 @@ async fn the_ledger_is_exported_and_verified() {
     assert!(site.run(&["ledger", "entries"]).await.ok().contains("config  channel/hook"));
     write_trust(&site.folder.path().join("trust"));
     site.run(&["ledger", "export", "--out", "export", "--openings", "--proof", "1"]).await.ok();
-    site.run(&["ledger", "export", "--out", "later.tar", "--from", "3", "--prev", "export/checkpoint"]).await.ok();
-    for (export, said) in [("export", "3 entries from 0, tree of 3"), ("later.tar", "1 entries from 3, tree of 4")] {
+    site.run(&["ledger", "export", "--out", "later.tar", "--from", "3", "--prev", "export/checkpoint"])
+        .await
+        .ok();
+    for (export, said) in
+        [("export", "3 entries from 0, tree of 3"), ("later.tar", "1 entries from 3, tree of 4")]
+    {
         let shown = site.run(&["ledger", "verify", export, "--trust", "trust"]).await.ok();
         assert!(shown.starts_with("verdict      VERIFIED\n") || shown.contains("VERIFIED\n"), "{shown}");
         assert!(shown.contains(said), "{shown}");
     }
-    site.run(&["ledger", "verify", "later.tar", "--trust", "trust", "--prev", "export/checkpoint", "--tree-only"]).await.ok();
+    site.run(&[
+        "ledger",
+        "verify",
+        "later.tar",
+        "--trust",
+        "trust",
+        "--prev",
+        "export/checkpoint",
+        "--tree-only",
+    ])
+    .await
+    .ok();
     site.run(&["ledger", "export", "--out", "export"]).await.fails(2, "is not empty");
 
     // One changed byte, a missing line, a link, a foreign key: status 3, and why.
@@ -139,7 +182,9 @@ async fn the_ledger_is_exported_and_verified() {
     site.run(&["ledger", "verify", "export", "--trust", "trust"]).await.fails(3, "NOT VERIFIED");
     std::fs::write(&entries, &lines).unwrap();
     std::os::unix::fs::symlink("checkpoint", folder.join("export/link")).unwrap();
-    site.run(&["ledger", "verify", "export", "--trust", "trust"]).await.fails(3, "only regular files are allowed");
+    site.run(&["ledger", "verify", "export", "--trust", "trust"])
+        .await
+        .fails(3, "only regular files are allowed");
     std::fs::remove_file(folder.join("export/link")).unwrap();
     site.run(&["ledger", "verify", "export", "--trust", "trust"]).await.ok();
     let tar = folder.join("later.tar");

@@ -53,13 +53,18 @@ impl fmt::Display for Scope {
 
 /// The text names no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a scope; there are notify.viewer, notify.operator, notify.admin, notify.auditor, notify.publish")]
+#[error(
+    "`{0}` is not a scope; there are notify.viewer, notify.operator, notify.admin, notify.auditor, notify.publish"
+)]
 pub struct UnknownScope(String);
 
 impl FromStr for Scope {
     type Err = UnknownScope;
     fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| UnknownScope(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| UnknownScope(text.to_owned()))
     }
 }
 

@@ -72,7 +72,8 @@ impl TokenKey {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
-        validation.required_spec_claims = HashSet::from(["iss", "aud", "exp", "nbf", "sub"].map(str::to_owned));
+        validation.required_spec_claims =
+            HashSet::from(["iss", "aud", "exp", "nbf", "sub"].map(str::to_owned));
         // Times are checked by `check_times`, against the caller's clock and on every use of a remembered token.
         validation.validate_exp = false;
         validation.validate_nbf = false;
@@ -84,7 +85,8 @@ impl TokenKey {
     /// # Errors
     /// When it cannot be encoded.
     pub fn to_pem(&self) -> Result<String, TokenError> {
-        let pem = self.signing.to_pkcs8_pem(LineEnding::LF).map_err(|error| TokenError::Key(error.to_string()))?;
+        let pem =
+            self.signing.to_pkcs8_pem(LineEnding::LF).map_err(|error| TokenError::Key(error.to_string()))?;
         Ok(pem.to_string())
     }
 
@@ -159,7 +161,12 @@ pub struct Issue<'a> {
 ///
 /// # Errors
 /// When the life is out of bounds or signing fails.
-pub fn issue_token(key: &TokenKey, issue: &Issue<'_>, id: [u8; 16], now: Timestamp) -> Result<String, TokenError> {
+pub fn issue_token(
+    key: &TokenKey,
+    issue: &Issue<'_>,
+    id: [u8; 16],
+    now: Timestamp,
+) -> Result<String, TokenError> {
     if issue.ttl.is_zero() || issue.ttl.as_secs() > MAX_TTL_SECONDS {
         return Err(TokenError::Ttl);
     }

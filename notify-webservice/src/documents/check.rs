@@ -82,7 +82,13 @@ pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
     match &checked.parsed {
         Parsed::Rule(rule) => {
             for (index, action) in rule.actions.iter().enumerate() {
-                must_exist(call, Kind::Channel, action.channel.as_str(), &format!("/actions/{index}/channel")).await?;
+                must_exist(
+                    call,
+                    Kind::Channel,
+                    action.channel.as_str(),
+                    &format!("/actions/{index}/channel"),
+                )
+                .await?;
                 if let Some(template) = &action.template {
                     let path = format!("/actions/{index}/template");
                     must_exist(call, Kind::Template, template.as_str(), &path).await?;

@@ -39,7 +39,8 @@ impl Idempotent {
         }
         let mut hash = Sha256::new();
         let if_match = call.header("if-match").unwrap_or_default();
-        let parts = [call.method.as_str(), &call.path, &call.caller.actor.subject, if_match, &call.media_type()];
+        let parts =
+            [call.method.as_str(), &call.path, &call.caller.actor.subject, if_match, &call.media_type()];
         for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
@@ -54,7 +55,9 @@ impl Idempotent {
     /// `idempotency-conflict` when the key stands for another request.
     pub async fn answered_before(&self, call: &Call) -> Result<Option<Response>, Problem> {
         let found = call.app.store.remembered_answer(call.tenant(), &self.key).await;
-        let Some(found) = found.map_err(|error| store_problem(&call.request, &error))? else { return Ok(None) };
+        let Some(found) = found.map_err(|error| store_problem(&call.request, &error))? else {
+            return Ok(None);
+        };
         self.answer_again(&found).map(Some)
     }
 
@@ -94,7 +97,8 @@ pub fn decorate(response: &mut Response, body: &Value) {
     if let Some(version) = body.get("version").and_then(Value::as_u64) {
         answer::set(response, header::ETAG, &format!("\"{version}\""));
     }
-    if let (Some(kind), Some(id)) = (body.get("kind").and_then(Value::as_str), body.get("id").and_then(Value::as_str))
+    if let (Some(kind), Some(id)) =
+        (body.get("kind").and_then(Value::as_str), body.get("id").and_then(Value::as_str))
         && response.status() == StatusCode::CREATED
     {
         answer::set(response, header::LOCATION, &format!("/api/v1/notify/{kind}s/{id}"));

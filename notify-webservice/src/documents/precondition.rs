@@ -29,7 +29,8 @@ impl IfMatch {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let version = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|n| n.parse().ok());
+        let version =
+            text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|n| n.parse().ok());
         match (version, values.next()) {
             (Some(version), None) => Ok(Self::Version(version)),
             _ => Err(Problem::new(

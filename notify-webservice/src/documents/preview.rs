@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 /// The members of a request, each known by name.
 fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let limits = Limits { max_bytes: call.app.limits.document_bytes, ..yaml::DOCUMENT_LIMITS };
-    let Value::Object(members) = yaml::parse_document(&call.body, call.header("content-type"), limits)? else {
+    let Value::Object(members) = yaml::parse_document(&call.body, call.header("content-type"), limits)?
+    else {
         return Err(Problem::new(
             Code::InvalidParameter,
             "",
@@ -40,7 +41,8 @@ fn event(call: &Call, members: &mut Map<String, Value>) -> Result<Event, Problem
     let value = members.remove("event").ok_or_else(|| {
         Problem::new(Code::InvalidParameter, "/event", "there is no event", "send a CloudEvent as `event`")
     })?;
-    Event::from_value(call.tenant(), value, &call.app.limits.events).map_err(|problem| problem.under("/event"))
+    Event::from_value(call.tenant(), value, &call.app.limits.events)
+        .map_err(|problem| problem.under("/event"))
 }
 
 /// `POST /rules:preview`

@@ -12,6 +12,10 @@ use serde_json::json;
 /// `GET /{kind}s`
 pub async fn list(kind: Kind, call: Call) -> Answer {
     let page = call.query.page()?;
+    // The store goes on after any text; ours are ids.
+    if page.after.as_deref().is_some_and(|after| !is_slug(after)) {
+        return Err(bad_token());
+    }
     let found = call.app.store.documents(call.tenant(), kind, &page).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     let items: Result<Vec<_>, _> =
@@ -26,11 +30,8 @@ pub async fn read(kind: Kind, call: Call) -> Answer {
     let view = find(kind, id, version, &call).await?;
     let etag = view.etag();
     let unchanged = call.header("if-none-match").is_some_and(|known| known == etag);
-    let mut response = if unchanged {
-        answer::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        answer::json(StatusCode::OK, &view)
-    };
+    let mut response =
+        if unchanged { answer::empty(StatusCode::NOT_MODIFIED) } else { answer::json(StatusCode::OK, &view) };
     answer::set(&mut response, header::ETAG, &etag);
     Ok(response)
 }
@@ -67,14 +68,6 @@ pub async fn versions(kind: Kind, call: Call) -> Answer {
         return not_found(kind, id);
     };
     // The token is the version to go on with.
-    let bad_token = || {
-        Problem::new(
-            Code::InvalidPageToken,
-            "pageToken",
-            "this is no page token of this list",
-            "give `nextPageToken` of the page before, unchanged",
-        )
-    };
     let start = match &page.after {
         Some(token) => token.parse::<u64>().map_err(|_| bad_token())?.min(newest.version),
         None => newest.version,
@@ -92,4 +85,13 @@ pub async fn versions(kind: Kind, call: Call) -> Answer {
         }
     }
     Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": next })))
+}
+
+fn bad_token() -> Problem {
+    Problem::new(
+        Code::InvalidPageToken,
+        "pageToken",
+        "this is no page token of this list",
+        "give `nextPageToken` of the page before, unchanged",
+    )
 }

@@ -107,8 +107,9 @@ async fn try_put(
 
     let at = truncate_to_millis(call.app.clock.now());
     let version = current.as_ref().map_or(0, |current| current.version).saturating_add(1);
-    let recorded = record::config(&call.caller, kind, &checked.id, version, action, &checked.digest, &checked.body)
-        .map_err(|error| internal(&call.request, &error))?;
+    let recorded =
+        record::config(&call.caller, kind, &checked.id, version, action, &checked.digest, &checked.body)
+            .map_err(|error| internal(&call.request, &error))?;
     let document = Document {
         kind,
         id: checked.id.clone(),
@@ -172,8 +173,9 @@ pub async fn delete(kind: Kind, call: Call) -> Answer {
         expected.check(kind, id, current.version)?;
         check::unused(kind, id, &call).await?;
         let (version, action) = (current.version, ConfigAction::Delete);
-        let recorded = record::config(&call.caller, kind, id, version, action, &current.digest, &current.body)
-            .map_err(|error| internal(&call.request, &error))?;
+        let recorded =
+            record::config(&call.caller, kind, id, version, action, &current.digest, &current.body)
+                .map_err(|error| internal(&call.request, &error))?;
         let at = truncate_to_millis(call.app.clock.now());
         let mut effects = vec![Effect::DeleteDocument { kind, id: id.to_owned(), at }];
         effects.extend(recorded.openings.into_iter().map(Effect::KeepOpening));

@@ -56,7 +56,8 @@ async fn accept_all(call: &Call, events: Checked) -> Vec<Fate> {
                 (Some(id), call.app.engine.accept(event))
             }
             Err(problem) => {
-                let refused: BoxFuture<Result<Accepted, Problem>> = Box::pin(std::future::ready(Err(problem)));
+                let refused: BoxFuture<Result<Accepted, Problem>> =
+                    Box::pin(std::future::ready(Err(problem)));
                 (None, refused)
             }
         })
@@ -90,7 +91,10 @@ fn multi_status(call: &Call, fates: &[Fate], mixed: StatusCode) -> axum::respons
     let first = first.cloned().unwrap_or_else(answer::internal);
     let mut document = answer::problem_document(&first, Some(&call.request));
     if let (Value::Object(out), Value::Object(counts)) = (&mut document, counts) {
-        out.insert("detail".into(), format!("{refused} of {} events were refused: {}", fates.len(), first.reason).into());
+        out.insert(
+            "detail".into(),
+            format!("{refused} of {} events were refused: {}", fates.len(), first.reason).into(),
+        );
         out.extend(counts);
     }
     let status = StatusCode::from_u16(first.code.status()).unwrap_or(mixed);

@@ -82,8 +82,11 @@ fn decisions(entries: &[LedgerEntry]) -> (Vec<Value>, Option<Value>) {
     let mut all = Vec::new();
     let mut unmatched = None;
     for entry in entries.iter().filter(|entry| entry.kind == "event") {
-        let statement: Option<Value> = entry.payload.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let Some(predicate) = statement.as_ref().and_then(|statement| statement.get("predicate")) else { continue };
+        let statement: Option<Value> =
+            entry.payload.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let Some(predicate) = statement.as_ref().and_then(|statement| statement.get("predicate")) else {
+            continue;
+        };
         if let Some(count) = predicate.get("unmatched") {
             unmatched = Some(count.clone());
         }

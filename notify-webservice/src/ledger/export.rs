@@ -17,7 +17,9 @@ use notify_core::ledger::commitment::{Commitment, opening_bytes};
 use notify_core::ledger::entry::ExportEntry;
 use notify_core::ledger::export::files;
 use notify_core::ledger::export::line::stub_line;
-use notify_core::ledger::export::writer::{StoredEntry, consistency_file, entry_line, prefix_file, proof_file};
+use notify_core::ledger::export::writer::{
+    StoredEntry, consistency_file, entry_line, prefix_file, proof_file,
+};
 use notify_core::ledger::note::Note;
 use notify_core::ledger::proof;
 use notify_core::ledger::tree::Hash;
@@ -87,7 +89,8 @@ pub async fn export(call: Call) -> Answer {
     let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"ledger.tar\""));
+    headers
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"ledger.tar\""));
     Ok(response)
 }
 
@@ -97,7 +100,8 @@ fn read_request(call: &Call) -> Result<Asked, Problem> {
     }
     let limits = Limits { max_bytes: call.app.limits.document_bytes, max_depth: 4 };
     let not_understood = |why: &dyn std::fmt::Display| {
-        let fix = "send `from` (number), `openings` (true or false), `proofs` (list of numbers), `previous` (text)";
+        let fix =
+            "send `from` (number), `openings` (true or false), `proofs` (list of numbers), `previous` (text)";
         invalid("", format!("the request is not understood: {why}"), fix)
     };
     let value = json::parse(&call.body, limits)?;
@@ -135,7 +139,11 @@ async fn plan(call: &Call, head: LedgerHead, asked: Asked) -> Result<Plan, Probl
         small.push((files::CONSISTENCY.to_owned(), consistency_file(&path)));
     }
     if asked.proofs.len() > MAX_PROOFS {
-        return Err(invalid("/proofs", format!("more than {MAX_PROOFS} proofs are asked for"), "ask for fewer"));
+        return Err(invalid(
+            "/proofs",
+            format!("more than {MAX_PROOFS} proofs are asked for"),
+            "ask for fewer",
+        ));
     }
     let mut seen = HashSet::new();
     for (index, seq) in asked.proofs.iter().enumerate() {
@@ -223,8 +231,11 @@ async fn write(app: &Arc<App>, plan: &Plan, sink: &Sink) -> io::Result<()> {
         let signed = tokio::task::spawn_blocking(move || {
             let mut lines = Vec::new();
             for entry in &entries {
-                let stored =
-                    StoredEntry { seq: entry.seq, payload: entry.payload.as_deref(), leaf_hash: Hash(entry.leaf_hash) };
+                let stored = StoredEntry {
+                    seq: entry.seq,
+                    payload: entry.payload.as_deref(),
+                    leaf_hash: Hash(entry.leaf_hash),
+                };
                 lines.extend(entry_line(&signer.export_key, stored)?);
             }
             Ok::<_, notify_core::ledger::export::writer::DamagedEntry>(lines)
@@ -246,7 +257,8 @@ fn changed() -> io::Error {
 }
 
 async fn chunk(app: &App, plan: &Plan, at: u64) -> io::Result<(Vec<notify_store::model::LedgerEntry>, u64)> {
-    let entries = app.store.ledger_entries(&plan.tenant, at, plan.head.size, CHUNK).await.map_err(io::Error::other)?;
+    let entries =
+        app.store.ledger_entries(&plan.tenant, at, plan.head.size, CHUNK).await.map_err(io::Error::other)?;
     let whole = entries.iter().zip(at..).all(|(entry, expected)| entry.seq == expected);
     match entries.last() {
         Some(last) if whole => {

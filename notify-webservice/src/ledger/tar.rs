@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn the_systems_tar_reads_it() {
         let folder = tempfile::tempdir().unwrap();
-        let files: [(&str, &[u8]); 3] = [("checkpoint", b"abc\n"), ("proofs/7.tlog-proof", &[7; 1000]), ("empty", b"")];
+        let files: [(&str, &[u8]); 3] =
+            [("checkpoint", b"abc\n"), ("proofs/7.tlog-proof", &[7; 1000]), ("empty", b"")];
         let mut archive = Vec::new();
         for (name, content) in files {
             archive.extend(header(name, content.len() as u64).unwrap());
@@ -76,7 +77,8 @@ mod tests {
         }
         archive.extend(END);
         std::fs::write(folder.path().join("x.tar"), archive).unwrap();
-        let status = std::process::Command::new("tar").args(["xf", "x.tar"]).current_dir(folder.path()).status();
+        let status =
+            std::process::Command::new("tar").args(["xf", "x.tar"]).current_dir(folder.path()).status();
         assert!(status.unwrap().success());
         for (name, content) in files {
             assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), content, "{name}");

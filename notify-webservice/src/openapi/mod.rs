@@ -80,9 +80,10 @@ fn operation(route: &Route) -> Value {
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let in_path = route.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(|name| {
-        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-    });
+    let in_path =
+        route.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(
+            |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+        );
     let listed = |parameters: &'static [Parameter], place: &'static str| {
         parameters.iter().map(move |parameter| {
             json!({

@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn verbs_are_told_from_paths() {
-        let found: Vec<_> = routes().iter().filter_map(|route| route.split_verb().1.map(|v| (route.split_verb().0, v))).collect();
+        let found: Vec<_> = routes()
+            .iter()
+            .filter_map(|route| route.split_verb().1.map(|v| (route.split_verb().0, v)))
+            .collect();
         assert!(found.contains(&("/api/v1/notify/deliveries/{id}", "replay")));
         let preview = routes().into_iter().find(|route| route.operation == "previewRule");
         assert_eq!(preview.map(|route| route.split_verb()), Some(("/api/v1/notify/rules:preview", None)));

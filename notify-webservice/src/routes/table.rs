@@ -28,16 +28,17 @@ const DELIVERY_FILTER: &[Parameter] = &[
     Parameter { name: "channel", about: "Only deliveries to this channel." },
     Parameter { name: "event", about: "Only deliveries that this event key caused." },
 ];
-const ENTRIES: &[Parameter] =
-    &[Parameter { name: "from", about: "First sequence number (0)." }, Parameter {
-        name: "limit",
-        about: "Entries in a page, 1 to 500 (50).",
-    }];
+const ENTRIES: &[Parameter] = &[
+    Parameter { name: "from", about: "First sequence number (0)." },
+    Parameter { name: "limit", about: "Entries in a page, 1 to 500 (50)." },
+];
 
 const IF_MATCH: Parameter =
     Parameter { name: "If-Match", about: "ETag of the version this write replaces, or `*`." };
-const IDEMPOTENCY: Parameter =
-    Parameter { name: "Idempotency-Key", about: "A repeated request with the same key gets the first answer." };
+const IDEMPOTENCY: Parameter = Parameter {
+    name: "Idempotency-Key",
+    about: "A repeated request with the same key gets the first answer.",
+};
 
 const DOCUMENT_BODY: &[(&str, &str)] = &[("application/yaml", "Document"), ("application/json", "Document")];
 const EVENT_BODY: &[(&str, &str)] = &[
@@ -73,10 +74,6 @@ const WRITE_PROBLEMS: &[Code] = &[
     Code::PreconditionFailed,
     Code::IdempotencyConflict,
 ];
-
-const fn ok(about: &'static str, schema: &'static str) -> Success {
-    Success { status: 200, about, schema, media: "application/json" }
-}
 
 macro_rules! success {
     ($($status:literal $about:literal $schema:literal),+) => {
@@ -164,7 +161,7 @@ fn event_routes() -> Vec<Route> {
         Route {
             tag: "events",
             summary: "One event with the decisions about it and the deliveries it caused",
-            success: &[ok("The event.", "Event")],
+            success: success![200 "The event." "Event"],
             problems: &[Code::NotFound],
             ..get("/api/v1/notify/events/{key}", "readEvent", |call| Box::pin(events::read::read(call)))
         },
@@ -172,7 +169,7 @@ fn event_routes() -> Vec<Route> {
             tag: "events",
             summary: "Events, newest first",
             parameters: PAGE,
-            success: &[ok("A page.", "EventPage")],
+            success: success![200 "A page." "EventPage"],
             problems: &[Code::InvalidPageToken],
             ..get("/api/v1/notify/events", "listEvents", |call| Box::pin(events::read::list(call)))
         },
@@ -186,7 +183,7 @@ macro_rules! documents {
                 tag: $path,
                 summary: concat!("Current ", $path, ", by id"),
                 parameters: PAGE,
-                success: &[ok("A page.", "DocumentPage")],
+                success: success![200 "A page." "DocumentPage"],
                 problems: &[Code::InvalidPageToken],
                 ..get(concat!("/api/v1/notify/", $path), concat!("list", $names), |call| {
                     Box::pin(read::list(Kind::$kind, call))
@@ -210,7 +207,7 @@ macro_rules! documents {
                 tag: $path,
                 summary: concat!("Read a ", $one, " and its ETag"),
                 parameters: VERSION,
-                success: &[ok("The document.", "Document")],
+                success: success![200 "The document." "Document"],
                 problems: &[Code::NotFound],
                 ..get(concat!("/api/v1/notify/", $path, "/{id}"), concat!("read", $name), |call| {
                     Box::pin(read::read(Kind::$kind, call))
@@ -251,7 +248,7 @@ macro_rules! documents {
                 tag: $path,
                 summary: concat!("Versions of a ", $one, ", newest first"),
                 parameters: PAGE,
-                success: &[ok("A page.", "DocumentPage")],
+                success: success![200 "A page." "DocumentPage"],
                 problems: &[Code::NotFound, Code::InvalidPageToken],
                 ..get(concat!("/api/v1/notify/", $path, "/{id}/versions"), concat!("list", $name, "Versions"), |call| {
                     Box::pin(read::versions(Kind::$kind, call))
@@ -271,7 +268,7 @@ fn document_routes() -> Vec<Route> {
         access: OPERATOR,
         body: BodyKind::Document,
         accepts: PREVIEW_BODY,
-        success: &[ok("What would happen.", "Preview")],
+        success: success![200 "What would happen." "Preview"],
         problems: WRITE_PROBLEMS,
         ..get("/api/v1/notify/rules:preview", "previewRule", |call| Box::pin(preview::preview(call)))
     });
@@ -283,7 +280,7 @@ fn document_routes() -> Vec<Route> {
         body: BodyKind::Document,
         accepts: EXPLAIN_BODY,
         parameters: VERSION,
-        success: &[ok("Each clause's verdict.", "Explanation")],
+        success: success![200 "Each clause's verdict." "Explanation"],
         problems: &[Code::NotFound, Code::InvalidEvent, Code::MalformedJson, Code::MalformedYaml],
         ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(preview::explain(call)))
     });
@@ -299,14 +296,14 @@ fn delivery_routes() -> Vec<Route> {
             tag: "deliveries",
             summary: "Deliveries, newest first",
             parameters: DELIVERY_FILTER,
-            success: &[ok("A page.", "DeliveryPage")],
+            success: success![200 "A page." "DeliveryPage"],
             problems: &[Code::InvalidPageToken],
             ..get("/api/v1/notify/deliveries", "listDeliveries", |call| Box::pin(deliveries::list(call)))
         },
         Route {
             tag: "deliveries",
             summary: "A delivery with its message and every attempt",
-            success: &[ok("The delivery.", "Delivery")],
+            success: success![200 "The delivery." "Delivery"],
             problems: &[Code::NotFound],
             ..get("/api/v1/notify/deliveries/{id}", "readDelivery", |call| Box::pin(deliveries::read(call)))
         },
@@ -331,7 +328,7 @@ fn ledger_routes() -> Vec<Route> {
             tag: "ledger",
             summary: "The signed head of the tenant's log",
             access: AUDITOR,
-            success: &[ok("The head.", "Checkpoint")],
+            success: success![200 "The head." "Checkpoint"],
             problems: &[Code::NotFound],
             ..get("/api/v1/notify/ledger/checkpoint", "readCheckpoint", |call| {
                 Box::pin(ledger::checkpoint(call))
@@ -342,9 +339,11 @@ fn ledger_routes() -> Vec<Route> {
             summary: "Entries in order",
             access: AUDITOR,
             parameters: ENTRIES,
-            success: &[ok("A page; `next` is the `from` of the next one.", "LedgerPage")],
+            success: success![200 "A page; `next` is the `from` of the next one." "LedgerPage"],
             problems: &[],
-            ..get("/api/v1/notify/ledger/entries", "listLedgerEntries", |call| Box::pin(ledger::entries(call)))
+            ..get("/api/v1/notify/ledger/entries", "listLedgerEntries", |call| {
+                Box::pin(ledger::entries(call))
+            })
         },
         Route {
             method: Method::POST,
@@ -353,12 +352,7 @@ fn ledger_routes() -> Vec<Route> {
             access: AUDITOR,
             body: BodyKind::Document,
             accepts: &[("application/json", "ExportRequest")],
-            success: &[Success {
-                status: 200,
-                about: "The export.",
-                schema: "",
-                media: "application/x-tar",
-            }],
+            success: &[Success { status: 200, about: "The export.", schema: "", media: "application/x-tar" }],
             problems: &[Code::InvalidParameter, Code::MalformedJson, Code::NotFound],
             ..get("/api/v1/notify/ledger:export", "exportLedger", |call| Box::pin(ledger::export(call)))
         },
@@ -371,12 +365,12 @@ fn operations_routes() -> Vec<Route> {
         Route {
             tag: "operations",
             summary: "Plug-ins, also those that were refused, and why",
-            success: &[ok("All of them.", "PluginPage")],
+            success: success![200 "All of them." "PluginPage"],
             ..get("/api/v1/notify/plugins", "listPlugins", |call| Box::pin(operations::plugins(call)))
         },
         public(Route {
             summary: "The process answers",
-            success: &[ok("It does.", "Health")],
+            success: success![200 "It does." "Health"],
             ..get("/healthz", "health", |call| Box::pin(operations::health(call)))
         }),
         public(Route {
@@ -391,7 +385,7 @@ fn operations_routes() -> Vec<Route> {
         }),
         public(Route {
             summary: "This description",
-            success: &[ok("OpenAPI 3.1.", "OpenApi")],
+            success: success![200 "OpenAPI 3.1." "OpenApi"],
             ..get("/openapi.json", "openApi", |call| Box::pin(operations::openapi(call)))
         }),
     ]

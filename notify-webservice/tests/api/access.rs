@@ -53,8 +53,10 @@ async fn tokens_that_are_not_ours_are_refused() {
         format!("{header}.{}.{signature}", encode(&changed))
     };
     let tenant = TenantId::new("acme").unwrap();
-    let issue = Issue { tenant: &tenant, subject: "x", scopes: &[Scope::Admin], ttl: Duration::from_secs(60) };
-    let foreign = issue_token(&token_key([1; 32]), &issue, [0; 16], "2026-11-22T00:00:00Z".parse().unwrap()).unwrap();
+    let issue =
+        Issue { tenant: &tenant, subject: "x", scopes: &[Scope::Admin], ttl: Duration::from_secs(60) };
+    let foreign =
+        issue_token(&token_key([1; 32]), &issue, [0; 16], "2026-11-22T00:00:00Z".parse().unwrap()).unwrap();
     let none = format!("{}.{claims}.", encode(&json!({ "alg": "none", "typ": "JWT" })));
     let mac = format!("{}.{claims}.{signature}", encode(&json!({ "alg": "HS256", "typ": "JWT" })));
     let check = async |header: &str| {
@@ -93,7 +95,8 @@ async fn tokens_that_are_not_ours_are_refused() {
 async fn a_token_lives_as_long_as_it_says_also_when_remembered() {
     let service = service().await;
     let token = format!("Bearer {}", service.token_for("acme", &[Scope::Viewer], Duration::from_secs(600)));
-    let status = async || -> Answered { service.send(Method::GET, PLACE, &[("authorization", &token)], b"").await };
+    let status =
+        async || -> Answered { service.send(Method::GET, PLACE, &[("authorization", &token)], b"").await };
     assert_eq!(status().await.status.as_u16(), 200);
     service.later(599);
     assert_eq!(status().await.status.as_u16(), 200);
@@ -123,7 +126,8 @@ async fn a_named_tenant_must_be_the_tokens() {
 #[tokio::test]
 async fn tenants_do_not_see_each_other() {
     let service = service().await;
-    let channel = json!({ "schema": "notify-channel@1", "id": "mine", "name": "Mine", "type": "webhook" }).to_string();
+    let channel =
+        json!({ "schema": "notify-channel@1", "id": "mine", "name": "Mine", "type": "webhook" }).to_string();
     let json = [("content-type", "application/json")];
     let made = service.admin(Method::POST, "/api/v1/notify/channels", &json, &channel).await;
     assert_eq!(made.status.as_u16(), 201, "{}", made.body);

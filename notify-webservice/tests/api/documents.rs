@@ -38,9 +38,12 @@ fn bundle(id: &str) -> Value {
 #[tokio::test]
 async fn a_documents_life() {
     let service = service().await;
-    for (kind, document) in
-        [("channel", channel("x")), ("rule", rule("x", "x")), ("template", template("x")), ("bundle", bundle("x"))]
-    {
+    for (kind, document) in [
+        ("channel", channel("x")),
+        ("rule", rule("x", "x")),
+        ("template", template("x")),
+        ("bundle", bundle("x")),
+    ] {
         let one = format!("{}/x", place(kind));
         let made = create(&service, kind, &document).await;
         assert_eq!(made.status.as_u16(), 201, "{kind}: {}", made.body);
@@ -66,10 +69,19 @@ async fn a_documents_life() {
 
         let old = service.admin(Method::GET, &format!("{one}?version=1"), &[], "").await;
         assert_eq!(old.body, made.body);
-        assert_problem(&service.admin(Method::GET, &format!("{one}?version=9"), &[], "").await, 404, "not-found");
+        assert_problem(
+            &service.admin(Method::GET, &format!("{one}?version=9"), &[], "").await,
+            404,
+            "not-found",
+        );
         let versions = service.admin(Method::GET, &format!("{one}/versions?limit=2"), &[], "").await;
         let numbers = |answered: &Answered| -> Vec<u64> {
-            answered.body["items"].as_array().unwrap().iter().filter_map(|item| item["version"].as_u64()).collect()
+            answered.body["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|item| item["version"].as_u64())
+                .collect()
         };
         assert_eq!((numbers(&versions), versions.text("/nextPageToken")), (vec![3, 2], "1"));
         let rest = service.admin(Method::GET, &format!("{one}/versions?pageToken=1"), &[], "").await;
@@ -108,7 +120,10 @@ async fn every_write_is_in_the_ledger_and_tells_the_engine() {
             format!("{} {} {}", item["kind"], predicate["document"], predicate["action"]).replace('"', "")
         })
         .collect();
-    assert_eq!(shown, ["genesis null null", "access null null", "config x create", "config x create", "config x delete"]);
+    assert_eq!(
+        shown,
+        ["genesis null null", "access null null", "config x create", "config x create", "config x delete"]
+    );
     // A channel may hold addresses: no digest that could be guessed.
     let channel = &ledger.body["items"][2]["statement"]["predicate"];
     assert!(channel.get("config").is_some() && channel.get("configDigest").is_none(), "{channel}");
@@ -181,18 +196,27 @@ async fn bad_documents_are_refused_with_the_place() {
         let refused = service.admin(Method::POST, "/api/v1/notify/rules", &[media], body).await;
         assert_problem(&refused, status, code);
     }
-    let other = service.admin(Method::PUT, "/api/v1/notify/channels/e", &[JSON, ("if-match", "*")], &channel("c").to_string()).await;
+    let other = service
+        .admin(
+            Method::PUT,
+            "/api/v1/notify/channels/e",
+            &[JSON, ("if-match", "*")],
+            &channel("c").to_string(),
+        )
+        .await;
     assert_problem(&other, 400, "invalid-parameter");
 }
 
 #[tokio::test]
 async fn yaml_and_json_are_one_document() {
     let service = service().await;
-    let yaml = "schema: notify-channel@1\nid: c\nname: A channel\ntype: webhook\nconfig:\n  url: https://x.test/\n";
+    let yaml =
+        "schema: notify-channel@1\nid: c\nname: A channel\ntype: webhook\nconfig:\n  url: https://x.test/\n";
     let first = service.admin(Method::POST, "/api/v1/notify/channels", &[YAML], yaml).await;
     assert_eq!(first.status.as_u16(), 201, "{}", first.body);
     let body = channel("c").to_string();
-    let second = service.admin(Method::PUT, "/api/v1/notify/channels/c", &[JSON, ("if-match", "*")], &body).await;
+    let second =
+        service.admin(Method::PUT, "/api/v1/notify/channels/c", &[JSON, ("if-match", "*")], &body).await;
     assert_eq!(first.text("/digest"), second.text("/digest"));
 }
 
@@ -205,10 +229,17 @@ async fn a_repeated_write_changes_nothing() {
     let first = service.admin(Method::POST, &place, &[JSON, key], &body).await;
     let again = service.admin(Method::POST, &place, &[JSON, key], &body).await;
     assert_eq!((again.status.as_u16(), &again.body), (201, &first.body));
-    assert_eq!((again.header("etag"), again.header("location")), (first.header("etag"), first.header("location")));
+    assert_eq!(
+        (again.header("etag"), again.header("location")),
+        (first.header("etag"), first.header("location"))
+    );
     assert_eq!(again.header("idempotent-replayed"), "true");
     let changed = channel("d").to_string();
-    assert_problem(&service.admin(Method::POST, &place, &[JSON, key], &changed).await, 409, "idempotency-conflict");
+    assert_problem(
+        &service.admin(Method::POST, &place, &[JSON, key], &changed).await,
+        409,
+        "idempotency-conflict",
+    );
     assert_problem(&service.admin(Method::POST, &place, &[JSON, other], &body).await, 409, "already-exists");
     let one = format!("{place}/c");
     for _ in 0..2 {
@@ -236,7 +267,8 @@ async fn writes_at_once_do_not_lose_each_other() {
     let one = format!("{place}/r0");
     let headers = [JSON, ("if-match", "\"1\"")];
     let puts = (0..6).map(|_| service.admin(Method::PUT, &one, &headers, &rules[0]));
-    let statuses: Vec<_> = futures_util::future::join_all(puts).await.iter().map(|put| put.status.as_u16()).collect();
+    let statuses: Vec<_> =
+        futures_util::future::join_all(puts).await.iter().map(|put| put.status.as_u16()).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 412).count(), 5, "{statuses:?}");
 }
@@ -251,7 +283,9 @@ async fn lists_come_in_pages() {
     loop {
         let next = if token.is_empty() { String::new() } else { format!("&pageToken={token}") };
         let page = service.admin(Method::GET, &format!("{}?limit=2{next}", place("channel")), &[], "").await;
-        seen.extend(page.body["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page.body["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
         token = page.text("/nextPageToken").to_owned();
         if token.is_empty() {
             break;
@@ -266,7 +300,9 @@ async fn preview_and_explain() {
     create(&service, "channel", &channel("c")).await;
     create(&service, "rule", &rule("r", "c")).await;
     let event = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t" });
-    let explain = async |body: &Value| service.admin(Method::POST, "/api/v1/notify/rules/r:explain", &[JSON], &body.to_string()).await;
+    let explain = async |body: &Value| {
+        service.admin(Method::POST, "/api/v1/notify/rules/r:explain", &[JSON], &body.to_string()).await
+    };
     let yes = explain(&json!({ "event": event })).await;
     assert_eq!((yes.status.as_u16(), yes.body.get("matched")), (200, Some(&json!(true))), "{}", yes.body);
     let mut other = event.clone();
@@ -279,7 +315,9 @@ async fn preview_and_explain() {
     assert_problem(&wrong, 400, "invalid-event");
     assert_eq!(wrong.text("/path"), "/event/id");
     assert_problem(&explain(&json!({ "event": event, "evnt": 1 })).await, 422, "unknown-field");
-    let preview = async |body: &Value| service.admin(Method::POST, "/api/v1/notify/rules:preview", &[JSON], &body.to_string()).await;
+    let preview = async |body: &Value| {
+        service.admin(Method::POST, "/api/v1/notify/rules:preview", &[JSON], &body.to_string()).await
+    };
     let ok = preview(&json!({ "event": event, "rule": rule("new", "c") })).await;
     assert_eq!(ok.status.as_u16(), 200, "{}", ok.body);
     let unknown = preview(&json!({ "event": event, "rule": rule("new", "gone") })).await;

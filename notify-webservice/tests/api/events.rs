@@ -37,7 +37,8 @@ async fn one_event_in_each_form_is_the_same_event() {
     assert_eq!(batch.text("/items/0/status"), "duplicate");
     assert_eq!(batch.text("/items/0/key"), first.text("/key"));
     assert_eq!(batch.text("/items/0/acceptedAt"), first.text("/acceptedAt"), "as accepted before");
-    let conflict = publish(&service, "application/cloudevents+json", &event("1", &json!(2)).to_string()).await;
+    let conflict =
+        publish(&service, "application/cloudevents+json", &event("1", &json!(2)).to_string()).await;
     assert_problem(&conflict, 409, "event-conflict");
 }
 
@@ -47,7 +48,13 @@ async fn a_batch_answers_for_each_event() {
     let media = "application/cloudevents-batch+json";
     let mut broken = event("3", &json!(null));
     broken["source"] = json!(5);
-    let batch = json!([event("1", &json!(1)), event("2", &json!(1)), broken, event("1", &json!(1)), event("2", &json!(9))]);
+    let batch = json!([
+        event("1", &json!(1)),
+        event("2", &json!(1)),
+        broken,
+        event("1", &json!(1)),
+        event("2", &json!(9))
+    ]);
     let answered = publish(&service, media, &batch.to_string()).await;
     assert_eq!(answered.status.as_u16(), 207, "{}", answered.body);
     let fates: Vec<_> = (0..5).map(|i| answered.text(&format!("/items/{i}/status"))).collect();
@@ -55,7 +62,8 @@ async fn a_batch_answers_for_each_event() {
     assert_eq!(answered.text("/items/2/problem/code"), "invalid-event");
     assert_eq!(answered.text("/items/2/problem/path"), "/2/source");
     assert_eq!(answered.text("/items/4/problem/code"), "event-conflict");
-    let counts: Vec<_> = ["accepted", "duplicates", "refused"].iter().map(|name| answered.body[*name].as_u64()).collect();
+    let counts: Vec<_> =
+        ["accepted", "duplicates", "refused"].iter().map(|name| answered.body[*name].as_u64()).collect();
     assert_eq!(counts, [Some(2), Some(1), Some(2)]);
     let refused = publish(&service, media, &json!([1, "x"]).to_string()).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (400, "invalid-event"), "{}", refused.body);
@@ -71,8 +79,20 @@ async fn bad_events_are_refused_with_the_place() {
     for (media, body, status, code, path) in [
         ("application/cloudevents+json", "{", 400, "malformed-json", ""),
         ("application/cloudevents+json", r#"{"id":1,"id":2}"#, 400, "duplicate-key", ""),
-        ("application/cloudevents+json", r#"{"specversion":"1.0","id":"1","source":"/s"}"#, 400, "invalid-event", "/type"),
-        ("application/cloudevents+json", r#"{"specversion":"0.3","id":"1","source":"/s","type":"t"}"#, 400, "invalid-event", "/specversion"),
+        (
+            "application/cloudevents+json",
+            r#"{"specversion":"1.0","id":"1","source":"/s"}"#,
+            400,
+            "invalid-event",
+            "/type",
+        ),
+        (
+            "application/cloudevents+json",
+            r#"{"specversion":"0.3","id":"1","source":"/s","type":"t"}"#,
+            400,
+            "invalid-event",
+            "/specversion",
+        ),
         (
             "application/cloudevents+json",
             r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"n":9007199254740993}}"#,
@@ -94,15 +114,21 @@ async fn bad_events_are_refused_with_the_place() {
         assert_problem(&answered, status, code);
         assert_eq!(answered.text("/path"), path, "{}", answered.body);
     }
-    let deep = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{}{}}}"#, "[".repeat(70), "]".repeat(70));
+    let deep = format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{}{}}}"#,
+        "[".repeat(70),
+        "]".repeat(70)
+    );
     assert_problem(&publish(&service, "application/cloudevents+json", &deep).await, 400, "too-deep");
 }
 
 #[tokio::test]
 async fn an_accepted_event_can_be_read() {
     let service = service().await;
-    let made = publish(&service, "application/cloudevents+json", &event("1", &json!({ "n": 1 })).to_string()).await;
-    let read = service.admin(Method::GET, &format!("/api/v1/notify/events/{}", made.text("/key")), &[], "").await;
+    let made =
+        publish(&service, "application/cloudevents+json", &event("1", &json!({ "n": 1 })).to_string()).await;
+    let read =
+        service.admin(Method::GET, &format!("/api/v1/notify/events/{}", made.text("/key")), &[], "").await;
     assert_eq!(read.status.as_u16(), 200, "{}", read.body);
     assert_eq!(read.body.pointer("/event/data/n"), Some(&json!(1)));
     assert_eq!((read.text("/state"), read.text("/source")), ("pending", "/scanner"));

@@ -14,9 +14,7 @@ use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
 use notify_webservice::auth::{Authenticator, Issue, Scope, TokenKey, issue_token};
-use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness,
-};
+use notify_webservice::engine::{Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness};
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -40,6 +38,8 @@ pub struct TestEngine {
     store: Store,
     clock: Arc<TestClock>,
     pub changes: AtomicU64,
+    /// One event after the other, in the order in which they came.
+    order: Arc<tokio::sync::Mutex<()>>,
     /// What the next calls do instead of their work.
     pub fault: Mutex<Option<Fault>>,
 }
@@ -68,13 +68,22 @@ impl Engine for TestEngine {
             }
             None => {}
         }
-        let (store, accepted_at) = (self.store.clone(), self.clock.now());
+        let (store, accepted_at, order) = (self.store.clone(), self.clock.now(), Arc::clone(&self.order));
         Box::pin(async move {
+            let _turn = order.lock().await;
             let internal = |error| Problem::new(Code::Internal, "", format!("{error}"), "");
-            let known = store.known_events(&event.tenant, std::slice::from_ref(&event.key)).await.map_err(internal)?;
+            let known = store
+                .known_events(&event.tenant, std::slice::from_ref(&event.key))
+                .await
+                .map_err(internal)?;
             if let Some(known) = known.first() {
                 if known.body_hash != event.body_hash {
-                    return Err(Problem::new(Code::EventConflict, "/id", "same identity, other body", "use a new id"));
+                    return Err(Problem::new(
+                        Code::EventConflict,
+                        "/id",
+                        "same identity, other body",
+                        "use a new id",
+                    ));
                 }
                 return Ok(Accepted { key: event.key, duplicate: true, accepted_at: known.accepted_at });
             }
@@ -97,7 +106,12 @@ impl Engine for TestEngine {
     fn preview(&self, _rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>> {
         Box::pin(std::future::ready(Ok(Preview { event_key: event.key, matched: vec![], unmatched: 0 })))
     }
-    fn replay(&self, _: &TenantId, delivery: &DeliveryId, _: &Actor) -> BoxFuture<Result<DeliveryId, Problem>> {
+    fn replay(
+        &self,
+        _: &TenantId,
+        delivery: &DeliveryId,
+        _: &Actor,
+    ) -> BoxFuture<Result<DeliveryId, Problem>> {
         let problem = Problem::new(Code::NotFound, "", format!("there is no delivery `{delivery}`"), "");
         Box::pin(std::future::ready(Err(problem)))
     }
@@ -179,6 +193,7 @@ pub async fn service_with(limits: Limits) -> Service {
         store: store.clone(),
         clock: Arc::clone(&clock),
         changes: AtomicU64::new(0),
+        order: Arc::default(),
         fault: Mutex::new(None),
     });
     let token_seed = [9; 32];

@@ -17,8 +17,10 @@ async fn export(service: &Service, request: &Value) -> Answered {
 
 async fn write_channels(service: &Service, numbers: std::ops::Range<usize>) {
     for i in numbers {
-        let channel = json!({ "schema": "notify-channel@1", "id": format!("c{i}"), "name": "C", "type": "webhook" });
-        let made = service.admin(Method::POST, "/api/v1/notify/channels", &[JSON], &channel.to_string()).await;
+        let channel =
+            json!({ "schema": "notify-channel@1", "id": format!("c{i}"), "name": "C", "type": "webhook" });
+        let made =
+            service.admin(Method::POST, "/api/v1/notify/channels", &[JSON], &channel.to_string()).await;
         assert_eq!(made.status.as_u16(), 201, "{}", made.body);
     }
 }
@@ -29,7 +31,8 @@ fn files(tar: &[u8]) -> ExportFiles {
     let inside = folder.path().join("x");
     std::fs::create_dir(&inside).unwrap();
     std::fs::write(folder.path().join("x.tar"), tar).unwrap();
-    let status = std::process::Command::new("tar").args(["xf", "x.tar", "-C", "x"]).current_dir(&folder).status();
+    let status =
+        std::process::Command::new("tar").args(["xf", "x.tar", "-C", "x"]).current_dir(&folder).status();
     assert!(status.unwrap().success());
     let mut files = ExportFiles::new();
     for prefix in ["", "proofs/", "payloads/"] {
@@ -101,7 +104,11 @@ async fn exports_longer_than_a_chunk() {
             details: serde_json::Map::new(),
             about: format!("{i}"),
         };
-        let commit = notify_store::Commit::new(tenant.clone(), vec![notify_store::Effect::RecordOnly], vec![entry.into_draft()]);
+        let commit = notify_store::Commit::new(
+            tenant.clone(),
+            vec![notify_store::Effect::RecordOnly],
+            vec![entry.into_draft()],
+        );
         drop(service.store.submit(commit));
     }
     write_channels(&service, 0..1).await;

@@ -13,7 +13,15 @@ const STRUCTURED: (&str, &str) = ("content-type", "application/cloudevents+json"
 #[tokio::test]
 async fn unknown_places_and_methods() {
     let service = service().await;
-    for path in ["/", "/api", "/api/v1/notify/rules/", "/api/v1/notify/rules/a/b", "/api/v1/notify/rules/x:dance", "/%ff", "/api/v1/notify/rules:explain"] {
+    for path in [
+        "/",
+        "/api",
+        "/api/v1/notify/rules/",
+        "/api/v1/notify/rules/a/b",
+        "/api/v1/notify/rules/x:dance",
+        "/%ff",
+        "/api/v1/notify/rules:explain",
+    ] {
         let answered = service.admin(Method::POST, path, &[], "").await;
         assert_problem(&answered, 404, "not-found");
     }
@@ -41,7 +49,11 @@ async fn public_places_answer_without_a_token() {
     assert_eq!((head.status.as_u16(), head.bytes.len()), (200, 0));
     let metrics = service.send(Method::GET, "/metrics", &[], b"").await;
     let text = String::from_utf8(metrics.bytes.clone()).unwrap();
-    assert!(text.contains("notify_events_accepted_total 0\n") && text.contains("notify_http_answers_total{class=\"2xx\"} 2\n"), "{text}");
+    assert!(
+        text.contains("notify_events_accepted_total 0\n")
+            && text.contains("notify_http_answers_total{class=\"2xx\"} 2\n"),
+        "{text}"
+    );
     let openapi = service.send(Method::GET, "/openapi.json", &[], b"").await;
     assert_eq!(openapi.text("/openapi"), "3.1.0");
     assert_eq!(service.send(Method::GET, "/readyz", &[], b"").await.status.as_u16(), 200);
@@ -53,9 +65,11 @@ async fn public_places_answer_without_a_token() {
 async fn a_panic_or_a_hang_is_an_answer() {
     let service = service().await;
     let event = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t" }).to_string();
-    for (fault, status, code) in
-        [(Fault::Panic, 500, "internal"), (Fault::Hang, 503, "timeout"), (Fault::Unavailable, 503, "unavailable")]
-    {
+    for (fault, status, code) in [
+        (Fault::Panic, 500, "internal"),
+        (Fault::Hang, 503, "timeout"),
+        (Fault::Unavailable, 503, "unavailable"),
+    ] {
         service.set_fault(Some(fault));
         let answered = service.admin(Method::POST, EVENTS, &[STRUCTURED], &event).await;
         assert_problem(&answered, status, code);
@@ -74,7 +88,8 @@ async fn bodies_have_bounds() {
     let events = EventLimits { max_bytes: 2_048, max_batch_bytes: 8_192, ..EventLimits::default() };
     let service = service_with(Limits { events, document_bytes: 4_096, ..Limits::default() }).await;
     let padding = "x".repeat(3_000);
-    let large = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": padding }).to_string();
+    let large =
+        json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": padding }).to_string();
     assert_problem(&service.admin(Method::POST, EVENTS, &[STRUCTURED], &large).await, 413, "too-large");
     let huge = "x".repeat(9_000);
     assert_problem(&service.admin(Method::POST, EVENTS, &[STRUCTURED], &huge).await, 413, "too-large");
