@@ -39,7 +39,9 @@ fn run_c(name: &str, body: &str) -> Vec<String> {
     let dir = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let source = dir.join(format!("{name}.c"));
     let binary = dir.join(name);
-    let text = format!("#include <stdio.h>\n#include \"notify_connector.h\"\nint main(void) {{\n{body}return 0;\n}}\n");
+    let text = format!(
+        "#include <stdio.h>\n#include \"notify_connector.h\"\nint main(void) {{\n{body}return 0;\n}}\n"
+    );
     std::fs::write(&source, text).expect("the target folder is writable");
     let compiled = Command::new("cc")
         .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
