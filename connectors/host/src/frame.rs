@@ -10,6 +10,9 @@ const HEAD: usize = 1 + 8;
 /// Longest frame, without its length field. Above every limit of the contract, far below what could hurt.
 pub const MAX_FRAME: usize = 4 * 1024 * 1024;
 
+/// Kind of [`ToChild::Send`], for the child, which keeps the fields of a send that waits.
+pub const KIND_SEND: u8 = 4;
+
 /// Codes beside those of the ABI: made by the child about the plug-in.
 pub mod fault {
     /// The whole call returned an error.
@@ -237,7 +240,7 @@ impl<'a> ToChild<'a> {
                 };
                 Self::Interpret(r.end(fields)?)
             }
-            4 => Self::Send(SendFields::read(r)?),
+            KIND_SEND => Self::Send(SendFields::read(r)?),
             5 => r.end(Self::Cancel)?,
             6 => r.end(Self::Health)?,
             7 => {
@@ -271,7 +274,7 @@ impl<'a> ToChild<'a> {
                 .bytes(fields.config_json)
                 .bytes(fields.headers_json)
                 .bytes(fields.body),
-            Self::Send(fields) => fields.write(Writer::new(out, 4, token)),
+            Self::Send(fields) => fields.write(Writer::new(out, KIND_SEND, token)),
             Self::Cancel => Writer::new(out, 5, token),
             Self::Health => Writer::new(out, 6, token),
             Self::Drain { deadline_unix_ms } => {
