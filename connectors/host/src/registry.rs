@@ -4,6 +4,7 @@ use crate::connection::Counters;
 use crate::frame::{ResponseFields, SendFields, ToChild, fault};
 use crate::load::{self, LoadFault, Verified};
 use crate::manifest::{Kind, Manifest};
+use crate::outbound::{EgressPolicy, InvalidEgress, Outbound};
 use crate::pending::{Answer, Awaits};
 use crate::request::{HttpResponse, Outcome, PreparedRequest, Verdict};
 use crate::supervisor::{HostFault, RestartPolicy, Settings, State, Supervisor};
@@ -31,6 +32,8 @@ pub struct HostConfig {
     pub codec_patience: Duration,
     pub start_patience: Duration,
     pub restart: RestartPolicy,
+    /// What codecs' requests may reach, and how.
+    pub egress: EgressPolicy,
     /// Operator's settings per plug-in name, handed to `create`.
     pub options: BTreeMap<String, Map<String, Value>>,
 }
@@ -41,6 +44,7 @@ impl HostConfig {
         plugins_dir: impl Into<PathBuf>,
         trust_dir: impl Into<PathBuf>,
         host_binary: impl Into<PathBuf>,
+        egress: EgressPolicy,
     ) -> Self {
         Self {
             plugins_dir: plugins_dir.into(),
@@ -49,6 +53,7 @@ impl HostConfig {
             codec_patience: Duration::from_secs(5),
             start_patience: Duration::from_secs(10),
             restart: RestartPolicy::default(),
+            egress,
             options: BTreeMap::new(),
         }
     }
@@ -59,6 +64,8 @@ impl HostConfig {
 pub enum OpenFault {
     #[error(transparent)]
     Trust(#[from] TrustFault),
+    #[error(transparent)]
+    Egress(#[from] InvalidEgress),
     #[error("the plug-in folder cannot be read: {0}")]
     Plugins(std::io::Error),
 }
@@ -151,6 +158,7 @@ pub struct ConnectorHost {
     config: HostConfig,
     plugins: BTreeMap<String, Installed>,
     refused: BTreeMap<String, String>,
+    outbound: Outbound,
     by_channel_type: HashMap<String, String>,
 }
 
@@ -172,6 +180,7 @@ impl ConnectorHost {
         let mut host = Self {
             plugins: BTreeMap::new(),
             refused: BTreeMap::new(),
+            outbound: Outbound::new(config.egress.clone())?,
             by_channel_type: HashMap::new(),
             config,
         };
@@ -233,6 +242,10 @@ impl ConnectorHost {
         let name = self.by_channel_type.get(channel_type);
         name.and_then(|name| self.plugins.get(name))
             .ok_or_else(|| HostFault::UnknownChannelType(channel_type.to_owned()))
+    }
+
+    pub(crate) const fn outbound(&self) -> &Outbound {
+        &self.outbound
     }
 
     /// The manifest of the connector that serves a channel type.
