@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     pub pid: u32,
     /// How the process ended; set by the thread that waits for it.
     exit: Mutex<Option<String>>,
+    /// Its last words on standard error.
+    last_line: Mutex<String>,
     ended: Notify,
     name: String,
     counters: Arc<Counters>,
@@ -128,13 +130,14 @@ impl Connection {
             pidfd: started.pidfd,
             pid: started.pid,
             exit: Mutex::default(),
+            last_line: Mutex::default(),
             ended: Notify::new(),
             name: plugin.manifest.name.clone(),
             counters,
         });
         Counters::add(&connection.counters.started);
         if let Some(stderr) = started.stderr {
-            tokio::spawn(log_stderr(connection.name.clone(), stderr));
+            tokio::spawn(log_stderr(Arc::clone(&connection), stderr));
         }
         tokio::spawn({
             let connection = Arc::clone(&connection);
@@ -187,7 +190,9 @@ impl Connection {
 
     /// How it ended, for people.
     pub fn exit_text(&self) -> String {
-        lock(&self.exit).clone().unwrap_or_else(|| "it closed its socket".to_owned())
+        let exit = lock(&self.exit).clone().unwrap_or_else(|| "it closed its socket".to_owned());
+        let last = lock(&self.last_line);
+        if last.is_empty() { exit } else { format!("{exit}, after `{last}`") }
     }
 
     /// Queues one frame and reserves the place of its answer. `Ok(None)`: the child is dead.
@@ -215,7 +220,7 @@ impl Connection {
     /// Ends the process at once.
     pub fn kill(&self) {
         // An error means that it has ended already.
-        drop(rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL));
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
     /// Lets the process finish: it sees the end of its socket.
@@ -481,7 +486,7 @@ async fn read_loop(
     }
 }
 
-async fn log_stderr(name: String, stderr: std::process::ChildStderr) {
+async fn log_stderr(connection: Arc<Connection>, stderr: std::process::ChildStderr) {
     let Ok(stderr) = tokio::process::ChildStderr::from_std(stderr) else { return };
     let mut lines = tokio::io::BufReader::with_capacity(1024, stderr);
     let mut line = Vec::new();
@@ -491,7 +496,12 @@ async fn log_stderr(name: String, stderr: std::process::ChildStderr) {
         let mut limited = (&mut lines).take(4096);
         match limited.read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
-            Ok(_) => log(&name, 2, String::from_utf8_lossy(&line).trim_end(), ""),
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end();
+                log(&connection.name, 2, text, "");
+                *lock(&connection.last_line) = text.chars().filter(|c| !c.is_control()).take(200).collect();
+            }
         }
     }
 }

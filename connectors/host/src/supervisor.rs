@@ -291,7 +291,7 @@ impl Supervisor {
                     lock(&self.health).last_problem = Some("it did not answer in time and was killed".to_owned());
                     connection.kill();
                 } else {
-                    drop(connection.tell(&ToChild::Cancel, call.token));
+                    let _ = connection.tell(&ToChild::Cancel, call.token);
                 }
                 Err(timeout())
             }

@@ -49,7 +49,7 @@ impl Answers {
     fn push(&mut self, token: u64, frame: &FromChild<'_>) {
         if frame.write(token, &mut self.out).is_err() {
             // Every field is bounded before it gets here, so this is a plug-in fault that the bounds did not foresee.
-            drop(unanswered(frame, fault::TOO_LARGE).write(token, &mut self.out));
+            let _ = unanswered(frame, fault::TOO_LARGE).write(token, &mut self.out);
         }
     }
 }
