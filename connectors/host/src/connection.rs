@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     /// Its last words on standard error.
     last_line: Mutex<String>,
     ended: Notify,
+    /// Its end was dealt with: calls failed, death noted.
+    finished: AtomicBool,
     name: String,
     counters: Arc<Counters>,
 }
@@ -132,6 +134,7 @@ impl Connection {
             exit: Mutex::default(),
             last_line: Mutex::default(),
             ended: Notify::new(),
+            finished: AtomicBool::new(false),
             name: plugin.manifest.name.clone(),
             counters,
         });
@@ -171,6 +174,8 @@ impl Connection {
                 let reason = read_loop(&connection, reader, input).await;
                 connection.end(&reason).await;
                 on_end(&connection);
+                connection.finished.store(true, Ordering::Release);
+                connection.ended.notify_waiters();
             }
         });
         Ok(connection)
@@ -217,8 +222,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the process at once.
+    /// Ends the process at once; no further call is given to it.
     pub fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
         // An error means that it has ended already.
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
@@ -229,12 +235,22 @@ impl Connection {
         self.wake.notify_one();
     }
 
+    /// Until the process is gone.
     pub async fn wait_ended(&self) {
+        self.wait(|this| lock(&this.exit).is_some()).await;
+    }
+
+    /// Until its end was dealt with: a successor must not be started before its death is counted.
+    pub async fn wait_finished(&self) {
+        self.wait(|this| this.finished.load(Ordering::Acquire)).await;
+    }
+
+    async fn wait(&self, holds: impl Fn(&Self) -> bool) {
         loop {
             let notified = self.ended.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if lock(&self.exit).is_some() {
+            if holds(self) {
                 return;
             }
             notified.await;
@@ -294,7 +310,6 @@ struct KillUnlessReady<'c>(&'c Connection);
 
 impl Drop for KillUnlessReady<'_> {
     fn drop(&mut self) {
-        self.0.dead.store(true, Ordering::Release);
         self.0.kill();
     }
 }

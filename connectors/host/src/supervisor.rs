@@ -205,8 +205,11 @@ impl Supervisor {
             return Ok(connection);
         }
         let _one_at_a_time = self.starting.lock().await;
-        if let Some(connection) = self.current.load_full().filter(|connection| !connection.is_dead()) {
-            return Ok(connection);
+        if let Some(connection) = self.current.load_full() {
+            if !connection.is_dead() {
+                return Ok(connection);
+            }
+            connection.wait_finished().await;
         }
         {
             let health = lock(&self.health);
