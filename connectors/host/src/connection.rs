@@ -269,7 +269,14 @@ impl Connection {
         // A process without its socket cannot be used for anything; one that broke the protocol must not go on.
         self.kill();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.wait_ended()).await;
-        tracing::warn!(plugin = self.name, pid = self.pid, failed, exit = self.exit_text(), reason, "connector ended");
+        tracing::warn!(
+            plugin = self.name,
+            pid = self.pid,
+            failed,
+            exit = self.exit_text(),
+            reason,
+            "connector ended"
+        );
     }
 
     fn receive(&self, token: u64, frame: &FromChild<'_>) {
@@ -320,37 +327,39 @@ impl Drop for KillUnlessReady<'_> {
 async fn spawn(mut command: Command) -> std::io::Result<(Started, oneshot::Receiver<String>)> {
     let (started_sender, started) = oneshot::channel();
     let (exit_sender, exited) = oneshot::channel();
-    std::thread::Builder::new().name("connector-child".to_owned()).stack_size(128 * 1024).spawn(move || {
-        let spawned = command.spawn();
-        // Closes our copies of the child's descriptors: its socket must end when it does.
-        drop(command);
-        let mut child = match spawned {
-            Ok(child) => child,
-            Err(error) => {
-                drop(started_sender.send(Err(error)));
-                return;
-            }
-        };
-        let stderr = child.stderr.take();
-        let pid = child.id();
-        // Taken before anyone waits for it, so that the number cannot have passed to another process.
-        let pidfd = Pid::from_raw(i32::try_from(pid).unwrap_or(0))
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
-        match pidfd {
-            Ok(pidfd) => {
-                if started_sender.send(Ok(Started { pidfd, pid, stderr })).is_err() {
+    std::thread::Builder::new().name("connector-child".to_owned()).stack_size(128 * 1024).spawn(
+        move || {
+            let spawned = command.spawn();
+            // Closes our copies of the child's descriptors: its socket must end when it does.
+            drop(command);
+            let mut child = match spawned {
+                Ok(child) => child,
+                Err(error) => {
+                    drop(started_sender.send(Err(error)));
+                    return;
+                }
+            };
+            let stderr = child.stderr.take();
+            let pid = child.id();
+            // Taken before anyone waits for it, so that the number cannot have passed to another process.
+            let pidfd = Pid::from_raw(i32::try_from(pid).unwrap_or(0))
+                .ok_or(rustix::io::Errno::SRCH)
+                .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+            match pidfd {
+                Ok(pidfd) => {
+                    if started_sender.send(Ok(Started { pidfd, pid, stderr })).is_err() {
+                        drop(child.kill());
+                    }
+                }
+                Err(error) => {
                     drop(child.kill());
+                    drop(started_sender.send(Err(error.into())));
                 }
             }
-            Err(error) => {
-                drop(child.kill());
-                drop(started_sender.send(Err(error.into())));
-            }
-        }
-        let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        drop(exit_sender.send(status));
-    })?;
+            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            drop(exit_sender.send(status));
+        },
+    )?;
     let started = started.await.map_err(|_| std::io::Error::other("the starting thread ended"))??;
     Ok((started, exited))
 }
@@ -373,8 +382,11 @@ async fn greet(
         Kind::Transport => abi::CAP_TRANSPORT,
     };
     let mut out = Vec::new();
-    let start =
-        ToChild::Start { capability, max_request: plugin.manifest.limits.max_request_bytes, options_json: options };
+    let start = ToChild::Start {
+        capability,
+        max_request: plugin.manifest.limits.max_request_bytes,
+        options_json: options,
+    };
     start.write(0, &mut out).map_err(|fault| refused(fault.to_string()))?;
     stream.write_all(&out).await.map_err(|_| Greeting::Gone)?;
     loop {

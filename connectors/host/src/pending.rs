@@ -86,7 +86,11 @@ impl Pending {
         if slot.generation != generation || slot.waiter.is_none() {
             // Generations only count up, so a smaller one was given out once. (After 2^31 reuses of one slot this may say
             // "unknown" for "late": a word in a counter.)
-            return if generation <= slot.generation && generation % 2 == 1 { Fate::Late } else { Fate::Unknown };
+            return if generation <= slot.generation && generation % 2 == 1 {
+                Fate::Late
+            } else {
+                Fate::Unknown
+            };
         }
         match self.release(token) {
             Some((awaits, sender)) if awaits == answer.kind() => {

@@ -291,7 +291,8 @@ impl Supervisor {
             Err(_) => {
                 Counters::add(&self.counters.timeouts);
                 if self.plugin.load().manifest.kind == Kind::Codec {
-                    lock(&self.health).last_problem = Some("it did not answer in time and was killed".to_owned());
+                    lock(&self.health).last_problem =
+                        Some("it did not answer in time and was killed".to_owned());
                     connection.kill();
                 } else {
                     let _ = connection.tell(&ToChild::Cancel, call.token);

@@ -11,11 +11,8 @@ use std::time::Duration;
 /// No pauses, so that one case follows the other.
 fn restless(home: &Home) -> ConnectorHost {
     let mut config = home.config();
-    config.restart = RestartPolicy {
-        breaker_after: usize::MAX,
-        first_pause: Duration::ZERO,
-        ..RestartPolicy::default()
-    };
+    config.restart =
+        RestartPolicy { breaker_after: usize::MAX, first_pause: Duration::ZERO, ..RestartPolicy::default() };
     config.codec_patience = Duration::from_secs(3);
     ConnectorHost::open(config).unwrap()
 }
@@ -80,7 +77,8 @@ async fn prepare_faults_are_told_and_counted() {
             let now = counters(&status(&host));
             std::array::from_fn::<u64, 5, _>(|i| now[i] - before[i])
         };
-        common::eventually(&format!("{config}: {moved:?}, not {:?}", moved_now()), || moved_now() == moved).await;
+        common::eventually(&format!("{config}: {moved:?}, not {:?}", moved_now()), || moved_now() == moved)
+            .await;
         // And an ordinary call after it works, on a new child if need be.
         assert!(prepare(&host, "{}").await.is_ok(), "after {config}");
     }
@@ -188,7 +186,9 @@ async fn what_does_not_fit_its_manifest_is_refused_at_the_start() {
         let host = ConnectorHost::open(config).unwrap();
         let result = prepare(&host, "{}").await;
         match &result {
-            Err(HostFault::Refused { reason, .. }) => assert!(reason.contains(expected), "{macros:?}: {reason}"),
+            Err(HostFault::Refused { reason, .. }) => {
+                assert!(reason.contains(expected), "{macros:?}: {reason}")
+            }
             other => panic!("{macros:?} {options}: {other:?}"),
         }
         let status = status(&host);
@@ -207,7 +207,9 @@ async fn dying_or_hanging_while_it_starts_is_no_refusal() {
         config.options.insert("bad".to_owned(), json!({ "create": create }).as_object().unwrap().clone());
         let host = ConnectorHost::open(config).unwrap();
         match prepare(&host, "{}").await {
-            Err(HostFault::Unavailable { reason, .. }) => assert!(reason.contains(expected), "{create}: {reason}"),
+            Err(HostFault::Unavailable { reason, .. }) => {
+                assert!(reason.contains(expected), "{create}: {reason}")
+            }
             other => panic!("{create}: {other:?}"),
         }
         assert_eq!(status(&host).crashes, 1);

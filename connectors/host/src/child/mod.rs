@@ -103,8 +103,7 @@ fn serve() -> Result<(), Fatal> {
 /// Closes whatever the studio may have leaked through libraries that forget `CLOEXEC`.
 fn close_others(keep: &[i32]) -> Result<(), Fatal> {
     let open = std::fs::read_dir("/proc/self/fd").map_err(start("/proc/self/fd"))?;
-    let numbers: Vec<i32> =
-        open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let numbers: Vec<i32> = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     for number in numbers {
         if number <= 2 || keep.contains(&number) {
             continue;

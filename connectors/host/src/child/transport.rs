@@ -285,7 +285,9 @@ fn act(plugin: &Plugin, order: &Order, completions: &Completions) {
             // A hint: its failure changes nothing, the send is still answered once.
             if code != 0 { (token, 0) } else { (token, code) }
         }
-        Order::Health(token) => (token, table.health.map_or(-1, |health| unsafe { health(plugin.instance, token) })),
+        Order::Health(token) => {
+            (token, table.health.map_or(-1, |health| unsafe { health(plugin.instance, token) }))
+        }
         Order::Drain(token, deadline) => {
             (token, table.drain.map_or(-1, |drain| unsafe { drain(plugin.instance, deadline, token) }))
         }
@@ -316,7 +318,8 @@ fn offer(plugin: &Plugin, sends: &mut Vec<(u64, Vec<u8>)>, completions: &Complet
             }
             live
         });
-        let items: Vec<abi::Send> = rest.iter().filter_map(|(token, fields)| read_send(*token, fields)).collect();
+        let items: Vec<abi::Send> =
+            rest.iter().filter_map(|(token, fields)| read_send(*token, fields)).collect();
         let mut accepted = 0_usize;
         // SAFETY: the one instance on the one thread; the array and what it points to live for the call.
         let code = unsafe { send_many(plugin.instance, items.as_ptr(), items.len(), &raw mut accepted) };
