@@ -115,7 +115,7 @@ fn validate(table: &abi::Connector, channel_type: &str, options: &Options, repor
     let mut faults = Vec::new();
     let mut call = |config: &[u8]| {
         let mut out = Vec::new();
-        let Some(validate) = table.validate else { return None };
+        let validate = table.validate?;
         let (channel_type, config) = (abi::Bytes::of(channel_type.as_bytes()), abi::Bytes::of(config));
         // SAFETY: arguments and sink live for the call.
         let code = unsafe { validate(channel_type, config, on_bytes, (&raw mut out).cast()) };

@@ -197,6 +197,21 @@ async fn what_does_not_fit_its_manifest_is_refused_at_the_start() {
     }
 }
 
+/// The caller's patience is shorter than the start takes: the start goes on, and a later call finds the child.
+#[tokio::test]
+async fn a_slow_start_survives_impatient_callers() {
+    let home = Home::new();
+    home.stage_bad(&[]);
+    let mut config = home.config();
+    config.codec_patience = Duration::from_millis(1);
+    config.options.insert("bad".to_owned(), json!({ "create": "slow" }).as_object().unwrap().clone());
+    let host = ConnectorHost::open(config).unwrap();
+    assert!(matches!(prepare(&host, "{}").await, Err(HostFault::Timeout { .. })));
+    common::eventually("it comes up", || status(&host).state == "running").await;
+    let now = status(&host);
+    assert_eq!((now.restarts, now.crashes), (0, 0), "{now:?}");
+}
+
 #[tokio::test]
 async fn dying_or_hanging_while_it_starts_is_no_refusal() {
     for (create, expected) in [("segv", "signal: 11"), ("hang", "not ready in time")] {

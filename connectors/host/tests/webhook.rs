@@ -115,6 +115,14 @@ async fn attempts_end_to_end() {
         bodies.push(got.body);
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "every attempt carries the same bytes");
+    let prepared = host.prepare("webhook", common::input(&json!({ "url": url }).to_string())).await.unwrap();
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../../resources/schemas/prepared-request.schema.json"))
+            .unwrap();
+    let mut prepared = serde_json::to_value(prepared).unwrap();
+    jsonschema::validate(&schema, &prepared).unwrap();
+    prepared["url"] = json!("not parts");
+    assert!(jsonschema::validate(&schema, &prepared).is_err());
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("../../../resources/schemas/webhook-payload.schema.json")).unwrap();
     let body: serde_json::Value = serde_json::from_slice(&bodies[0]).unwrap();

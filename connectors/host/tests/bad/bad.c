@@ -53,6 +53,7 @@ static int32_t create(const nc_host_v1 *h, nc_bytes options, nc_instance **out, 
   static int instance;
   host = h;
   misbehave(options);
+  if (says(options, "slow")) usleep(300000);
   if (says(options, "fail")) { error(ctx, text("no licence")); return 1; }
   if (says(options, "nothing")) return 0;
   *out = (nc_instance *)&instance;
