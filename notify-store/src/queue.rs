@@ -31,15 +31,16 @@ impl Shared {
             return Ok(answer);
         }
         let mut writer = self.writer().await?;
-        let mut db = writer.db();
-        db.run(&self.texts, db.dialect().begin(), []).await?;
-        match work(&mut db).await {
+        writer.begin(&self.texts).await?;
+        let answer = work(&mut writer.db()).await;
+        match answer {
             Ok(answer) => {
-                db.run(&self.texts, "COMMIT", []).await?;
+                writer.commit(&self.texts).await?;
                 Ok(answer)
             }
             Err(error) => {
-                db.run(&self.texts, "ROLLBACK", []).await?;
+                // When this fails as well, the writer gives the connection up.
+                let _ = writer.rollback(&self.texts).await;
                 Err(error)
             }
         }
@@ -108,7 +109,8 @@ impl Shared {
     pub async fn void_all_claims(&self) -> Result<u64, StoreError> {
         self.writing(async |db| {
             let void = [Arg::from(VOID_TOKEN)];
-            let sql = "UPDATE work_queue SET claim_token = $1, ready_at = due_at WHERE claim_token IS NOT NULL";
+            let sql =
+                "UPDATE work_queue SET claim_token = $1, ready_at = due_at WHERE claim_token IS NOT NULL";
             Ok(db.run(&self.texts, sql, void).await?)
         })
         .await
@@ -160,7 +162,6 @@ impl Shared {
 /// 128 random bits: nobody guesses another holder's claim.
 fn random_token() -> Result<String, StoreError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut bytes).map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
     Ok(hex(&bytes))
 }
