@@ -8,6 +8,7 @@
 pub mod document;
 pub mod event;
 pub mod ids;
+pub mod jcs;
 pub mod json;
 pub mod ledger;
 pub mod message;

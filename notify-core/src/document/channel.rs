@@ -61,10 +61,10 @@ impl Retry {
     pub const DEFAULT_SECONDS: [u32; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 }
 
-/// Why a text is no secret reference.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a secret reference: use `secret://env/NAME` or `secret://file/NAME`")]
-pub struct InvalidSecretRef(String);
+/// A text is no secret reference. It may be the secret itself, pasted by mistake, so no part of it is kept here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a secret reference: use `secret://env/NAME` or `secret://file/NAME`")]
+pub struct InvalidSecretRef;
 
 impl TryFrom<String> for SecretRef {
     type Error = InvalidSecretRef;
@@ -86,9 +86,7 @@ impl TryFrom<String> for SecretRef {
                 return Ok(Self::File(path.to_owned()));
             }
         }
-        // A text that is no reference may be the secret itself, pasted by mistake: never echo it whole.
-        let shown: String = text.chars().take(12).collect();
-        Err(InvalidSecretRef(if shown.len() < text.len() { format!("{shown}…") } else { shown }))
+        Err(InvalidSecretRef)
     }
 }
 
@@ -103,4 +101,40 @@ impl From<SecretRef> for String {
 
 const fn yes() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_plain_names_and_nothing_pasted_is_echoed() {
+        for good in ["secret://env/SEC_HOOK", "secret://file/hooks/sec.key", "secret://file/a-b"] {
+            let reference = SecretRef::try_from(good.to_owned()).unwrap();
+            assert_eq!(String::from(reference), good);
+        }
+        for bad in [
+            "",
+            "whsec_c2VjcmV0",
+            "secret://env/",
+            "secret://env/A-B",
+            "secret://env/A/B",
+            "secret://file/",
+            "secret://file/../x",
+            "secret://file/a//b",
+            "secret://file//etc",
+            "secret://file/.hidden",
+            "secret://vault/x",
+            "SECRET://env/A",
+            "secret://env/Ä",
+            "secret://file/a\0b",
+            &format!("secret://env/{}", "A".repeat(201)),
+        ] {
+            let error = SecretRef::try_from(bad.to_owned()).unwrap_err().to_string();
+            assert_eq!(
+                error, "not a secret reference: use `secret://env/NAME` or `secret://file/NAME`",
+                "{bad}"
+            );
+        }
+    }
 }

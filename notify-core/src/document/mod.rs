@@ -4,10 +4,13 @@
 //! content written as YAML or JSON has one digest.
 
 pub mod channel;
+pub mod parse;
+mod reader;
 pub mod rule;
 pub mod template;
 
 pub use channel::Channel;
+pub use parse::{parse_any, parse_bundle, parse_channel, parse_rule, parse_template};
 pub use rule::Rule;
 pub use template::{Bundle, Template};
 
@@ -46,3 +49,6 @@ pub struct Version<T> {
     pub digest: String,
     pub document: T,
 }
+
+#[cfg(test)]
+mod tests;
