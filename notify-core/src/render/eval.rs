@@ -179,6 +179,19 @@ impl<'e> Env<'e> {
                 self.budget.make(text.len() * 3)?;
                 self.write(out, &markdown::web_url(&text)?)
             }
+            Place::Angle => {
+                self.budget.make(text.len() * 3)?;
+                match markdown::web_url(&text) {
+                    Ok(url) => self.write(out, &url),
+                    Err(_) => {
+                        // No address, so the `<` must not begin a tag with it either.
+                        out.truncate(out.len().saturating_sub(1));
+                        let mut escaped = String::from("\\<");
+                        markdown::push_escaped(&mut escaped, &text);
+                        self.write(out, &escaped)
+                    }
+                }
+            }
             Place::InAddress => {
                 self.budget.make(text.len() * 3)?;
                 self.write(out, &markdown::percent_encode(&text))

@@ -5,12 +5,29 @@
 //! plain text should see as few backslashes as possible, so characters that mean nothing where they stand are kept.
 
 use super::budget::{Fault, Outcome};
+use std::borrow::Cow;
+
+/// Without what no text needs and what can lie about it: control characters, and the marks that reverse the order of
+/// writing. Done before escaping: what is dropped later could join two harmless halves.
+pub fn honest(text: &str) -> Cow<'_, str> {
+    let bad = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    // `\r\n` and `\r` alone are line breaks, too.
+    if !text.chars().any(bad) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    Cow::Owned(text.chars().filter(|c| !bad(*c)).collect())
+}
 
 /// Appends `value` to Markdown so that it renders as exactly its text on one line.
 ///
 /// Line breaks become spaces: a block construct can only begin at the start of a line, so only the first character
 /// of a value must be watched for those.
 pub fn push_escaped(out: &mut String, value: &str) {
+    let value = &*honest(value);
     let bytes = value.as_bytes();
     // What a list number may consist of so far: digits at the very start.
     let mut leading = true;
@@ -36,7 +53,7 @@ pub fn push_escaped(out: &mut String, value: &str) {
             // Setext underline, bullet, heading, quote; `(` and `:` after a template's own `[…]`.
             '-' | '+' | '=' | '#' | '>' | '(' => leading,
             // `1. ` and `1) `; also when the digits came from the value before.
-            ')' | '.' if only_digits && rest.first().is_none_or(u8::is_ascii_whitespace) => true,
+            ')' | '.' if only_digits && rest.first().is_none_or(|next| !next.is_ascii_alphanumeric()) => true,
             '.' => after_word(bytes, at, b"www"),
             // Bare links of GitHub's dialect and of most chats.
             ':' => {
@@ -73,7 +90,7 @@ pub const fn escaped_bound(value: &str) -> usize {
 
 /// `value` as an inline code span: a fence longer than any run of backticks in it.
 pub fn code_span(value: &str) -> String {
-    let flat = one_line(value);
+    let flat = one_line(&honest(value));
     let flat = flat.trim();
     if flat.is_empty() {
         return String::new();
@@ -86,13 +103,14 @@ pub fn code_span(value: &str) -> String {
 
 /// `value` as a fenced code block of its own paragraph.
 pub fn code_block(value: &str) -> String {
-    let fence = "`".repeat((longest_run(value) + 1).max(3));
-    let text = value.replace("\r\n", "\n").replace('\r', "\n");
+    let text = honest(value);
+    let fence = "`".repeat((longest_run(&text) + 1).max(3));
     format!("{fence}\n{}\n{fence}", text.trim_end_matches('\n'))
 }
 
 /// Each line of `value`, escaped, in a block quote.
 pub fn quote(value: &str) -> String {
+    let value = honest(value);
     let mut out = String::with_capacity(value.len() * 2);
     for (index, line) in value.lines().enumerate() {
         if index > 0 {
@@ -167,9 +185,11 @@ fn push_byte(out: &mut String, byte: u8, plain: bool) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Text,
-    /// Right after `](`: the whole address.
+    /// Right after `](`: the whole address of a link.
     Address,
-    /// Inside the address, after some of it was written.
+    /// Right after `<`: an address of its own, if it is one.
+    Angle,
+    /// Inside an address, after some of it was written.
     InAddress,
 }
 
@@ -177,19 +197,17 @@ pub enum Place {
 pub fn place(written: &str) -> Place {
     // An address cannot hold spaces or line breaks, so the last word is enough.
     let word = written.rsplit([' ', '\n', '\t']).next().unwrap_or_default();
-    let open = |address: &str, end: char| match address {
-        "" | "<" => Place::Address,
-        _ if address.contains(end) => Place::Text,
-        _ => Place::InAddress,
+    let split = |mark: &str| {
+        let (before, after) = word.rsplit_once(mark)?;
+        // An odd number of backslashes makes the mark plain text, as it is where an event's text was escaped.
+        let backslashes = before.bytes().rev().take_while(|byte| *byte == b'\\').count();
+        (backslashes % 2 == 0).then_some(after)
     };
-    if let Some(at) = word.rfind("](") {
-        return open(word.get(at + 2..).unwrap_or_default(), ')');
-    }
-    match word.rfind('<') {
-        // `\<` is a plain character.
-        Some(at) if !word.get(..at).unwrap_or_default().ends_with('\\') => {
-            open(word.get(at + 1..).unwrap_or_default(), '>')
-        }
+    match (split("]("), split("<")) {
+        (Some("" | "<"), _) => Place::Address,
+        (Some(address), _) if !address.contains(')') => Place::InAddress,
+        (_, Some("")) => Place::Angle,
+        (_, Some(address)) if !address.contains('>') => Place::InAddress,
         _ => Place::Text,
     }
 }

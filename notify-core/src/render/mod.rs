@@ -11,6 +11,7 @@ mod budget;
 mod eval;
 mod fallback;
 mod filters;
+mod lists;
 mod markdown;
 mod redact;
 mod shape;
