@@ -1,6 +1,21 @@
 //! The host side of connectors: verified loading, isolation in child processes, outbound HTTP and signing.
 
+pub mod child;
+mod connection;
+mod deliver;
+pub mod frame;
+pub mod load;
+pub mod manifest;
 pub mod outbound;
+mod pending;
+mod registry;
 pub mod request;
 pub mod secrets;
 pub mod signing;
+pub mod stage;
+mod supervisor;
+pub mod trust;
+
+pub use deliver::{AttemptInput, AttemptResult};
+pub use registry::{ConnectorHost, HostConfig, InterpretInput, OpenFault, Phase, PluginStatus, PrepareInput};
+pub use supervisor::{HostFault, RestartPolicy, State};

@@ -1,0 +1,506 @@
+//! One living child: its process, its socket, and the calls that wait for it.
+
+use crate::frame::{FrameFault, FromChild, ToChild, split};
+use crate::load::Verified;
+use crate::manifest::Kind;
+use crate::pending::{Answer, Awaits, Fate, Pending};
+use notify_connector_abi as abi;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, oneshot};
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is counted over the life of a plug-in, across its processes.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub started: AtomicU64,
+    pub crashes: AtomicU64,
+    pub timeouts: AtomicU64,
+    /// Answers to calls that were answered or given up before.
+    pub late: AtomicU64,
+    /// Answers to calls that never were.
+    pub unknown: AtomicU64,
+    /// Answers that break the contract.
+    pub garbage: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Why no child could be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpawnFault {
+    #[error("the child process could not be started: {0}")]
+    Start(String),
+    #[error("the plug-in was not ready in time")]
+    Slow,
+    #[error("the child process ended before it was ready: {0}")]
+    Ended(String),
+    #[error("the plug-in refused to start: {0}")]
+    Refused(String),
+}
+
+pub(crate) struct Connection {
+    pending: Mutex<Pending>,
+    outbox: Mutex<Vec<u8>>,
+    wake: Notify,
+    dead: AtomicBool,
+    /// Set when we ended it on purpose: its end is then no crash.
+    dismissed: AtomicBool,
+    pidfd: OwnedFd,
+    pub pid: u32,
+    /// How the process ended; set by the thread that waits for it.
+    exit: Mutex<Option<String>>,
+    ended: Notify,
+    name: String,
+    counters: Arc<Counters>,
+}
+
+/// A call under way. Dropped without an answer, it frees its slot.
+pub(crate) struct Call<'c> {
+    connection: &'c Connection,
+    pub token: u64,
+    receiver: oneshot::Receiver<Answer>,
+}
+
+impl Call<'_> {
+    /// `None`: the child died.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        (&mut self.receiver).await.ok()
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        lock(&self.connection.pending).forget(self.token);
+    }
+}
+
+/// The process itself, as the thread that waits for it sees it.
+struct Started {
+    pidfd: OwnedFd,
+    pid: u32,
+    stderr: Option<std::process::ChildStderr>,
+}
+
+impl Connection {
+    /// Starts a child for the plug-in and waits until it is ready.
+    ///
+    /// # Errors
+    /// [`SpawnFault`]; no process is left behind.
+    pub async fn open(
+        host_binary: &Path,
+        plugin: &Verified,
+        options: &[u8],
+        patience: Duration,
+        counters: Arc<Counters>,
+        on_end: impl FnOnce(&Self) + Send + 'static,
+    ) -> Result<Arc<Self>, SpawnFault> {
+        let failed = |error: std::io::Error| SpawnFault::Start(error.to_string());
+        let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        let mut stream = UnixStream::from_std(ours).map_err(failed)?;
+        let library = plugin.library.try_clone().map_err(failed)?;
+
+        let mut command = Command::new(host_binary);
+        command.env_clear().stdin(OwnedFd::from(theirs)).stdout(library).stderr(Stdio::piped());
+        let (started, exited) = spawn(command).await.map_err(failed)?;
+        let connection = Arc::new(Self {
+            pending: Mutex::default(),
+            outbox: Mutex::default(),
+            wake: Notify::new(),
+            dead: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
+            pidfd: started.pidfd,
+            pid: started.pid,
+            exit: Mutex::default(),
+            ended: Notify::new(),
+            name: plugin.manifest.name.clone(),
+            counters,
+        });
+        Counters::add(&connection.counters.started);
+        if let Some(stderr) = started.stderr {
+            tokio::spawn(log_stderr(connection.name.clone(), stderr));
+        }
+        tokio::spawn({
+            let connection = Arc::clone(&connection);
+            async move {
+                let status = exited.await.unwrap_or_else(|_| "unknown".to_owned());
+                *lock(&connection.exit) = Some(status);
+                connection.ended.notify_waiters();
+            }
+        });
+
+        // From here on every way out must end the process: dropping the guard does.
+        let guard = KillUnlessReady(&connection);
+        let mut input = Vec::new();
+        let ready = tokio::time::timeout(patience, greet(&mut stream, plugin, options, &mut input)).await;
+        match ready {
+            Ok(Ok(())) => {}
+            Ok(Err(Greeting::Fault(fault))) => return Err(fault),
+            Ok(Err(Greeting::Gone)) => {
+                let _ = tokio::time::timeout(Duration::from_secs(1), connection.wait_ended()).await;
+                return Err(SpawnFault::Ended(connection.exit_text()));
+            }
+            Err(_) => return Err(SpawnFault::Slow),
+        }
+        std::mem::forget(guard);
+
+        let (reader, writer) = stream.into_split();
+        tokio::spawn(write_loop(Arc::clone(&connection), writer));
+        tokio::spawn({
+            let connection = Arc::clone(&connection);
+            async move {
+                let reason = read_loop(&connection, reader, input).await;
+                connection.end(&reason).await;
+                on_end(&connection);
+            }
+        });
+        Ok(connection)
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    pub fn was_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire)
+    }
+
+    pub fn in_flight(&self) -> usize {
+        lock(&self.pending).len()
+    }
+
+    /// How it ended, for people.
+    pub fn exit_text(&self) -> String {
+        lock(&self.exit).clone().unwrap_or_else(|| "it closed its socket".to_owned())
+    }
+
+    /// Queues one frame and reserves the place of its answer. `Ok(None)`: the child is dead.
+    ///
+    /// # Errors
+    /// [`FrameFault::Length`]: too long for any frame.
+    pub fn call(&self, frame: &ToChild<'_>, awaits: Awaits) -> Result<Option<Call<'_>>, FrameFault> {
+        let Some((token, receiver)) = lock(&self.pending).insert(awaits) else { return Ok(None) };
+        let call = Call { connection: self, token, receiver };
+        self.tell(frame, token)?;
+        Ok(Some(call))
+    }
+
+    /// Queues one frame that has no answer of its own.
+    ///
+    /// # Errors
+    /// [`FrameFault::Length`].
+    pub fn tell(&self, frame: &ToChild<'_>, token: u64) -> Result<(), FrameFault> {
+        frame.write(token, &mut lock(&self.outbox))?;
+        // Whatever else waits by the time the writer runs goes out in the same write.
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Ends the process at once.
+    pub fn kill(&self) {
+        // An error means that it has ended already.
+        drop(rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL));
+    }
+
+    /// Lets the process finish: it sees the end of its socket.
+    pub fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    pub async fn wait_ended(&self) {
+        loop {
+            let notified = self.ended.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if lock(&self.exit).is_some() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// The socket is done, for whatever reason: fail the calls, make sure that the process is gone.
+    async fn end(&self, reason: &str) {
+        self.dead.store(true, Ordering::Release);
+        let failed = lock(&self.pending).close();
+        self.wake.notify_one();
+        if self.was_dismissed() {
+            // It may still be finishing what it accepted; `dismiss`'s caller decides when that has lasted long enough.
+            return;
+        }
+        // A process without its socket cannot be used for anything; one that broke the protocol must not go on.
+        self.kill();
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.wait_ended()).await;
+        tracing::warn!(plugin = self.name, pid = self.pid, failed, exit = self.exit_text(), reason, "connector ended");
+    }
+
+    fn receive(&self, token: u64, frame: &FromChild<'_>) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let answer = match *frame {
+            FromChild::Prepared { code, request_json, detail } => {
+                Answer::Prepared { code, request_json: request_json.to_vec(), detail: text(detail) }
+            }
+            FromChild::Outcome { code, retry_after_ms, detail, provider_reference } => Answer::Outcome {
+                code,
+                retry_after_ms: (retry_after_ms != abi::NOT_SAID).then_some(retry_after_ms),
+                detail: text(detail),
+                provider_reference: (!provider_reference.is_empty()).then(|| text(provider_reference)),
+            },
+            FromChild::Validated { code, problems_json } => {
+                Answer::Validated { code, problems_json: problems_json.to_vec() }
+            }
+            FromChild::Log { level, text: line, fields_json } => {
+                log(&self.name, level, &text(line), &text(fields_json));
+                return;
+            }
+            FromChild::Ready { .. } | FromChild::Refused { .. } => {
+                Counters::add(&self.counters.garbage);
+                return;
+            }
+        };
+        let fate = lock(&self.pending).deliver(token, answer);
+        match fate {
+            Fate::Delivered => {}
+            Fate::Late => Counters::add(&self.counters.late),
+            Fate::Unknown => Counters::add(&self.counters.unknown),
+            Fate::WrongKind => Counters::add(&self.counters.garbage),
+        }
+    }
+}
+
+struct KillUnlessReady<'c>(&'c Connection);
+
+impl Drop for KillUnlessReady<'_> {
+    fn drop(&mut self) {
+        self.0.dead.store(true, Ordering::Release);
+        self.0.kill();
+    }
+}
+
+/// Starts the process on a thread of its own, which then waits for it. The thread must live as long as the child: the
+/// child asks the kernel to be killed with its parent, and to the kernel that is the *thread* that started it. A thread of
+/// tokio's pool that goes idle would take the child along.
+async fn spawn(mut command: Command) -> std::io::Result<(Started, oneshot::Receiver<String>)> {
+    let (started_sender, started) = oneshot::channel();
+    let (exit_sender, exited) = oneshot::channel();
+    std::thread::Builder::new().name("connector-child".to_owned()).stack_size(128 * 1024).spawn(move || {
+        let spawned = command.spawn();
+        // Closes our copies of the child's descriptors: its socket must end when it does.
+        drop(command);
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) => {
+                drop(started_sender.send(Err(error)));
+                return;
+            }
+        };
+        let stderr = child.stderr.take();
+        let pid = child.id();
+        // Taken before anyone waits for it, so that the number cannot have passed to another process.
+        let pidfd = Pid::from_raw(i32::try_from(pid).unwrap_or(0))
+            .ok_or(rustix::io::Errno::SRCH)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+        match pidfd {
+            Ok(pidfd) => {
+                if started_sender.send(Ok(Started { pidfd, pid, stderr })).is_err() {
+                    drop(child.kill());
+                }
+            }
+            Err(error) => {
+                drop(child.kill());
+                drop(started_sender.send(Err(error.into())));
+            }
+        }
+        let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        drop(exit_sender.send(status));
+    })?;
+    let started = started.await.map_err(|_| std::io::Error::other("the starting thread ended"))??;
+    Ok((started, exited))
+}
+
+enum Greeting {
+    Fault(SpawnFault),
+    Gone,
+}
+
+/// Sends the start frame and waits for the plug-in to be ready; checks that it is what the manifest says.
+async fn greet(
+    stream: &mut UnixStream,
+    plugin: &Verified,
+    options: &[u8],
+    input: &mut Vec<u8>,
+) -> Result<(), Greeting> {
+    let refused = |text: String| Greeting::Fault(SpawnFault::Refused(text));
+    let capability = match plugin.manifest.kind {
+        Kind::Codec => abi::CAP_CODEC,
+        Kind::Transport => abi::CAP_TRANSPORT,
+    };
+    let mut out = Vec::new();
+    let start =
+        ToChild::Start { capability, max_request: plugin.manifest.limits.max_request_bytes, options_json: options };
+    start.write(0, &mut out).map_err(|fault| refused(fault.to_string()))?;
+    stream.write_all(&out).await.map_err(|_| Greeting::Gone)?;
+    loop {
+        if let Some(raw) = split(input).map_err(|fault| refused(fault.to_string()))? {
+            let frame = FromChild::read(&raw).map_err(|fault| refused(fault.to_string()))?;
+            match frame {
+                FromChild::Ready { describe_json, .. } => {
+                    same_identity(describe_json, plugin).map_err(refused)?;
+                    let consumed = raw.consumed;
+                    input.drain(..consumed);
+                    return Ok(());
+                }
+                FromChild::Refused { reason } => {
+                    return Err(refused(String::from_utf8_lossy(reason).into_owned()));
+                }
+                // A plug-in may log while it is being made; it is not told from where, as there is no connection yet.
+                FromChild::Log { level, text, fields_json } => {
+                    let text = String::from_utf8_lossy(text).into_owned();
+                    log(&plugin.manifest.name, level, &text, &String::from_utf8_lossy(fields_json));
+                    let consumed = raw.consumed;
+                    input.drain(..consumed);
+                    continue;
+                }
+                _ => return Err(refused("it answered before it was asked".to_owned())),
+            }
+        }
+        match stream.read_buf(input).await {
+            Ok(0) | Err(_) => return Err(Greeting::Gone),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// What the library says of itself must be what was signed: else a library was staged under another one's manifest.
+fn same_identity(describe_json: &[u8], plugin: &Verified) -> Result<(), String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Described {
+        name: String,
+        version: String,
+        kind: Kind,
+        channel_types: Vec<String>,
+    }
+    let described: Described =
+        serde_json::from_slice(describe_json).map_err(|error| format!("its description: {error}"))?;
+    let manifest = &plugin.manifest;
+    let same = described.name == manifest.name
+        && described.version == manifest.version
+        && described.kind == manifest.kind
+        && described.channel_types == manifest.channel_types;
+    if same {
+        Ok(())
+    } else {
+        Err(format!(
+            "the library is {} {}, its manifest says {} {} (name, version, kind and channel types must agree)",
+            described.name, described.version, manifest.name, manifest.version
+        ))
+    }
+}
+
+async fn write_loop(connection: Arc<Connection>, mut writer: tokio::net::unix::OwnedWriteHalf) {
+    let mut batch = Vec::new();
+    loop {
+        connection.wake.notified().await;
+        loop {
+            std::mem::swap(&mut batch, &mut *lock(&connection.outbox));
+            if batch.is_empty() {
+                break;
+            }
+            if writer.write_all(&batch).await.is_err() {
+                // The reader sees the end too, and does what is to be done.
+                return;
+            }
+            batch.clear();
+            // A burst's memory must not stay: two buffers of at most this size remain per plug-in.
+            batch.shrink_to(KEPT);
+        }
+        if connection.was_dismissed() || connection.is_dead() {
+            drop(writer.shutdown().await);
+            return;
+        }
+    }
+}
+
+/// Buffer space that is kept between bursts, in bytes.
+const KEPT: usize = 64 * 1024;
+
+/// Reads until the child is gone or breaks the protocol; says why it ended.
+async fn read_loop(
+    connection: &Connection,
+    mut reader: tokio::net::unix::OwnedReadHalf,
+    mut input: Vec<u8>,
+) -> String {
+    loop {
+        let mut done = 0;
+        loop {
+            let frame = split(input.get(done..).unwrap_or_default())
+                .and_then(|raw| raw.map(|raw| FromChild::read(&raw).map(|frame| (raw, frame))).transpose());
+            match frame {
+                Ok(Some((raw, frame))) => {
+                    connection.receive(raw.token, &frame);
+                    done += raw.consumed;
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    Counters::add(&connection.counters.garbage);
+                    return fault.to_string();
+                }
+            }
+        }
+        input.drain(..done);
+        if input.is_empty() {
+            input.shrink_to(KEPT);
+        }
+        if input.capacity() - input.len() < KEPT / 4 {
+            input.reserve(KEPT / 2);
+        }
+        match reader.read_buf(&mut input).await {
+            Ok(0) => return "end of the socket".to_owned(),
+            Ok(_) => {}
+            // A crash shows as a reset when unread frames were left, as an end otherwise.
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+async fn log_stderr(name: String, stderr: std::process::ChildStderr) {
+    let Ok(stderr) = tokio::process::ChildStderr::from_std(stderr) else { return };
+    let mut lines = tokio::io::BufReader::with_capacity(1024, stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // Bounded: a plug-in that never ends its line gets it cut.
+        let mut limited = (&mut lines).take(4096);
+        match limited.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => log(&name, 2, String::from_utf8_lossy(&line).trim_end(), ""),
+        }
+    }
+}
+
+fn log(plugin: &str, level: u8, text: &str, fields: &str) {
+    match u32::from(level) {
+        abi::LOG_ERROR => tracing::error!(plugin, fields, "{text}"),
+        abi::LOG_WARN => tracing::warn!(plugin, fields, "{text}"),
+        abi::LOG_INFO => tracing::info!(plugin, fields, "{text}"),
+        _ => tracing::debug!(plugin, fields, "{text}"),
+    }
+}
