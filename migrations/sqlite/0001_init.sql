@@ -152,11 +152,18 @@ CREATE TABLE ledger_entries (
     at BIGINT NOT NULL,
     kind TEXT NOT NULL,
     about TEXT NOT NULL,
+    -- The number of the event or delivery that the entry is about. Look-ups go over it, for the same reason as above;
+    -- only the few entries about something else are found by `about`.
+    event_seq BIGINT,
+    delivery_seq BIGINT,
     payload TEXT,
     leaf_hash BLOB NOT NULL,
     PRIMARY KEY (tenant, seq)
 );
-CREATE INDEX ledger_entries_about ON ledger_entries (tenant, about);
+CREATE INDEX ledger_entries_event ON ledger_entries (tenant, event_seq) WHERE event_seq IS NOT NULL;
+CREATE INDEX ledger_entries_delivery ON ledger_entries (tenant, delivery_seq) WHERE delivery_seq IS NOT NULL;
+CREATE INDEX ledger_entries_about ON ledger_entries (tenant, about)
+    WHERE event_seq IS NULL AND delivery_seq IS NULL;
 
 -- Roots of complete subtrees of 256, 65,536 and 16,777,216 leaves (levels 8, 16, 24).
 CREATE TABLE ledger_tiles (

@@ -15,6 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arg = |n: usize| std::env::args().nth(n);
     let number = |n: usize, default: u64| arg(n).and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -117,8 +121,7 @@ fn entry(kind: EntryKind, subject: &str, about: &str, predicate: Value) -> Entry
         Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
     };
-    let subject =
-        if subject.is_empty() { vec![] } else { vec![("event".to_owned(), subject.to_owned())] };
+    let subject = if subject.is_empty() { vec![] } else { vec![("event".to_owned(), subject.to_owned())] };
     EntryDraft { kind, subject, predicate, about: about.to_owned() }
 }
 
@@ -127,7 +130,8 @@ fn delivery(tenant: &TenantId, n: u64) -> (Commit, Commit) {
     let id = n.to_string();
     let key = EventKey::derive([tenant.as_str(), "/bench", &id]);
     let delivery = DeliveryId::derive([tenant.as_str(), key.as_str(), "rule", "chat", "hook"]);
-    let now = Timestamp::from_microsecond(1_800_000_000_000_000 + i64::try_from(n).unwrap_or(0)).unwrap_or_default();
+    let now = Timestamp::from_microsecond(1_800_000_000_000_000 + i64::try_from(n).unwrap_or(0))
+        .unwrap_or_default();
     let salted = |field: &str| salt(&[9; 32], delivery.as_str(), field, 1);
     let body = format!(
         r#"{{"data":{{"image":{{"digest":"sha256:{digest}","repository":"ghcr.io/acme/app"}},"summary":{{"newCritical":3,"text":"{text}"}}}},"id":"{id}","severity":"high","source":"/bench","specversion":"1.0","type":"scanner.report.ready"}}"#,
@@ -205,9 +209,8 @@ fn delivery(tenant: &TenantId, n: u64) -> (Commit, Commit) {
         vec![Effect::AcceptPlanned(Box::new(event)), Effect::CreateDelivery(Box::new(intent))],
         vec![decided],
     );
-    let record =
-        Commit::new(tenant.clone(), vec![Effect::RecordAttempt(Box::new(attempt))], vec![attempted])
-            .guarded(Guard::Claim { delivery, attempt: 1, token });
+    let record = Commit::new(tenant.clone(), vec![Effect::RecordAttempt(Box::new(attempt))], vec![attempted])
+        .guarded(Guard::Claim { delivery, attempt: 1, token });
     (plan, record)
 }
 

@@ -37,12 +37,15 @@ pub async fn run(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
         }
         let rest = waiting.split_off(fitting(&waiting));
         let group = std::mem::replace(&mut waiting, rest);
-        let (commits, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.commit, job.reply)).unzip();
+        let (commits, replies): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|job| (job.commit, job.reply)).unzip();
         let commits: Vec<&Commit> = commits.iter().collect();
-        for (reply, answer) in replies.into_iter().zip(commit_group(&shared, &commits).await) {
+        let answers = commit_group(&shared, &commits).await;
+        for (reply, answer) in replies.into_iter().zip(answers) {
             // Nobody listens: a caller that gave up. Its commit stands all the same.
             let _ = reply.send(answer);
         }
+        shared.committed(commits.len());
     }
 }
 
@@ -89,10 +92,7 @@ async fn commit_group(shared: &Shared, commits: &[&Commit]) -> Answers {
     }
 }
 
-async fn attempt(
-    shared: &Shared,
-    commits: &[&Commit],
-) -> Result<Vec<Result<Committed, Refused>>, Failed> {
+async fn attempt(shared: &Shared, commits: &[&Commit]) -> Result<Vec<Result<Committed, Refused>>, Failed> {
     let mut writer = shared.writer().await?;
     let outcome = engine::transaction(writer.db(), &shared.texts, &shared.keys, commits).await;
     match &outcome {

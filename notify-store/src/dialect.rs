@@ -49,7 +49,8 @@ impl Db<'_> {
     /// Names the tenant for the rest of this transaction: the row-level security policies compare with it.
     pub(crate) async fn enter(&mut self, texts: &Texts, tenant: &TenantId) -> Result<(), sqlx::Error> {
         if matches!(self, Self::Postgres(_)) {
-            self.rows(texts, "SELECT set_config('notify.tenant', $1, true)", [Arg::from(tenant.as_str())]).await?;
+            self.rows(texts, "SELECT set_config('notify.tenant', $1, true)", [Arg::from(tenant.as_str())])
+                .await?;
         }
         Ok(())
     }

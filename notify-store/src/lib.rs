@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod checkpointer;
 pub mod commit;
 mod committer;
 mod dialect;

@@ -1,5 +1,6 @@
 //! Opening, and who gets which connection: one that writes, some that read.
 
+use crate::checkpointer::{self, Checkpointer};
 use crate::dialect::Dialect;
 use crate::engine::Keyring;
 use crate::sql::{Db, Texts};
@@ -34,7 +35,7 @@ pub struct Shared {
 
 #[derive(Debug)]
 enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Sqlite { writer: SqlitePool, readers: SqlitePool, checkpointer: Checkpointer },
     Postgres { writer: PgPool, others: PgPool },
 }
 
@@ -137,9 +138,9 @@ impl Shared {
     pub async fn snapshot(&self, tenant: &TenantId) -> Result<Reader, StoreError> {
         let mut reader = match &self.pools {
             Pools::Sqlite { readers, .. } => Reader::SqliteSnapshot(readers.begin().await?),
-            Pools::Postgres { others, .. } => Reader::Postgres(
-                others.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
-            ),
+            Pools::Postgres { others, .. } => {
+                Reader::Postgres(others.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
         };
         reader.db().enter(&self.texts, tenant).await?;
         Ok(reader)
@@ -153,6 +154,13 @@ impl Shared {
         })
     }
 
+    /// Told by the committer after each transaction.
+    pub fn committed(&self, commits: usize) {
+        if let Pools::Sqlite { checkpointer, .. } = &self.pools {
+            checkpointer.committed(commits);
+        }
+    }
+
     pub const fn is_sqlite(&self) -> bool {
         matches!(self.pools, Pools::Sqlite { .. })
     }
@@ -160,7 +168,8 @@ impl Shared {
     pub async fn close(&self) {
         drop(self.writer.lock().await.take());
         match &self.pools {
-            Pools::Sqlite { writer, readers } => {
+            Pools::Sqlite { writer, readers, checkpointer } => {
+                checkpointer.close().await;
                 readers.close().await;
                 writer.close().await;
             }
@@ -177,7 +186,8 @@ impl Shared {
 fn lock(file: &Path) -> Result<File, StoreError> {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
-    let lock = File::options().create(true).truncate(false).write(true).open(&name).map_err(sqlx::Error::Io)?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(&name).map_err(sqlx::Error::Io)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(file.to_owned())),
@@ -201,6 +211,7 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .pragma("cache_size", "-4096")
         .pragma("temp_store", "memory")
+        .pragma("wal_autocheckpoint", checkpointer::LAST_RESORT_PAGES)
         .statement_cache_capacity(STATEMENTS)
         .thread_name(|_| "store-writer".to_owned());
     let writer = SqlitePoolOptions::new()
@@ -211,6 +222,7 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
         .connect_with(writer)
         .await?;
     SQLITE.run(&writer).await?;
+    let checkpointer = Checkpointer::start(options.clone());
     let options = options
         .read_only(true)
         .pragma("cache_size", "-1024")
@@ -222,7 +234,7 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
         .idle_timeout(Duration::from_secs(300))
         .test_before_acquire(false)
         .connect_lazy_with(options);
-    Ok(Pools::Sqlite { writer, readers })
+    Ok(Pools::Sqlite { writer, readers, checkpointer })
 }
 
 async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
@@ -253,7 +265,8 @@ async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
             .await?;
     if bypasses {
         return Err(StoreError::Misconfigured(
-            "the PostgreSQL role is a superuser or has BYPASSRLS: row-level security would not apply".to_owned(),
+            "the PostgreSQL role is a superuser or has BYPASSRLS: row-level security would not apply"
+                .to_owned(),
         ));
     }
     POSTGRES.run(&writer).await?;

@@ -108,7 +108,8 @@ impl Shared {
     pub async fn void_all_claims(&self) -> Result<u64, StoreError> {
         self.writing(async |db| {
             let void = [Arg::from(VOID_TOKEN)];
-            let sql = "UPDATE work_queue SET claim_token = $1, ready_at = due_at WHERE claim_token IS NOT NULL";
+            let sql =
+                "UPDATE work_queue SET claim_token = $1, ready_at = due_at WHERE claim_token IS NOT NULL";
             Ok(db.run(&self.texts, sql, void).await?)
         })
         .await
@@ -160,7 +161,6 @@ impl Shared {
 /// 128 random bits: nobody guesses another holder's claim.
 fn random_token() -> Result<String, StoreError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut bytes).map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
     Ok(hex(&bytes))
 }

@@ -87,8 +87,7 @@ impl Store {
         let shared = Arc::new(Shared::open(options).await?);
         let (sender, receiver) = mpsc::unbounded_channel();
         let committer = tokio::spawn(committer::run(Arc::clone(&shared), receiver));
-        let inner =
-            Inner { shared, jobs: Mutex::new(Some(sender)), committer: Mutex::new(Some(committer)) };
+        let inner = Inner { shared, jobs: Mutex::new(Some(sender)), committer: Mutex::new(Some(committer)) };
         Ok(Self { inner: Arc::new(inner) })
     }
     /// Commits and waits until it is durable.

@@ -59,7 +59,8 @@ fn kill_after(place: &str, count: usize) -> Vec<String> {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let name = |line: String| line.split("ack ").nth(1).map(str::to_owned);
-    let mut acknowledged: Vec<String> = lines.by_ref().map_while(Result::ok).filter_map(name).take(count).collect();
+    let mut acknowledged: Vec<String> =
+        lines.by_ref().map_while(Result::ok).filter_map(name).take(count).collect();
     child.kill().unwrap();
     // What it still managed to say before the signal.
     acknowledged.extend(lines.map_while(Result::ok).filter_map(name));

@@ -16,15 +16,30 @@ const LEASE: i64 = 30;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Create { claimed: bool },
-    Claim { limit: u32 },
+    Create {
+        claimed: bool,
+    },
+    Claim {
+        limit: u32,
+    },
     /// The claim at this place among all ever made reports.
-    Report { claim: usize, ends: bool, keep: bool },
+    Report {
+        claim: usize,
+        ends: bool,
+        keep: bool,
+    },
     Void,
     Pass(i64),
-    Own { holder: usize, ttl: bool },
-    Disown { holder: usize },
-    Plan { holder: usize },
+    Own {
+        holder: usize,
+        ttl: bool,
+    },
+    Disown {
+        holder: usize,
+    },
+    Plan {
+        holder: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -66,8 +81,12 @@ struct Model {
 impl Model {
     /// The (delivery, attempt, in doubt) that a claim takes.
     fn claim(&mut self, limit: u32) -> Vec<(usize, u32, bool)> {
-        let mut due: Vec<_> =
-            self.rows.iter().filter(|(_, r)| !r.done && r.ready_at <= self.now).map(|(n, r)| (r.ready_at, *n)).collect();
+        let mut due: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|(_, r)| !r.done && r.ready_at <= self.now)
+            .map(|(n, r)| (r.ready_at, *n))
+            .collect();
         due.sort_unstable();
         due.truncate(limit as usize);
         let mut taken: Vec<_> =
@@ -118,8 +137,7 @@ async fn run(fresh: Fresh, steps: Vec<Step>) {
             }
             Step::Claim { limit } => {
                 let expected = model.claim(limit);
-                let claimed =
-                    store.claim_due(at(model.now), Duration::from_secs(30), limit).await.unwrap();
+                let claimed = store.claim_due(at(model.now), Duration::from_secs(30), limit).await.unwrap();
                 let mut got: Vec<_> =
                     claimed.iter().map(|c| (number(c), c.delivery.next_attempt, c.in_doubt)).collect();
                 got.sort_unstable();
@@ -143,8 +161,11 @@ async fn run(fresh: Fresh, steps: Vec<Step>) {
                         Follows::Retry { due_at: at(due), claim: Some((token(&by), at(model.now + LEASE))) }
                     }
                 };
-                let guard =
-                    Guard::Claim { delivery: delivery_id(&format!("d{n}")), attempt: attempt_number, token: token(&by) };
+                let guard = Guard::Claim {
+                    delivery: delivery_id(&format!("d{n}")),
+                    attempt: attempt_number,
+                    token: token(&by),
+                };
                 let commit = record(&acme, attempt(&format!("d{n}"), attempt_number, follows)).guarded(guard);
                 match store.commit(commit).await {
                     Ok(_) => assert!(valid, "{n} {attempt_number} {by}: {row:?}"),
@@ -169,7 +190,8 @@ async fn run(fresh: Fresh, steps: Vec<Step>) {
                 for (n, row) in &mut model.rows {
                     if !row.done && row.token.is_some() {
                         row.token = Some("void".into());
-                        let found = store.delivery(&acme, &delivery_id(&format!("d{n}"))).await.unwrap().unwrap();
+                        let found =
+                            store.delivery(&acme, &delivery_id(&format!("d{n}"))).await.unwrap().unwrap();
                         assert_eq!(found.state, DeliveryState::Scheduled);
                         // Due since it was last due, which is not after now for a claim made by a claimer.
                         row.ready_at = i64::MIN;

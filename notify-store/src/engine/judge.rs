@@ -23,11 +23,7 @@ enum Verdict {
     Late,
 }
 
-pub fn judge<'c>(
-    state: &mut State<'c>,
-    keys: &Keyring,
-    commits: &[(Slot, &'c Commit)],
-) -> Judged<'c> {
+pub fn judge<'c>(state: &mut State<'c>, keys: &Keyring, commits: &[(Slot, &'c Commit)]) -> Judged<'c> {
     let mut judged = Judged::default();
     for &(slot, commit) in commits {
         let answer = one(state, keys, slot, commit, &mut judged);
@@ -90,9 +86,10 @@ fn guards<'c>(state: &State<'c>, slot: Slot, commit: &'c Commit) -> Result<Verdi
     for guard in &commit.guards {
         match guard {
             Guard::Lease { holder, epoch } => {
-                let held = tenant.lease.as_ref().is_some_and(|lease| {
-                    lease.runs && lease.holder == *holder && lease.epoch == *epoch
-                });
+                let held = tenant
+                    .lease
+                    .as_ref()
+                    .is_some_and(|lease| lease.runs && lease.holder == *holder && lease.epoch == *epoch);
                 if !held {
                     return Err(Refused::LeaseLost);
                 }
@@ -218,11 +215,7 @@ fn accept<'c>(
     Ok(())
 }
 
-fn create_delivery<'c>(
-    state: &mut State<'c>,
-    slot: Slot,
-    delivery: &'c NewDelivery,
-) -> Result<(), Refused> {
+fn create_delivery<'c>(state: &mut State<'c>, slot: Slot, delivery: &'c NewDelivery) -> Result<(), Refused> {
     if state.deliveries.state(slot, delivery.id.as_str()).state.is_some() {
         return Err(Refused::DeliveryExists(delivery.id.clone()));
     }
@@ -262,8 +255,7 @@ fn record_attempt<'c>(state: &mut State<'c>, slot: Slot, attempt: &'c Attempt) -
     let earlier = row.recorded.and_then(|recorded| recorded.provider_reference);
     let recorded =
         Recorded { attempt, provider_reference: attempt.provider_reference.as_deref().or(earlier) };
-    let changed =
-        DeliveryRow { state: Some(after), next_attempt, token, recorded: Some(recorded), ..row };
+    let changed = DeliveryRow { state: Some(after), next_attempt, token, recorded: Some(recorded), ..row };
     state.set_delivery(slot, id, changed);
     if after == DeliveryState::Dead {
         state.count(slot, |counters| counters.dead += 1);

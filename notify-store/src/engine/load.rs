@@ -9,6 +9,7 @@ use crate::sql::{Arg, Db, Row, Texts, each};
 use crate::store::StoreError;
 use notify_core::time::truncate_to_millis;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Locks the tenants' heads and reads every row that the commits ask for.
 pub async fn load<'c>(
@@ -101,9 +102,8 @@ async fn heads(
     keys: &Keyring,
     state: &mut State<'_>,
 ) -> Result<(), StoreError> {
-    let asked = each(state.tenants.iter().enumerate(), |(at, tenant)| {
-        [ordinal(at), Arg::from(tenant.id.as_str())]
-    });
+    let asked =
+        each(state.tenants.iter().enumerate(), |(at, tenant)| [ordinal(at), Arg::from(tenant.id.as_str())]);
     let found = db
         .rows_for(
             texts,
@@ -134,9 +134,8 @@ async fn heads(
 }
 
 async fn leases(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
-    let asked = each(state.tenants.iter().enumerate(), |(at, tenant)| {
-        [ordinal(at), Arg::from(tenant.id.as_str())]
-    });
+    let asked =
+        each(state.tenants.iter().enumerate(), |(at, tenant)| [ordinal(at), Arg::from(tenant.id.as_str())]);
     // Shared: nobody takes the lease over between this look and our commit.
     let found = db
         .rows_for(
@@ -156,7 +155,7 @@ async fn leases(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result
 
 async fn events(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
     let asked = each(state.events.rows.iter().enumerate(), |(at, (slot, key, _))| {
-        [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::from(*key)]
+        [ordinal(at), Arg::Shared(Arc::clone(&state.tenants[*slot].name)), Arg::from(*key)]
     });
     let found = db
         .rows_for(
@@ -180,7 +179,7 @@ async fn deliveries(
     claims: bool,
 ) -> Result<(), StoreError> {
     let asked = each(state.deliveries.rows.iter().enumerate(), |(at, (slot, id, _))| {
-        [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::from(*id)]
+        [ordinal(at), Arg::Shared(Arc::clone(&state.tenants[*slot].name)), Arg::from(*id)]
     });
     let found = db
         .rows_for(
@@ -206,11 +205,14 @@ async fn deliveries(
         return Ok(());
     }
     let asked = each(
-        state.deliveries.rows.iter().enumerate().filter(|(_, (_, _, row))| {
-            row.state == Some(DeliveryState::Scheduled)
-        }),
+        state
+            .deliveries
+            .rows
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, _, row))| row.state == Some(DeliveryState::Scheduled)),
         |(at, (slot, _, row))| {
-            [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::Int(row.seq)]
+            [ordinal(at), Arg::Shared(Arc::clone(&state.tenants[*slot].name)), Arg::Int(row.seq)]
         },
     );
     // Locked: a dispatcher elsewhere skips these rows until the result is in.
@@ -231,8 +233,8 @@ async fn deliveries(
 
 async fn documents(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
     let asked = each(state.documents.rows.iter().enumerate(), |(at, (slot, (kind, id), _))| {
-        let tenant = state.tenants[*slot].id.as_str();
-        [ordinal(at), Arg::from(tenant), Arg::from(kind.as_str()), Arg::from(*id)]
+        let tenant = Arg::Shared(Arc::clone(&state.tenants[*slot].name));
+        [ordinal(at), tenant, Arg::from(kind.as_str()), Arg::from(*id)]
     });
     let found = db
         .rows_for(
@@ -252,7 +254,7 @@ async fn documents(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Res
 
 async fn keys(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
     let asked = each(state.keys.rows.iter().enumerate(), |(at, (slot, key, _))| {
-        [ordinal(at), Arg::from(state.tenants[*slot].id.as_str()), Arg::from(*key)]
+        [ordinal(at), Arg::Shared(Arc::clone(&state.tenants[*slot].name)), Arg::from(*key)]
     });
     let found = db
         .rows_for(

@@ -7,8 +7,8 @@ mod state;
 mod write;
 
 pub use judge::VOID_TOKEN;
-pub use log::Keyring;
 pub use load::event_state;
+pub use log::Keyring;
 
 use crate::commit::{Commit, Committed, Refused};
 use crate::sql::{Db, Texts};
@@ -44,7 +44,9 @@ pub async fn transaction(
     let nothing_written = !matches!(&answers, Ok(answers) if answers.iter().any(Result::is_ok));
     if nothing_written {
         // When it fails as well, the connection is given up and the database rolls back by itself.
-        db.run(texts, "ROLLBACK", []).await.map_err(|error| Failed::Nothing(answers_error(answers.as_ref(), error)))?;
+        db.run(texts, "ROLLBACK", [])
+            .await
+            .map_err(|error| Failed::Nothing(answers_error(answers.as_ref(), error)))?;
         return Ok(answers?);
     }
     match db.run(texts, "COMMIT", []).await {
@@ -80,7 +82,8 @@ async fn rounds(
         let Some(first) = members.first() else { continue };
         db.enter(texts, &commits[*first].tenant).await?;
         let mut state = State::default();
-        let round: Vec<_> = members.iter().map(|at| (state.slot(&commits[*at].tenant), commits[*at])).collect();
+        let round: Vec<_> =
+            members.iter().map(|at| (state.slot(&commits[*at].tenant), commits[*at])).collect();
         load::load(db, texts, keys, &mut state, &round).await?;
         let mut judged = judge::judge(&mut state, keys, &round);
         let judged_answers = std::mem::take(&mut judged.answers);

@@ -11,6 +11,7 @@ use notify_core::time::Timestamp;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 /// Index of a tenant in [`State::tenants`].
 pub type Slot = usize;
@@ -121,6 +122,8 @@ pub struct NewTenant<'c> {
 #[derive(Debug)]
 pub struct Tenant<'c> {
     pub id: &'c TenantId,
+    /// The id as a value that many rows share.
+    pub name: Arc<str>,
     pub counters: Counters,
     pub log: Option<Log>,
     pub lease: Option<LeaseRow>,
@@ -159,6 +162,7 @@ impl<'c> State<'c> {
         if slot == next {
             self.tenants.push(Tenant {
                 id,
+                name: id.as_str().into(),
                 counters: Counters::default(),
                 log: None,
                 lease: None,
@@ -168,6 +172,19 @@ impl<'c> State<'c> {
             });
         }
         slot
+    }
+
+    /// Number of an event that is in the store, or comes into it in this round.
+    pub fn event_seq(&self, slot: Slot, key: &str) -> Option<i64> {
+        let events: &Table<&str, EventRow> = &self.events;
+        let row = &events.rows[events.find(slot, key)?].2;
+        row.state.map(|_| row.seq)
+    }
+    /// Number of a delivery that is in the store, or comes into it in this round.
+    pub fn delivery_seq(&self, slot: Slot, id: &str) -> Option<i64> {
+        let deliveries: &Table<&str, DeliveryRow<'_>> = &self.deliveries;
+        let row = &deliveries.rows[deliveries.find(slot, id)?].2;
+        row.state.map(|_| row.seq)
     }
 
     pub fn set_event(&mut self, slot: Slot, key: &'c str, row: EventRow) {

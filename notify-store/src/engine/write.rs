@@ -8,6 +8,7 @@ use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, New
 use crate::sql::{Arg, Db, OrNull, Rows, Texts};
 use crate::store::StoreError;
 use notify_core::ledger::append::Appended;
+use std::sync::Arc;
 
 #[derive(Default)]
 struct Writes<'a> {
@@ -48,11 +49,14 @@ pub async fn write(
 /// Signs the heads of all logs that grew.
 fn finish_logs(state: &mut State<'_>) -> Result<Vec<(Slot, Appended)>, StoreError> {
     let tenants = state.tenants.iter_mut().enumerate().filter(|(_, tenant)| tenant.touched);
-    tenants.filter_map(|(slot, tenant)| Some((slot, tenant.log.take()?))).map(|(slot, log)| Ok((slot, log.finish()?))).collect()
+    tenants
+        .filter_map(|(slot, tenant)| Some((slot, tenant.log.take()?)))
+        .map(|(slot, log)| Ok((slot, log.finish()?)))
+        .collect()
 }
 
-fn tenant<'a>(state: &'a State<'_>, slot: Slot) -> Arg<'a> {
-    Arg::from(state.tenants[slot].id.as_str())
+fn tenant(state: &State<'_>, slot: Slot) -> Arg<'static> {
+    Arg::Shared(Arc::clone(&state.tenants[slot].name))
 }
 
 impl<'a> Writes<'a> {
@@ -124,13 +128,12 @@ impl<'a> Writes<'a> {
 
     fn delivery(&mut self, state: &'a State<'_>, slot: Slot, delivery: &'a NewDelivery) {
         let seq = state.deliveries.state(slot, delivery.id.as_str()).seq;
-        let event = delivery.event.as_ref().map(|event| state.events.state(slot, event.as_str()));
         self.deliveries.push([
             tenant(state, slot),
             Arg::from(delivery.id.as_str()),
             Arg::Int(seq),
             delivery.event.as_ref().map(|event| event.as_str()).or_null(),
-            event.filter(|event| event.state.is_some()).map(|event| event.seq).or_null(),
+            delivery.event.as_ref().and_then(|event| state.event_seq(slot, event.as_str())).or_null(),
             Arg::from(&delivery.cause),
             Arg::from(delivery.rule.as_str()),
             Arg::count(delivery.rule_version),
@@ -390,13 +393,17 @@ async fn ledger(
     logs: &[(Slot, Appended)],
 ) -> Result<(), StoreError> {
     let (mut entries, mut tiles) = (Rows::default(), Rows::default());
-    for (slot, entry) in logs.iter().flat_map(|(slot, log)| log.entries.iter().map(move |entry| (slot, entry))) {
+    for (slot, entry) in
+        logs.iter().flat_map(|(slot, log)| log.entries.iter().map(move |entry| (slot, entry)))
+    {
         entries.push([
             tenant(state, *slot),
             Arg::count(entry.seq),
             Arg::from(entry.at),
             Arg::from(entry.kind.as_str()),
             Arg::from(&entry.about),
+            state.event_seq(*slot, &entry.about).or_null(),
+            state.delivery_seq(*slot, &entry.about).or_null(),
             Arg::from(&entry.payload),
             Arg::from(&entry.leaf_hash.0),
         ]);
@@ -411,7 +418,7 @@ async fn ledger(
     }
     db.run_rows(
         texts,
-        "INSERT INTO ledger_entries (tenant, seq, at, kind, about, payload, leaf_hash) \
+        "INSERT INTO ledger_entries (tenant, seq, at, kind, about, event_seq, delivery_seq, payload, leaf_hash) \
          SELECT @columns FROM @rows WHERE column1 IS NOT NULL",
         entries,
     )

@@ -56,11 +56,7 @@ pub fn decode(row: &Row, tenant: &TenantId) -> Result<(i64, Delivery), StoreErro
 }
 
 impl Shared {
-    pub async fn delivery(
-        &self,
-        tenant: &TenantId,
-        id: &DeliveryId,
-    ) -> Result<Option<Delivery>, StoreError> {
+    pub async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let mut reader = self.reader(tenant).await?;
         let sql = select!("FROM deliveries r WHERE r.tenant = $1 AND r.id = $2");
         let args = [Arg::from(tenant.as_str()), Arg::from(id.as_str())];
@@ -122,9 +118,7 @@ impl Shared {
 }
 
 fn attempt(row: &Row, id: &DeliveryId) -> Result<Attempt, StoreError> {
-    let salted = |at: usize| -> Result<Option<(Vec<u8>, [u8; 32])>, StoreError> {
-        Ok(row.opt_bytes(at)?.zip(row.opt_hash(at + 1)?))
-    };
+    let salted = |at: usize| Ok::<_, StoreError>(row.opt_bytes(at)?.zip(row.opt_hash(at + 1)?));
     Ok(Attempt {
         delivery: id.clone(),
         attempt: row.count32(0)?,

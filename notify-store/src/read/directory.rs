@@ -77,7 +77,8 @@ impl Shared {
         key: &str,
     ) -> Result<Option<RememberedAnswer>, StoreError> {
         let mut reader = self.reader(tenant).await?;
-        let sql = "SELECT request_digest, status, answer FROM idempotency_keys WHERE tenant = $1 AND key = $2";
+        let sql =
+            "SELECT request_digest, status, answer FROM idempotency_keys WHERE tenant = $1 AND key = $2";
         let args = [Arg::from(tenant.as_str()), Arg::from(key)];
         let rows = reader.db().rows(&self.texts, sql, args).await?;
         rows.first()

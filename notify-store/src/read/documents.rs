@@ -77,12 +77,8 @@ impl Shared {
              ORDER BY h.id LIMIT $4"
         );
         let after = page.after.as_deref().unwrap_or_default();
-        let args = [
-            Arg::from(tenant.as_str()),
-            Arg::from(kind.as_str()),
-            Arg::from(after),
-            Arg::Int(probe(page)),
-        ];
+        let args =
+            [Arg::from(tenant.as_str()), Arg::from(kind.as_str()), Arg::from(after), Arg::Int(probe(page))];
         let rows = reader.db().rows(&self.texts, sql, args).await?;
         let items = rows.iter().map(document).collect::<Result<_, _>>()?;
         Ok(paged(page, items, |document: &Document| document.id.clone()))

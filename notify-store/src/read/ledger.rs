@@ -27,6 +27,18 @@ fn entry(row: &Row) -> Result<LedgerEntry, StoreError> {
     })
 }
 
+/// Entries about an event, a delivery, or anything else: an entry is found by exactly one of these.
+const ABOUT: [&str; 3] = [
+    select!(
+        "WHERE tenant = $1 AND event_seq = (SELECT e.seq FROM events e WHERE e.tenant = $1 AND e.key = $2) \
+         AND delivery_seq IS NULL"
+    ),
+    select!(
+        "WHERE tenant = $1 AND delivery_seq = (SELECT d.seq FROM deliveries d WHERE d.tenant = $1 AND d.id = $2)"
+    ),
+    select!("WHERE tenant = $1 AND about = $2 AND event_seq IS NULL AND delivery_seq IS NULL"),
+];
+
 impl Shared {
     pub async fn ledger_head(&self, tenant: &TenantId) -> Result<Option<LedgerHead>, StoreError> {
         let mut reader = self.reader(tenant).await?;
@@ -55,12 +67,7 @@ impl Shared {
     ) -> Result<Vec<LedgerEntry>, StoreError> {
         let mut reader = self.reader(tenant).await?;
         let sql = select!("WHERE tenant = $1 AND seq >= $2 AND seq < $3 ORDER BY seq LIMIT $4");
-        let args = [
-            Arg::from(tenant.as_str()),
-            Arg::count(from),
-            Arg::count(to),
-            Arg::Int(i64::from(limit)),
-        ];
+        let args = [Arg::from(tenant.as_str()), Arg::count(from), Arg::count(to), Arg::Int(i64::from(limit))];
         reader.db().rows(&self.texts, sql, args).await?.iter().map(entry).collect()
     }
 
@@ -69,10 +76,17 @@ impl Shared {
         tenant: &TenantId,
         about: &str,
     ) -> Result<Vec<LedgerEntry>, StoreError> {
-        let mut reader = self.reader(tenant).await?;
-        let sql = select!("WHERE tenant = $1 AND about = $2 ORDER BY seq");
-        let args = [Arg::from(tenant.as_str()), Arg::from(about)];
-        reader.db().rows(&self.texts, sql, args).await?.iter().map(entry).collect()
+        let mut reader = self.snapshot(tenant).await?;
+        let mut db = reader.db();
+        let mut entries = Vec::new();
+        for sql in ABOUT {
+            let args = [Arg::from(tenant.as_str()), Arg::from(about)];
+            for row in db.rows(&self.texts, sql, args).await? {
+                entries.push(entry(&row)?);
+            }
+        }
+        entries.sort_by_key(|entry| entry.seq);
+        Ok(entries)
     }
 
     pub async fn ledger_nodes(

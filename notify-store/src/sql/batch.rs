@@ -20,8 +20,8 @@ impl<'a> Rows<'a> {
     }
 
     #[must_use]
-    pub const fn len(&self) -> usize {
-        if self.width == 0 { 0 } else { self.args.len() / self.width }
+    pub fn len(&self) -> usize {
+        self.args.len().checked_div(self.width).unwrap_or(0)
     }
 
     /// Chunks with the number of rows that each is filled up to with nulls: a power of two, so that few texts exist
@@ -112,10 +112,10 @@ mod tests {
             let args: Vec<Arg> = chunks.into_iter().flat_map(|c| c.1).collect();
             let real = args.iter().filter(|a| matches!(a, Arg::Int(_))).count();
             assert_eq!(real, total);
-            assert!(args.chunks(2).all(|row| matches!(
-                row,
-                [Arg::Int(_), Arg::Text(_)] | [Arg::NullInt, Arg::NullText]
-            )));
+            assert!(
+                args.chunks(2)
+                    .all(|row| matches!(row, [Arg::Int(_), Arg::Text(_)] | [Arg::NullInt, Arg::NullText]))
+            );
         }
     }
 }

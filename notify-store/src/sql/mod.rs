@@ -12,16 +12,19 @@ pub use texts::Texts;
 
 use crate::dialect::Dialect;
 use futures_util::TryStreamExt;
-use sqlx::sqlite::SqliteArguments;
 use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, PgConnection, SqliteConnection};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// One bound value. Only these types exist in the schema, and a null has a type because PostgreSQL asks for it.
 #[derive(Debug, Clone)]
 pub enum Arg<'a> {
     Int(i64),
     Text(Cow<'a, str>),
+    /// A text of many rows, such as the tenant.
+    Shared(Arc<str>),
     Bytes(Cow<'a, [u8]>),
     NullInt,
     NullText,
@@ -34,7 +37,7 @@ impl Arg<'_> {
     pub const fn null(&self) -> Arg<'static> {
         match self {
             Self::Int(_) | Self::NullInt => Arg::NullInt,
-            Self::Text(_) | Self::NullText => Arg::NullText,
+            Self::Text(_) | Self::Shared(_) | Self::NullText => Arg::NullText,
             Self::Bytes(_) | Self::NullBytes => Arg::NullBytes,
         }
     }
@@ -162,37 +165,48 @@ impl Db<'_> {
                 sqlx::query_with(text, sqlite(args)?).fetch(&mut **db).map_ok(Row::Sqlite).try_collect().await
             }
             Self::Postgres(db) => {
-                sqlx::query_with(text, postgres(args)?).fetch(&mut **db).map_ok(Row::Postgres).try_collect().await
+                sqlx::query_with(text, postgres(args)?)
+                    .fetch(&mut **db)
+                    .map_ok(Row::Postgres)
+                    .try_collect()
+                    .await
             }
         }
     }
 }
 
+/// SQLite's driver hands values to another thread, so it owns them: a shared text costs one allocation, or none.
 fn sqlite<'a>(args: impl IntoIterator<Item = Arg<'a>>) -> Result<SqliteArguments, sqlx::Error> {
-    fill(SqliteArguments::default(), args)
-}
-
-fn postgres<'a>(args: impl IntoIterator<Item = Arg<'a>>) -> Result<PgArguments, sqlx::Error> {
-    fill(PgArguments::default(), args)
-}
-
-fn fill<'a, A>(mut out: A, args: impl IntoIterator<Item = Arg<'a>>) -> Result<A, sqlx::Error>
-where
-    A: Arguments,
-    i64: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
-    String: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
-    Vec<u8>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
-    Option<i64>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
-    Option<String>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
-    Option<Vec<u8>>: sqlx::Encode<'static, A::Database> + sqlx::Type<A::Database>,
-{
     let args = args.into_iter();
+    let mut out = SqliteArguments::default();
     out.reserve(args.size_hint().0, 0);
     for arg in args {
         match arg {
             Arg::Int(value) => out.add(value),
-            Arg::Text(text) => out.add(text.into_owned()),
+            Arg::Shared(text) => out.add(text),
+            Arg::Text(Cow::Borrowed(text)) => out.add(Arc::<str>::from(text)),
+            Arg::Text(Cow::Owned(text)) => out.add(text),
             Arg::Bytes(bytes) => out.add(bytes.into_owned()),
+            Arg::NullInt => out.add(None::<i64>),
+            Arg::NullText => out.add(None::<String>),
+            Arg::NullBytes => out.add(None::<Vec<u8>>),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(out)
+}
+
+/// PostgreSQL's driver writes values into one buffer at once.
+fn postgres<'a>(args: impl IntoIterator<Item = Arg<'a>>) -> Result<PgArguments, sqlx::Error> {
+    let args = args.into_iter();
+    let mut out = PgArguments::default();
+    out.reserve(args.size_hint().0, 0);
+    for arg in args {
+        match arg {
+            Arg::Int(value) => out.add(value),
+            Arg::Shared(text) => out.add(&*text),
+            Arg::Text(text) => out.add(&*text),
+            Arg::Bytes(bytes) => out.add(&*bytes),
             Arg::NullInt => out.add(None::<i64>),
             Arg::NullText => out.add(None::<String>),
             Arg::NullBytes => out.add(None::<Vec<u8>>),

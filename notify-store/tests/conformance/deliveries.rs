@@ -108,7 +108,10 @@ pub async fn filters(fresh: Fresh) {
         (DeliveryFilter { event: key("one"), rule: rule("b"), ..none() }, vec!["onebx"]),
         (DeliveryFilter { state: Some(DeliveryState::Dead), ..none() }, vec!["twoay"]),
         (DeliveryFilter { state: Some(DeliveryState::Dead), rule: rule("b"), ..none() }, vec![]),
-        (DeliveryFilter { state: Some(DeliveryState::Scheduled), channel: channel("z"), ..none() }, vec!["oneaz"]),
+        (
+            DeliveryFilter { state: Some(DeliveryState::Scheduled), channel: channel("z"), ..none() },
+            vec!["oneaz"],
+        ),
         (DeliveryFilter { event: key("nothing"), ..none() }, vec![]),
     ] {
         let mut page = Page { limit: 2, after: None };
@@ -193,7 +196,8 @@ pub async fn late_results(fresh: Fresh) {
     store.commit(accept(&acme, event("one"), vec![claimed])).await.unwrap();
     let size = store.ledger_head(&acme).await.unwrap().unwrap().size;
     let late = draft(EntryKind::Attempt, delivery_id("one").as_str());
-    for (attempt_number, by, is_late) in [(1, "other", true), (2, "mine", true), (1, "mine", false), (1, "mine", true)]
+    for (attempt_number, by, is_late) in
+        [(1, "other", true), (2, "mine", true), (1, "mine", false), (1, "mine", true)]
     {
         let commit = record(&acme, attempt("one", attempt_number, DELIVERED))
             .guarded(claim("one", attempt_number, by))
@@ -219,7 +223,10 @@ pub async fn refusals(fresh: Fresh) {
     let note = || Commit::new(acme.clone(), vec![Effect::RecordOnly], vec![draft(EntryKind::Access, "x")]);
     use DeliveryState::{Dead, Delivered, Scheduled};
     for (commit, refused) in [
-        (accept(&acme, event("three"), vec![delivery("one")]), Some(Refused::DeliveryExists(delivery_id("one")))),
+        (
+            accept(&acme, event("three"), vec![delivery("one")]),
+            Some(Refused::DeliveryExists(delivery_id("one"))),
+        ),
         (record(&acme, attempt("none", 1, DEAD)), Some(Refused::WrongState(None))),
         (record(&acme, attempt("two", 1, DEAD)), Some(Refused::WrongState(Some(Dead)))),
         (record(&acme, attempt("one", 2, DEAD)), Some(Refused::StaleClaim)),
@@ -247,7 +254,11 @@ pub async fn leases(fresh: Fresh) {
     assert_eq!(store.acquire_lease(&tenant("nobody"), "a", ttl).await.unwrap(), None);
     let a = store.acquire_lease(&acme, "a", ttl).await.unwrap().unwrap();
     assert_eq!(a.epoch, 1);
-    assert_eq!(store.acquire_lease(&acme, "a", ttl).await.unwrap(), Some(a.clone()), "renewing keeps the epoch");
+    assert_eq!(
+        store.acquire_lease(&acme, "a", ttl).await.unwrap(),
+        Some(a.clone()),
+        "renewing keeps the epoch"
+    );
     assert_eq!(store.acquire_lease(&acme, "b", ttl).await.unwrap(), None);
     let planned = |name: &str, holder: &str, epoch| {
         accept(&acme, event(name), vec![]).guarded(Guard::Lease { holder: holder.into(), epoch })

@@ -118,8 +118,11 @@ pub async fn refused_leaves_nothing(fresh: Fresh) {
         ]
     };
     let bad = || {
-        let mut commit =
-            Commit::new(acme.clone(), effects(), vec![draft(EntryKind::Event, "x"), draft(EntryKind::Event, "y")]);
+        let mut commit = Commit::new(
+            acme.clone(),
+            effects(),
+            vec![draft(EntryKind::Event, "x"), draft(EntryKind::Event, "y")],
+        );
         commit.bookkeeping.push(Bookkeeping::AcceptPending(Box::new(pending("other"))));
         commit
     };

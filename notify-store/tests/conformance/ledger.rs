@@ -32,9 +32,8 @@ pub async fn subtrees(fresh: Fresh) {
     let store = fresh.store;
     let acme = tenant("acme");
     store.commit(create_tenant(&acme)).await.unwrap();
-    let answers: Vec<_> = (0..1100)
-        .map(|n| store.submit(accept(&acme, event(&n.to_string()), vec![])))
-        .collect();
+    let answers: Vec<_> =
+        (0..1100).map(|n| store.submit(accept(&acme, event(&n.to_string()), vec![]))).collect();
     for answer in answers {
         answer.await.unwrap().unwrap();
     }
@@ -75,8 +74,15 @@ pub async fn openings(fresh: Fresh) {
     // 5: a replay, about the old delivery, naming the new one.
     store
         .commit(commit(
-            vec![Effect::AcceptPlanned(Box::new(one.clone())), Effect::CreateDelivery(Box::new(intent.clone()))],
-            committing(EntryKind::Event, &key, &[body.clone(), message.clone(), target.clone(), intent.id.to_string()]),
+            vec![
+                Effect::AcceptPlanned(Box::new(one.clone())),
+                Effect::CreateDelivery(Box::new(intent.clone())),
+            ],
+            committing(
+                EntryKind::Event,
+                &key,
+                &[body.clone(), message.clone(), target.clone(), intent.id.to_string()],
+            ),
         ))
         .await
         .unwrap();
@@ -84,16 +90,21 @@ pub async fn openings(fresh: Fresh) {
     store
         .commit(commit(
             vec![Effect::RecordAttempt(Box::new(attempt("one", 1, DEAD)))],
-            committing(EntryKind::Attempt, intent.id.as_str(), &[message.clone(), request.clone(), response.clone()]),
+            committing(
+                EntryKind::Attempt,
+                intent.id.as_str(),
+                &[message.clone(), request.clone(), response.clone()],
+            ),
         ))
         .await
         .unwrap();
     let kept = Opening { commitment: hex(1, b"why"), salt: [1; 32], bytes: b"why".to_vec() };
     for _ in 0..2 {
-        let entry = committing(EntryKind::Config, "doc", &[kept.commitment.clone()]);
+        let entry = committing(EntryKind::Config, "doc", std::slice::from_ref(&kept.commitment));
         store.commit(commit(vec![Effect::KeepOpening(kept.clone())], entry)).await.unwrap();
     }
-    let again = NewDelivery { id: delivery_id("again"), target: "https://b.example".into(), ..intent.clone() };
+    let again =
+        NewDelivery { id: delivery_id("again"), target: "https://b.example".into(), ..intent.clone() };
     let moved = hex(6, b"https://b.example");
     store
         .commit(commit(

@@ -74,13 +74,9 @@ pub fn create_tenant(id: &TenantId) -> Commit {
 }
 
 pub fn create_tenant_as(id: &TenantId, opaque: &str) -> Commit {
-    let effect = Effect::CreateTenant {
-        name: format!("Tenant {id}"),
-        opaque: opaque.to_owned(),
-        created_at: at(0),
-    };
-    let genesis =
-        EntryDraft { subject: vec![], ..draft(EntryKind::Genesis, id.as_str()) };
+    let effect =
+        Effect::CreateTenant { name: format!("Tenant {id}"), opaque: opaque.to_owned(), created_at: at(0) };
+    let genesis = EntryDraft { subject: vec![], ..draft(EntryKind::Genesis, id.as_str()) };
     Commit::new(id.clone(), vec![effect], vec![genesis])
 }
 
