@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Notify Studio: events in, alerts out, every decision provable.
 #[derive(Debug, Parser)]
-#[command(name = "notify", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "notify", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 verification failed.")]
 pub struct Cli {
     #[command(flatten)]

@@ -3,7 +3,6 @@
 use crate::args::Global;
 use crate::failure::Failure;
 use notify_core::problem::{Code, Problem};
-use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
@@ -22,7 +21,6 @@ pub struct Client {
 /// An answer of the service.
 pub struct Answered {
     pub status: StatusCode,
-    pub headers: HeaderMap,
     pub body: Value,
 }
 
@@ -149,7 +147,7 @@ pub fn segment(text: &str) -> String {
 /// # Errors
 /// When it breaks off or is too large.
 pub async fn read(mut response: Response) -> Result<Answered, Failure> {
-    let (status, headers) = (response.status(), response.headers().clone());
+    let status = response.status();
     let mut bytes = Vec::new();
     loop {
         let chunk = response.chunk().await;
@@ -163,7 +161,7 @@ pub async fn read(mut response: Response) -> Result<Answered, Failure> {
     }
     let body = serde_json::from_slice(&bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-    Ok(Answered { status, headers, body })
+    Ok(Answered { status, body })
 }
 
 /// The problem inside an answer, as the service's own words.

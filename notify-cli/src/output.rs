@@ -32,9 +32,10 @@ pub fn structured(format: Format, value: &Value) {
 
 /// Name and value, one a line, aligned.
 pub fn fields(pairs: &[(&str, String)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
+    let shown = || pairs.iter().filter(|(_, value)| !value.is_empty());
+    let width = shown().map(|(name, _)| name.width()).max().unwrap_or_default();
     let line = |(name, value): &(&str, String)| format!("{}  {}", pad(name, width), printable(value));
-    pairs.iter().filter(|(_, value)| !value.is_empty()).map(line).collect::<Vec<_>>().join("\n")
+    shown().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// To standard output; a reader that went away (`| head`) ends the program quietly.

@@ -21,7 +21,8 @@ pub fn run(global: &Global, command: &TokenCommand) -> Result<(), Failure> {
         return Err(Failure::usage("a subject has 1 to 128 characters", "name who or what the token is for"));
     }
     let key = Home::open(home, vec![])?.token_key()?;
-    let [id, _] = random()?.as_chunks::<16>().0 else { return Err(Failure::other("no random bytes", "")) };
+    let bytes = random()?;
+    let [id, _] = bytes.as_chunks::<16>().0 else { return Err(Failure::other("no random bytes", "")) };
     let issue = Issue { tenant: &tenant, subject, scopes: &scopes, ttl: *ttl };
     let token = issue_token(&key, &issue, *id, SystemClock.now())
         .map_err(|error| Failure::usage(error.to_string(), "give --ttl like 12h"))?;

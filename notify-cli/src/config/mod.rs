@@ -126,7 +126,7 @@ pub enum LogFormat {
 }
 
 /// Where settings come from besides the defaults.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sources<'a> {
     /// Folder that relative paths are below, and where `notify.toml` is looked for.
     pub home: &'a Path,

@@ -147,7 +147,7 @@ async fn the_ledger_is_exported_and_verified() {
     site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok();
     let head = site.run(&["ledger", "head"]).await.ok();
     assert!(head.contains("log   studio.test/tenant/acme-log\nsize  3\n"), "{head}");
-    assert!(site.run(&["ledger", "entries"]).await.ok().contains("config  channel/hook"));
+    assert!(site.run(&["ledger", "entries"]).await.ok().contains("channel/hook"));
     write_trust(&site.folder.path().join("trust"));
     site.run(&["ledger", "export", "--out", "export", "--openings", "--proof", "1"]).await.ok();
     site.run(&["ledger", "export", "--out", "later.tar", "--from", "3", "--prev", "export/checkpoint"])

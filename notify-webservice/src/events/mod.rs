@@ -41,6 +41,9 @@ async fn batch(call: &Call, events: Checked) -> Answer {
     Ok(multi_status(call, &fates, StatusCode::MULTI_STATUS))
 }
 
+/// The engine's answer to come.
+type Pending = BoxFuture<Result<Accepted, Problem>>;
+
 /// One event's place, its `id` when it could be read, and what came of it.
 struct Fate {
     id: Option<String>,
@@ -48,7 +51,7 @@ struct Fate {
 }
 
 async fn accept_all(call: &Call, events: Checked) -> Vec<Fate> {
-    let pending: Vec<(Option<String>, BoxFuture<Result<Accepted, Problem>>)> = events
+    let pending: Vec<(Option<String>, Pending)> = events
         .into_iter()
         .map(|event| match event {
             Ok(event) => {
@@ -56,8 +59,7 @@ async fn accept_all(call: &Call, events: Checked) -> Vec<Fate> {
                 (Some(id), call.app.engine.accept(event))
             }
             Err(problem) => {
-                let refused: BoxFuture<Result<Accepted, Problem>> =
-                    Box::pin(std::future::ready(Err(problem)));
+                let refused: Pending = Box::pin(std::future::ready(Err(problem)));
                 (None, refused)
             }
         })

@@ -100,7 +100,7 @@ async fn exports_longer_than_a_chunk() {
     for i in 0..1_203 {
         let entry = notify_core::ledger::entry::AccessEntry {
             act: "token-issued".to_owned(),
-            actor: who.clone(),
+            actor: who,
             details: serde_json::Map::new(),
             about: format!("{i}"),
         };
