@@ -91,6 +91,10 @@ impl Call<'_> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         lock(&self.connection.pending).forget(self.token);
+        if self.connection.was_dismissed() {
+            // The last call out lets the writer end the socket.
+            self.connection.wake.notify_one();
+        }
     }
 }
 
@@ -200,7 +204,7 @@ impl Connection {
         if last.is_empty() { exit } else { format!("{exit}, after `{last}`") }
     }
 
-    /// Queues one frame and reserves the place of its answer. `Ok(None)`: the child is dead.
+    /// Queues one frame and reserves the place of its answer. `Ok(None)`: the child is dead or dismissed.
     ///
     /// # Errors
     /// [`FrameFault::Length`]: too long for any frame.
@@ -229,8 +233,9 @@ impl Connection {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// Lets the process finish: it sees the end of its socket.
+    /// Lets the process finish: it takes no new calls, and sees the end of its socket after the last one.
     pub fn dismiss(&self) {
+        lock(&self.pending).refuse_new();
         self.dismissed.store(true, Ordering::Release);
         self.wake.notify_one();
     }
@@ -464,7 +469,7 @@ async fn write_loop(connection: Arc<Connection>, mut writer: tokio::net::unix::O
             // A burst's memory must not stay: two buffers of at most this size remain per plug-in.
             batch.shrink_to(KEPT);
         }
-        if connection.was_dismissed() || connection.is_dead() {
+        if connection.is_dead() || (connection.was_dismissed() && connection.in_flight() == 0) {
             drop(writer.shutdown().await);
             return;
         }
