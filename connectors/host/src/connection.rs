@@ -4,8 +4,9 @@ use crate::frame::{FrameFault, FromChild, ToChild, split};
 use crate::load::Verified;
 use crate::manifest::Kind;
 use crate::pending::{Answer, Awaits, Fate, Pending};
+use crate::process::spawn;
 use notify_connector_abi as abi;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
@@ -91,14 +92,11 @@ impl Call<'_> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         lock(&self.connection.pending).forget(self.token);
+        if self.connection.was_dismissed() {
+            // The last call out lets the writer end the socket.
+            self.connection.wake.notify_one();
+        }
     }
-}
-
-/// The process itself, as the thread that waits for it sees it.
-struct Started {
-    pidfd: OwnedFd,
-    pid: u32,
-    stderr: Option<std::process::ChildStderr>,
 }
 
 impl Connection {
@@ -200,7 +198,7 @@ impl Connection {
         if last.is_empty() { exit } else { format!("{exit}, after `{last}`") }
     }
 
-    /// Queues one frame and reserves the place of its answer. `Ok(None)`: the child is dead.
+    /// Queues one frame and reserves the place of its answer. `Ok(None)`: the child is dead or dismissed.
     ///
     /// # Errors
     /// [`FrameFault::Length`]: too long for any frame.
@@ -229,8 +227,9 @@ impl Connection {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// Lets the process finish: it sees the end of its socket.
+    /// Lets the process finish: it takes no new calls, and sees the end of its socket after the last one.
     pub fn dismiss(&self) {
+        lock(&self.pending).refuse_new();
         self.dismissed.store(true, Ordering::Release);
         self.wake.notify_one();
     }
@@ -319,49 +318,6 @@ impl Drop for KillUnlessReady<'_> {
     fn drop(&mut self) {
         self.0.kill();
     }
-}
-
-/// Starts the process on a thread of its own, which then waits for it. The thread must live as long as the child: the
-/// child asks the kernel to be killed with its parent, and to the kernel that is the *thread* that started it. A thread of
-/// tokio's pool that goes idle would take the child along.
-async fn spawn(mut command: Command) -> std::io::Result<(Started, oneshot::Receiver<String>)> {
-    let (started_sender, started) = oneshot::channel();
-    let (exit_sender, exited) = oneshot::channel();
-    std::thread::Builder::new().name("connector-child".to_owned()).stack_size(128 * 1024).spawn(
-        move || {
-            let spawned = command.spawn();
-            // Closes our copies of the child's descriptors: its socket must end when it does.
-            drop(command);
-            let mut child = match spawned {
-                Ok(child) => child,
-                Err(error) => {
-                    drop(started_sender.send(Err(error)));
-                    return;
-                }
-            };
-            let stderr = child.stderr.take();
-            let pid = child.id();
-            // Taken before anyone waits for it, so that the number cannot have passed to another process.
-            let pidfd = Pid::from_raw(i32::try_from(pid).unwrap_or(0))
-                .ok_or(rustix::io::Errno::SRCH)
-                .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
-            match pidfd {
-                Ok(pidfd) => {
-                    if started_sender.send(Ok(Started { pidfd, pid, stderr })).is_err() {
-                        drop(child.kill());
-                    }
-                }
-                Err(error) => {
-                    drop(child.kill());
-                    drop(started_sender.send(Err(error.into())));
-                }
-            }
-            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            drop(exit_sender.send(status));
-        },
-    )?;
-    let started = started.await.map_err(|_| std::io::Error::other("the starting thread ended"))??;
-    Ok((started, exited))
 }
 
 enum Greeting {
@@ -464,7 +420,7 @@ async fn write_loop(connection: Arc<Connection>, mut writer: tokio::net::unix::O
             // A burst's memory must not stay: two buffers of at most this size remain per plug-in.
             batch.shrink_to(KEPT);
         }
-        if connection.was_dismissed() || connection.is_dead() {
+        if connection.is_dead() || (connection.was_dismissed() && connection.in_flight() == 0) {
             drop(writer.shutdown().await);
             return;
         }

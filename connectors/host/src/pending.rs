@@ -120,6 +120,11 @@ impl Pending {
         Some(waiter)
     }
 
+    /// Takes no new calls; those that wait are still answered.
+    pub const fn refuse_new(&mut self) {
+        self.closed = true;
+    }
+
     /// Fails every waiting call (their receivers see a closed channel) and refuses new ones.
     pub fn close(&mut self) -> usize {
         self.closed = true;

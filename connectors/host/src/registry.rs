@@ -1,17 +1,18 @@
 //! All installed plug-ins, and the calls that the studio makes of them.
 
+use crate::config_schema::{schema_of, schema_problem, unknown_type};
 use crate::connection::Counters;
 use crate::frame::{ResponseFields, SendFields, ToChild, fault};
 use crate::load::{self, LoadFault, Verified};
-use crate::manifest::{Kind, Manifest};
+use crate::manifest::Kind;
 use crate::outbound::{EgressPolicy, InvalidEgress, Outbound};
 use crate::pending::{Answer, Awaits};
 use crate::request::{HttpResponse, Outcome, PreparedRequest, Verdict};
-use crate::supervisor::{HostFault, RestartPolicy, Settings, State, Supervisor};
+use crate::status::PluginStatus;
+use crate::supervisor::{HostFault, RestartPolicy, Settings, Supervisor};
 use crate::trust::{TrustFault, TrustStore};
 use notify_connector_abi as abi;
-use notify_core::json::pointer_token;
-use notify_core::problem::{Code, Problem};
+use notify_core::problem::Problem;
 use notify_core::time::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -121,33 +122,6 @@ pub struct InterpretInput<'a> {
     pub response: &'a HttpResponse,
 }
 
-/// What an operator sees of a plug-in.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PluginStatus {
-    pub name: String,
-    /// `idle`, `running`, `backing-off`, `crash-looping`, `refused` or `stopped`.
-    pub state: &'static str,
-    pub version: Option<String>,
-    pub kind: Option<Kind>,
-    pub channel_types: Vec<String>,
-    pub key_id: Option<String>,
-    pub sha256: Option<String>,
-    pub pid: Option<u32>,
-    /// Starts after the first.
-    pub restarts: u64,
-    pub crashes: u64,
-    pub timeouts: u64,
-    pub in_flight: usize,
-    /// Answers that came after their call was answered or given up.
-    pub late: u64,
-    /// Answers to calls that never were.
-    pub unknown: u64,
-    /// Answers that broke the contract.
-    pub garbage: u64,
-    pub problem: Option<String>,
-}
-
 struct Installed {
     supervisor: Arc<Supervisor>,
     schema: arc_swap::ArcSwap<jsonschema::Validator>,
@@ -160,10 +134,6 @@ pub struct ConnectorHost {
     refused: BTreeMap<String, String>,
     outbound: Outbound,
     by_channel_type: HashMap<String, String>,
-}
-
-fn schema_of(manifest: &Manifest) -> Result<jsonschema::Validator, String> {
-    jsonschema::validator_for(&manifest.config_schema).map_err(|error| format!("its configSchema: {error}"))
 }
 
 fn millis(at: Timestamp) -> u64 {
@@ -262,25 +232,8 @@ impl ConnectorHost {
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginStatus> {
         let mut all: Vec<PluginStatus> =
-            self.plugins.iter().map(|(name, one)| status(name, &one.supervisor)).collect();
-        all.extend(self.refused.iter().map(|(name, reason)| PluginStatus {
-            name: name.clone(),
-            state: State::Refused.name(),
-            version: None,
-            kind: None,
-            channel_types: Vec::new(),
-            key_id: None,
-            sha256: None,
-            pid: None,
-            restarts: 0,
-            crashes: 0,
-            timeouts: 0,
-            in_flight: 0,
-            late: 0,
-            unknown: 0,
-            garbage: 0,
-            problem: Some(reason.clone()),
-        }));
+            self.plugins.iter().map(|(name, one)| PluginStatus::of(name, &one.supervisor)).collect();
+        all.extend(self.refused.iter().map(|(name, reason)| PluginStatus::refused(name, reason)));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -521,60 +474,4 @@ fn verdict(supervisor: &Supervisor, plugin: &Verified, answer: Answer) -> Result
         other => return Err(garbage(supervisor, plugin, fault_text(other))),
     };
     Ok(Verdict { outcome, detail, provider_reference })
-}
-
-fn status(name: &str, supervisor: &Supervisor) -> PluginStatus {
-    let plugin = supervisor.plugin.load_full();
-    let snapshot = supervisor.snapshot();
-    PluginStatus {
-        name: name.to_owned(),
-        state: snapshot.state.name(),
-        version: Some(plugin.manifest.version.clone()),
-        kind: Some(plugin.manifest.kind),
-        channel_types: plugin.manifest.channel_types.clone(),
-        key_id: Some(plugin.key_id.clone()),
-        sha256: Some(plugin.sha256.clone()),
-        pid: snapshot.pid,
-        restarts: supervisor.counter(|c| &c.started).saturating_sub(1),
-        crashes: supervisor.counter(|c| &c.crashes),
-        timeouts: supervisor.counter(|c| &c.timeouts),
-        in_flight: snapshot.in_flight,
-        late: supervisor.counter(|c| &c.late),
-        unknown: supervisor.counter(|c| &c.unknown),
-        garbage: supervisor.counter(|c| &c.garbage),
-        problem: snapshot.last_problem,
-    }
-}
-
-fn unknown_type(channel_type: &str, mut known: Vec<&str>) -> Problem {
-    known.sort_unstable();
-    let fix = if known.is_empty() {
-        "install the connector's plug-in and restart".to_owned()
-    } else {
-        format!("use one of: {}", known.join(", "))
-    };
-    let reason = format!("no connector is installed for channel type `{channel_type}`");
-    Problem::new(Code::UnknownReference, "", reason, fix)
-}
-
-fn schema_problem(error: &jsonschema::ValidationError<'_>) -> Problem {
-    use jsonschema::error::ValidationErrorKind as Kind;
-    let at = error.instance_path().to_string();
-    let below = |key: &str| format!("{at}/{}", pointer_token(key));
-    match error.kind() {
-        Kind::Required { property } => {
-            let key = property.as_str().unwrap_or_default();
-            Problem::new(Code::InvalidChannel, below(key), format!("`{key}` is missing"), "add it")
-        }
-        Kind::AdditionalProperties { unexpected } => {
-            let path = unexpected.first().map_or_else(|| at.clone(), |key| below(key));
-            let reason = format!("this connector does not know {}", unexpected.join(", "));
-            Problem::new(Code::UnknownField, path, reason, "remove it, or correct the spelling")
-        }
-        _ => {
-            // The library quotes the value; a secret pasted into the wrong field must not travel on.
-            let masked = error.masked_with("the value").to_string();
-            Problem::new(Code::InvalidChannel, at, masked, "see the connector's configSchema")
-        }
-    }
 }

@@ -285,15 +285,21 @@ impl Supervisor {
             return Err(timeout());
         };
         let _permit = permit.map_err(|_| self.unavailable("the studio is stopping".to_owned(), None))?;
-        let Ok(connection) = tokio::time::timeout_at(deadline, self.connection()).await else {
-            return Err(timeout());
-        };
-        let connection = connection?;
         let crashed = || HostFault::Crashed { plugin: self.name() };
-        let mut call = connection
-            .call(frame, awaits)
-            .map_err(|fault| HostFault::Input { plugin: self.name(), reason: fault.to_string() })?
-            .ok_or_else(crashed)?;
+        let mut connection;
+        let mut call = loop {
+            let Ok(living) = tokio::time::timeout_at(deadline, self.connection()).await else {
+                return Err(timeout());
+            };
+            connection = living?;
+            let call = connection.call(frame, awaits);
+            match call.map_err(|fault| HostFault::Input { plugin: self.name(), reason: fault.to_string() })? {
+                Some(call) => break call,
+                // Replaced between the look and the call: its successor takes it.
+                None if connection.was_dismissed() => {}
+                None => return Err(crashed()),
+            }
+        };
         match tokio::time::timeout_at(deadline, call.answer()).await {
             Ok(answer) => answer.ok_or_else(crashed),
             Err(_) => {

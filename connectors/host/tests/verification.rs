@@ -208,7 +208,18 @@ async fn an_upgrade_is_a_restart_of_the_child() {
     let manifest = common::MANIFEST.replace("1.0.0", "1.1.0");
     stage_plugin(&library, manifest.as_bytes(), &home.key, &home.plugins()).unwrap();
     assert!(url(prepare(&host, "{}").await.unwrap()).contains("/1.0.0"), "not before it is asked for");
+    // Under way: calls before, during and after. None is lost, each is answered by one version or the other.
+    let host = std::sync::Arc::new(host);
+    let calls: Vec<_> = (0..2000)
+        .map(|_| {
+            let host = std::sync::Arc::clone(&host);
+            tokio::spawn(async move { prepare(&host, "{}").await })
+        })
+        .collect();
     host.reload("bad").await.unwrap();
+    for call in calls {
+        url(call.await.unwrap().unwrap());
+    }
     assert!(url(prepare(&host, "{}").await.unwrap()).contains("/1.1.0"));
     let after = status(&host);
     assert_eq!((after.version.as_deref(), after.crashes), (Some("1.1.0"), 0));

@@ -194,6 +194,10 @@ async fn the_child_is_alone_and_ends_with_us() {
         open.iter().all(|one| ["/dev/null", "/memfd", "pipe", "socket"].contains(&one.as_str())),
         "{open:?}"
     );
+    let status = std::fs::read_to_string(proc("status")).unwrap();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kib: u64 = rss.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(kib <= 6 * 1024, "an idle child takes {kib} KiB, 6 MiB are allowed");
     host.shutdown(Duration::from_secs(5)).await;
     assert!(!proc("stat").exists(), "ended and reaped");
     assert_eq!(common::status(&host).state, "stopped");
