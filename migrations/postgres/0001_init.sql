@@ -187,33 +187,36 @@ CREATE TABLE idempotency_keys (
 -- visible or writable. FORCE makes the tables' owner subject to it too, so that one role may migrate and serve; only
 -- superusers and BYPASSRLS roles escape, and the store refuses to run as one. `tenants`, `leases` and `work_queue` cross
 -- tenants and hold ids, counts and times only.
+--
+-- Every query names its tenant itself, so the policies only check. IS TRUE keeps the planner from using them to find
+-- rows: over a young table without statistics it would read all rows of the tenant for each key that is looked up.
 ALTER TABLE tenant_heads ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tenant_heads FORCE ROW LEVEL SECURITY;
-CREATE POLICY tenant_heads_tenant ON tenant_heads USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY tenant_heads_tenant ON tenant_heads USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE document_versions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE document_versions FORCE ROW LEVEL SECURITY;
-CREATE POLICY document_versions_tenant ON document_versions USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY document_versions_tenant ON document_versions USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE document_heads ENABLE ROW LEVEL SECURITY;
 ALTER TABLE document_heads FORCE ROW LEVEL SECURITY;
-CREATE POLICY document_heads_tenant ON document_heads USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY document_heads_tenant ON document_heads USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE events FORCE ROW LEVEL SECURITY;
-CREATE POLICY events_tenant ON events USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY events_tenant ON events USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE deliveries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE deliveries FORCE ROW LEVEL SECURITY;
-CREATE POLICY deliveries_tenant ON deliveries USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY deliveries_tenant ON deliveries USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE attempts FORCE ROW LEVEL SECURITY;
-CREATE POLICY attempts_tenant ON attempts USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY attempts_tenant ON attempts USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE openings ENABLE ROW LEVEL SECURITY;
 ALTER TABLE openings FORCE ROW LEVEL SECURITY;
-CREATE POLICY openings_tenant ON openings USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY openings_tenant ON openings USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE ledger_entries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger_entries FORCE ROW LEVEL SECURITY;
-CREATE POLICY ledger_entries_tenant ON ledger_entries USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY ledger_entries_tenant ON ledger_entries USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE ledger_tiles ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger_tiles FORCE ROW LEVEL SECURITY;
-CREATE POLICY ledger_tiles_tenant ON ledger_tiles USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY ledger_tiles_tenant ON ledger_tiles USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);
 ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency_keys FORCE ROW LEVEL SECURITY;
-CREATE POLICY idempotency_keys_tenant ON idempotency_keys USING (tenant = current_setting('notify.tenant', true));
+CREATE POLICY idempotency_keys_tenant ON idempotency_keys USING ((tenant = current_setting('notify.tenant', true)) IS TRUE);

@@ -14,6 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -36,7 +37,7 @@ pub struct Shared {
 #[derive(Debug)]
 enum Pools {
     Sqlite { writer: SqlitePool, readers: SqlitePool, checkpointer: Checkpointer },
-    Postgres { writer: PgPool, others: PgPool },
+    Postgres { writer: PgPool, others: PgPool, commits: AtomicUsize },
 }
 
 #[derive(Debug)]
@@ -186,8 +187,14 @@ impl Shared {
 
     /// Told by the committer after each transaction.
     pub fn committed(&self, commits: usize) {
-        if let Pools::Sqlite { checkpointer, .. } = &self.pools {
-            checkpointer.committed(commits);
+        match &self.pools {
+            Pools::Sqlite { checkpointer, .. } => checkpointer.committed(commits),
+            Pools::Postgres { others, commits: total, .. } => {
+                let before = total.fetch_add(commits, Ordering::Relaxed);
+                if ANALYZE_AT.iter().any(|at| (before..before + commits).contains(at)) {
+                    tokio::spawn(analyze(others.clone()));
+                }
+            }
         }
     }
 
@@ -203,7 +210,7 @@ impl Shared {
                 readers.close().await;
                 writer.close().await;
             }
-            Pools::Postgres { writer, others } => {
+            Pools::Postgres { writer, others, .. } => {
                 others.close().await;
                 writer.close().await;
             }
@@ -301,5 +308,16 @@ async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
     }
     POSTGRES.run(&writer).await?;
     let others = PgPoolOptions::new().max_connections(others + 1).connect_lazy_with(options);
-    Ok(Pools::Postgres { writer, others })
+    Ok(Pools::Postgres { writer, others, commits: AtomicUsize::new(0) })
+}
+
+/// Commits of this process after which statistics are taken. About a table that was never looked at the planner knows
+/// nothing, finds all indexes alike, and may walk through a tenant's rows for each key; autovacuum comes a minute late.
+const ANALYZE_AT: [usize; 3] = [32, 512, 8192];
+
+async fn analyze(pool: PgPool) {
+    let sql = "ANALYZE events, deliveries, attempts, work_queue, ledger_entries, ledger_tiles, tenant_heads, tenants";
+    if let Err(error) = sqlx::query(sql).execute(&pool).await {
+        tracing::warn!(%error, "no statistics; autovacuum will take them");
+    }
 }
