@@ -217,8 +217,7 @@ fn mutated() -> impl Strategy<Value = Value> {
     let folder = render::root().join("resources/samples/events");
     let mut samples: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| render::read_json(entry.unwrap().path())).collect();
-    samples.push(render::fixture("alert-firing"));
-    samples.push(render::fixture("alert-grafana"));
+    samples.extend(render::alerts("firing").into_iter().chain(render::alerts("grafana-firing")));
     (prop::sample::select(samples), any::<prop::sample::Index>(), any_json()).prop_map(
         |(mut event, index, value)| {
             fn paths(value: &Value, path: &str, all: &mut Vec<String>) {

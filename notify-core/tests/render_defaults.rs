@@ -4,7 +4,7 @@ mod render;
 
 use notify_core::ids::TemplateId;
 use notify_core::render::{validate_bundle, validate_template};
-use render::{CONTEXT, bundles, fixture, library, sample, templates};
+use render::{CONTEXT, alerts, bundles, fixture, library, sample, templates};
 use std::collections::BTreeSet;
 
 /// Each default template with the events it is made for.
@@ -24,7 +24,7 @@ const CASES: [(&str, &[&str]); 5] = [
         "supply-chain-violation",
         &["10-attestor-verification-failed", "11-policy-violation", "12-policy-violation-blocked"],
     ),
-    ("alertmanager-alert", &["alert-firing", "alert-resolved", "alert-grafana"]),
+    ("alertmanager-alert", &["alert-firing", "alert-resolved", "alert-grafana-firing"]),
 ];
 
 #[test]
@@ -33,7 +33,10 @@ fn golden() {
     for (template, events) in CASES {
         let id: TemplateId = template.parse().unwrap();
         for name in events {
-            let event = if name.starts_with("alert-") { fixture(name) } else { sample(name) };
+            let event = match name.strip_prefix("alert-") {
+                Some(payload) => alerts(payload).remove(0),
+                None => sample(name),
+            };
             for locale in ["en", "de"] {
                 let rendered = library.render(Some(&id), locale, &event, &CONTEXT);
                 assert_eq!(rendered.failed, None, "{template} {name}");

@@ -94,13 +94,7 @@ async fn commit_group(shared: &Shared, commits: &[&Commit]) -> Answers {
 
 async fn attempt(shared: &Shared, commits: &[&Commit]) -> Result<Vec<Result<Committed, Refused>>, Failed> {
     let mut writer = shared.writer().await?;
-    let outcome = engine::transaction(writer.db(), &shared.texts, &shared.keys, commits).await;
-    match &outcome {
-        Err(Failed::InDoubt(_)) => writer.give_up(),
-        Err(Failed::Nothing(StoreError::Database(error))) if is_connection_loss(error) => writer.give_up(),
-        _ => {}
-    }
-    outcome
+    engine::transaction(&mut writer, &shared.texts, &shared.keys, commits).await
 }
 
 /// The server did not say no; it said nothing.

@@ -46,21 +46,51 @@ enum Conn {
 }
 
 /// The one writing connection, for as long as this is held.
-pub struct Writer<'s>(MutexGuard<'s, Option<Conn>>);
+///
+/// A transaction that is begun and not ended (its future was dropped, its COMMIT or ROLLBACK failed) leaves a
+/// connection in a state that nobody knows: it is closed, the database rolls back, and the next writer gets a new one.
+pub struct Writer<'s> {
+    slot: MutexGuard<'s, Option<Conn>>,
+    open: bool,
+}
 
 impl Writer<'_> {
     pub fn db(&mut self) -> Db<'_> {
-        match self.0.as_mut() {
+        match self.slot.as_mut() {
             Some(Conn::Sqlite(conn)) => Db::Sqlite(conn),
             Some(Conn::Postgres(conn)) => Db::Postgres(conn),
             None => unreachable!("`Shared::writer` fills the slot before it hands it out"),
         }
     }
 
-    /// Nothing is known about this connection any more: the next writer gets a new one.
-    pub fn give_up(&mut self) {
-        if let Some(Conn::Postgres(mut conn)) = self.0.take() {
-            conn.close_on_drop();
+    pub async fn begin(&mut self, texts: &Texts) -> Result<(), sqlx::Error> {
+        self.open = true;
+        let mut db = self.db();
+        let begin = db.dialect().begin();
+        db.run(texts, begin, []).await.map(|_| ())
+    }
+
+    pub async fn commit(&mut self, texts: &Texts) -> Result<(), sqlx::Error> {
+        self.db().run(texts, "COMMIT", []).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    pub async fn rollback(&mut self, texts: &Texts) -> Result<(), sqlx::Error> {
+        self.db().run(texts, "ROLLBACK", []).await?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            match self.slot.take() {
+                Some(Conn::Sqlite(mut conn)) => conn.close_on_drop(),
+                Some(Conn::Postgres(mut conn)) => conn.close_on_drop(),
+                None => {}
+            }
         }
     }
 }
@@ -121,7 +151,7 @@ impl Shared {
                 Pools::Postgres { writer, .. } => Conn::Postgres(writer.acquire().await?),
             });
         }
-        Ok(Writer(slot))
+        Ok(Writer { slot, open: false })
     }
 
     /// For one query about one tenant.

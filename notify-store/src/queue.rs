@@ -31,15 +31,16 @@ impl Shared {
             return Ok(answer);
         }
         let mut writer = self.writer().await?;
-        let mut db = writer.db();
-        db.run(&self.texts, db.dialect().begin(), []).await?;
-        match work(&mut db).await {
+        writer.begin(&self.texts).await?;
+        let answer = work(&mut writer.db()).await;
+        match answer {
             Ok(answer) => {
-                db.run(&self.texts, "COMMIT", []).await?;
+                writer.commit(&self.texts).await?;
                 Ok(answer)
             }
             Err(error) => {
-                db.run(&self.texts, "ROLLBACK", []).await?;
+                // When this fails as well, the writer gives the connection up.
+                let _ = writer.rollback(&self.texts).await;
                 Err(error)
             }
         }

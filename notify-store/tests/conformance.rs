@@ -40,6 +40,7 @@ const CASES: &[Case] = cases![
     deliveries::late_results,
     deliveries::refusals,
     deliveries::leases,
+    deliveries::abandoned_claims,
     grouping::as_if_one_after_the_other,
     grouping::refused_leaves_nothing,
     grouping::poison_harms_nobody,

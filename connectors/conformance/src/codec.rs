@@ -136,7 +136,9 @@ fn request_faults(answer: &Answer, secrets: &[String], faults: &mut Vec<String>)
         .collect();
     match &request.auth {
         Auth::None => {}
-        Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::StandardWebhooks { secret } => named.push(secret),
+        Auth::Bearer { secret } | Auth::Basic { secret, .. } | Auth::StandardWebhooks { secret } => {
+            named.push(secret)
+        }
     }
     for name in named {
         if !secrets.contains(name) {
@@ -156,17 +158,23 @@ fn prepare_ordinary(under: &Under<'_>, options: &Options, report: &mut Report) {
     one.iter().for_each(|answer| request_faults(answer, &options.secret_names, &mut faults));
     report.check("prepare: one ordinary message", std::mem::take(&mut faults));
 
-    let thousand: Vec<abi::Send> = (0..1000).map(|n| under.send(n << 32 | 7, MESSAGE, under.config)).collect();
+    let thousand: Vec<abi::Send> =
+        (0..1000).map(|n| under.send(n << 32 | 7, MESSAGE, under.config)).collect();
     let many = under.prepare_all(&thousand, &mut faults);
-    if many.iter().any(|answer| one.first().is_some_and(|one| one.first != answer.first || one.code != answer.code)) {
+    if many
+        .iter()
+        .any(|answer| one.first().is_some_and(|one| one.first != answer.first || one.code != answer.code))
+    {
         faults.push("the same input gave other bytes in a batch of 1000 than alone".to_owned());
     }
     report.check("prepare: 1000 at once, the same bytes each", std::mem::take(&mut faults));
 
     let longer: Vec<Longer<abi::Send>> = (0..3)
         .map(|token| {
-            let known =
-                abi::Send { size: size_of::<Longer<abi::Send>>() as u32, ..under.send(token, MESSAGE, under.config) };
+            let known = abi::Send {
+                size: size_of::<Longer<abi::Send>>() as u32,
+                ..under.send(token, MESSAGE, under.config)
+            };
             Longer { known, later: [u64::MAX; 3] }
         })
         .collect();
@@ -175,7 +183,8 @@ fn prepare_ordinary(under: &Under<'_>, options: &Options, report: &mut Report) {
     once_each(&answers, &[0, 1, 2], &mut faults);
     report.check("prepare: longer elements of a later host", std::mem::take(&mut faults));
 
-    let later = abi::Send { attempt: 9, attempt_unix_ms: 1_795_400_000_000, ..under.send(1, MESSAGE, under.config) };
+    let later =
+        abi::Send { attempt: 9, attempt_unix_ms: 1_795_400_000_000, ..under.send(1, MESSAGE, under.config) };
     let later = under.prepare_all(&[later], &mut faults);
     if later.first().map(|a| &a.first) != one.first().map(|a| &a.first) {
         faults.push("a later attempt has other bytes: receivers cannot tell a repetition".to_owned());
@@ -186,7 +195,8 @@ fn prepare_ordinary(under: &Under<'_>, options: &Options, report: &mut Report) {
 /// Inputs that no host sends and that must still be answered, each once.
 fn prepare_hostile(under: &Under<'_>, report: &mut Report) {
     let title = "ä🙂\u{202e}\u{0}'\"<>&\\".repeat(8);
-    let unicode = serde_json::json!({ "title": title, "body": title, "fields": [{ "name": title, "value": title }] });
+    let unicode =
+        serde_json::json!({ "title": title, "body": title, "fields": [{ "name": title, "value": title }] });
     let huge = serde_json::json!({ "title": "t", "body": "x".repeat(abi::limits::MESSAGE - 64) });
     let deep = format!("{{\"title\":\"t\",\"native\":{{\"x\":{}1{}}}}}", "[".repeat(2000), "]".repeat(2000));
     let messages: Vec<Vec<u8>> = vec![
@@ -211,7 +221,13 @@ fn prepare_hostile(under: &Under<'_>, report: &mut Report) {
     let odd = under.send(200, MESSAGE, under.config);
     sends.push(abi::Send { delivery_id: abi::Bytes::EMPTY, secret_names_json: abi::Bytes::EMPTY, ..odd });
     sends.push(abi::Send { token: 201, channel_type: abi::Bytes::of(b"\xff"), ..odd });
-    sends.push(abi::Send { token: 202, provider_reference: abi::Bytes::of(b"\xff\0"), phase: 99, attempt: 0, ..odd });
+    sends.push(abi::Send {
+        token: 202,
+        provider_reference: abi::Bytes::of(b"\xff\0"),
+        phase: 99,
+        attempt: 0,
+        ..odd
+    });
     sends.push(abi::Send { token: 203, delivery_unix_ms: u64::MAX, attempt_unix_ms: u64::MAX, ..odd });
 
     let mut faults = Vec::new();
@@ -228,7 +244,9 @@ fn prepare_hostile(under: &Under<'_>, report: &mut Report) {
                     faults.push(format!("element {}: code {} without a detail", answer.token, answer.code));
                 }
             }
-            code => faults.push(format!("element {}: code {code} is none for prepared requests", answer.token)),
+            code => {
+                faults.push(format!("element {}: code {code} is none for prepared requests", answer.token))
+            }
         }
     }
     if !answers.iter().any(|answer| answer.token == 12 && answer.code == abi::OK) {
@@ -260,7 +278,8 @@ fn interpret(under: &Under<'_>, report: &mut Report) {
     let statuses = (0..1000).map(|n| (n, n as u16)).chain([(1000, u16::MAX)]);
     let responses: Vec<abi::Response> = statuses
         .map(|(token, status)| {
-            let (headers, body) = (headers[token as usize % headers.len()], bodies[token as usize % bodies.len()]);
+            let (headers, body) =
+                (headers[token as usize % headers.len()], bodies[token as usize % bodies.len()]);
             under.response(token, status, headers, body)
         })
         .collect();
@@ -304,7 +323,9 @@ pub(crate) fn outcome_faults(outcomes: &[Answer], faults: &mut Vec<String>) {
         if std::str::from_utf8(&outcome.first).is_err() || outcome.first.len() > abi::limits::DETAIL {
             faults.push(format!("element {token}: its detail is not short text"));
         }
-        if outcome.second.len() > abi::limits::PROVIDER_REFERENCE || std::str::from_utf8(&outcome.second).is_err() {
+        if outcome.second.len() > abi::limits::PROVIDER_REFERENCE
+            || std::str::from_utf8(&outcome.second).is_err()
+        {
             faults.push(format!("element {token}: its provider reference is not short text"));
         }
     }

@@ -115,15 +115,18 @@ fn validate(table: &abi::Connector, channel_type: &str, options: &Options, repor
     let mut faults = Vec::new();
     let mut call = |config: &[u8]| {
         let mut out = Vec::new();
-        let Some(validate) = table.validate else { return None };
+        let validate = table.validate?;
         let (channel_type, config) = (abi::Bytes::of(channel_type.as_bytes()), abi::Bytes::of(config));
         // SAFETY: arguments and sink live for the call.
         let code = unsafe { validate(channel_type, config, on_bytes, (&raw mut out).cast()) };
         if code == 1 {
-            let problems: Option<Vec<serde_json::Map<String, serde_json::Value>>> = serde_json::from_slice(&out).ok();
+            let problems: Option<Vec<serde_json::Map<String, serde_json::Value>>> =
+                serde_json::from_slice(&out).ok();
             let whole = problems.is_some_and(|problems| {
                 !problems.is_empty()
-                    && problems.iter().all(|p| ["path", "reason", "fix"].iter().all(|key| p.get(*key).is_some_and(|v| v.is_string())))
+                    && problems.iter().all(|p| {
+                        ["path", "reason", "fix"].iter().all(|key| p.get(*key).is_some_and(|v| v.is_string()))
+                    })
             });
             if !whole {
                 faults.push("1 was returned without an array of problems".to_owned());
@@ -141,13 +144,23 @@ fn validate(table: &abi::Connector, channel_type: &str, options: &Options, repor
     report.check("validate", faults);
 }
 
-fn create(table: &abi::Connector, recorder: &'static Recorder, report: &mut Report) -> Option<*mut abi::Instance> {
+fn create(
+    table: &abi::Connector,
+    recorder: &'static Recorder,
+    report: &mut Report,
+) -> Option<*mut abi::Instance> {
     let mut faults = Vec::new();
     let mut error = Vec::new();
     let mut instance = std::ptr::null_mut();
     // SAFETY: the host table is leaked; the rest lives for the call.
     let code = table.create.map(|create| unsafe {
-        create(&raw const recorder.table, abi::Bytes::EMPTY, &raw mut instance, on_bytes, (&raw mut error).cast())
+        create(
+            &raw const recorder.table,
+            abi::Bytes::EMPTY,
+            &raw mut instance,
+            on_bytes,
+            (&raw mut error).cast(),
+        )
     });
     if code != Some(0) {
         faults.push(format!("without options it returned {code:?}: {}", String::from_utf8_lossy(&error)));

@@ -71,15 +71,18 @@ pub fn run_library(path: &Path, options: &Options) -> Result<Report, String> {
     let entry = unsafe { library.get::<abi::Entry>(abi::ENTRY_SYMBOL) }.map(|symbol| *symbol);
     let entry = entry.map_err(|_| format!("it does not export {}", abi::ENTRY_SYMBOL))?;
     std::mem::forget(library);
-    // SAFETY: the entry function takes nothing.
-    Ok(run_table(unsafe { entry() }, options))
+    // SAFETY: the entry function takes nothing, and its table is what the contract says.
+    Ok(unsafe { run_table(entry(), options) })
 }
 
 /// Runs the suite on a table.
+///
+/// # Safety
+/// `table` is what an entry function returned: NULL, or a table that lives for ever and is as long as its size says.
 #[must_use]
-pub fn run_table(table: *const abi::Connector, options: &Options) -> Report {
+pub unsafe fn run_table(table: *const abi::Connector, options: &Options) -> Report {
     let mut report = Report::default();
-    // SAFETY: NULL or a table that lives for ever, as the contract says of the entry function.
+    // SAFETY: the caller's promise.
     let table = match unsafe { abi::read_one(table) } {
         Ok(table) => table,
         Err(fault) => {

@@ -31,7 +31,13 @@ impl Answers {
         // SAFETY: borrowed for the call that carries them.
         match unsafe { (first.get(), second.get()) } {
             (Some(first), Some(second)) => {
-                self.items.push(Answer { token, code, retry_after_ms, first: first.to_vec(), second: second.to_vec() });
+                self.items.push(Answer {
+                    token,
+                    code,
+                    retry_after_ms,
+                    first: first.to_vec(),
+                    second: second.to_vec(),
+                });
             }
             _ => self.faults.push(format!("token {token}: NULL bytes with a length")),
         }

@@ -65,7 +65,11 @@ pub(crate) struct Connection {
     pub pid: u32,
     /// How the process ended; set by the thread that waits for it.
     exit: Mutex<Option<String>>,
+    /// Its last words on standard error.
+    last_line: Mutex<String>,
     ended: Notify,
+    /// Its end was dealt with: calls failed, death noted.
+    finished: AtomicBool,
     name: String,
     counters: Arc<Counters>,
 }
@@ -128,13 +132,15 @@ impl Connection {
             pidfd: started.pidfd,
             pid: started.pid,
             exit: Mutex::default(),
+            last_line: Mutex::default(),
             ended: Notify::new(),
+            finished: AtomicBool::new(false),
             name: plugin.manifest.name.clone(),
             counters,
         });
         Counters::add(&connection.counters.started);
         if let Some(stderr) = started.stderr {
-            tokio::spawn(log_stderr(connection.name.clone(), stderr));
+            tokio::spawn(log_stderr(Arc::clone(&connection), stderr));
         }
         tokio::spawn({
             let connection = Arc::clone(&connection);
@@ -168,6 +174,8 @@ impl Connection {
                 let reason = read_loop(&connection, reader, input).await;
                 connection.end(&reason).await;
                 on_end(&connection);
+                connection.finished.store(true, Ordering::Release);
+                connection.ended.notify_waiters();
             }
         });
         Ok(connection)
@@ -187,7 +195,9 @@ impl Connection {
 
     /// How it ended, for people.
     pub fn exit_text(&self) -> String {
-        lock(&self.exit).clone().unwrap_or_else(|| "it closed its socket".to_owned())
+        let exit = lock(&self.exit).clone().unwrap_or_else(|| "it closed its socket".to_owned());
+        let last = lock(&self.last_line);
+        if last.is_empty() { exit } else { format!("{exit}, after `{last}`") }
     }
 
     /// Queues one frame and reserves the place of its answer. `Ok(None)`: the child is dead.
@@ -212,10 +222,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the process at once.
+    /// Ends the process at once; no further call is given to it.
     pub fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
         // An error means that it has ended already.
-        drop(rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL));
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
     /// Lets the process finish: it sees the end of its socket.
@@ -224,12 +235,22 @@ impl Connection {
         self.wake.notify_one();
     }
 
+    /// Until the process is gone.
     pub async fn wait_ended(&self) {
+        self.wait(|this| lock(&this.exit).is_some()).await;
+    }
+
+    /// Until its end was dealt with: a successor must not be started before its death is counted.
+    pub async fn wait_finished(&self) {
+        self.wait(|this| this.finished.load(Ordering::Acquire)).await;
+    }
+
+    async fn wait(&self, holds: impl Fn(&Self) -> bool) {
         loop {
             let notified = self.ended.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if lock(&self.exit).is_some() {
+            if holds(self) {
                 return;
             }
             notified.await;
@@ -248,7 +269,14 @@ impl Connection {
         // A process without its socket cannot be used for anything; one that broke the protocol must not go on.
         self.kill();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.wait_ended()).await;
-        tracing::warn!(plugin = self.name, pid = self.pid, failed, exit = self.exit_text(), reason, "connector ended");
+        tracing::warn!(
+            plugin = self.name,
+            pid = self.pid,
+            failed,
+            exit = self.exit_text(),
+            reason,
+            "connector ended"
+        );
     }
 
     fn receive(&self, token: u64, frame: &FromChild<'_>) {
@@ -289,7 +317,6 @@ struct KillUnlessReady<'c>(&'c Connection);
 
 impl Drop for KillUnlessReady<'_> {
     fn drop(&mut self) {
-        self.0.dead.store(true, Ordering::Release);
         self.0.kill();
     }
 }
@@ -300,37 +327,39 @@ impl Drop for KillUnlessReady<'_> {
 async fn spawn(mut command: Command) -> std::io::Result<(Started, oneshot::Receiver<String>)> {
     let (started_sender, started) = oneshot::channel();
     let (exit_sender, exited) = oneshot::channel();
-    std::thread::Builder::new().name("connector-child".to_owned()).stack_size(128 * 1024).spawn(move || {
-        let spawned = command.spawn();
-        // Closes our copies of the child's descriptors: its socket must end when it does.
-        drop(command);
-        let mut child = match spawned {
-            Ok(child) => child,
-            Err(error) => {
-                drop(started_sender.send(Err(error)));
-                return;
-            }
-        };
-        let stderr = child.stderr.take();
-        let pid = child.id();
-        // Taken before anyone waits for it, so that the number cannot have passed to another process.
-        let pidfd = Pid::from_raw(i32::try_from(pid).unwrap_or(0))
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
-        match pidfd {
-            Ok(pidfd) => {
-                if started_sender.send(Ok(Started { pidfd, pid, stderr })).is_err() {
+    std::thread::Builder::new().name("connector-child".to_owned()).stack_size(128 * 1024).spawn(
+        move || {
+            let spawned = command.spawn();
+            // Closes our copies of the child's descriptors: its socket must end when it does.
+            drop(command);
+            let mut child = match spawned {
+                Ok(child) => child,
+                Err(error) => {
+                    drop(started_sender.send(Err(error)));
+                    return;
+                }
+            };
+            let stderr = child.stderr.take();
+            let pid = child.id();
+            // Taken before anyone waits for it, so that the number cannot have passed to another process.
+            let pidfd = Pid::from_raw(i32::try_from(pid).unwrap_or(0))
+                .ok_or(rustix::io::Errno::SRCH)
+                .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+            match pidfd {
+                Ok(pidfd) => {
+                    if started_sender.send(Ok(Started { pidfd, pid, stderr })).is_err() {
+                        drop(child.kill());
+                    }
+                }
+                Err(error) => {
                     drop(child.kill());
+                    drop(started_sender.send(Err(error.into())));
                 }
             }
-            Err(error) => {
-                drop(child.kill());
-                drop(started_sender.send(Err(error.into())));
-            }
-        }
-        let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        drop(exit_sender.send(status));
-    })?;
+            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            drop(exit_sender.send(status));
+        },
+    )?;
     let started = started.await.map_err(|_| std::io::Error::other("the starting thread ended"))??;
     Ok((started, exited))
 }
@@ -353,8 +382,11 @@ async fn greet(
         Kind::Transport => abi::CAP_TRANSPORT,
     };
     let mut out = Vec::new();
-    let start =
-        ToChild::Start { capability, max_request: plugin.manifest.limits.max_request_bytes, options_json: options };
+    let start = ToChild::Start {
+        capability,
+        max_request: plugin.manifest.limits.max_request_bytes,
+        options_json: options,
+    };
     start.write(0, &mut out).map_err(|fault| refused(fault.to_string()))?;
     stream.write_all(&out).await.map_err(|_| Greeting::Gone)?;
     loop {
@@ -481,7 +513,7 @@ async fn read_loop(
     }
 }
 
-async fn log_stderr(name: String, stderr: std::process::ChildStderr) {
+async fn log_stderr(connection: Arc<Connection>, stderr: std::process::ChildStderr) {
     let Ok(stderr) = tokio::process::ChildStderr::from_std(stderr) else { return };
     let mut lines = tokio::io::BufReader::with_capacity(1024, stderr);
     let mut line = Vec::new();
@@ -491,7 +523,12 @@ async fn log_stderr(name: String, stderr: std::process::ChildStderr) {
         let mut limited = (&mut lines).take(4096);
         match limited.read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
-            Ok(_) => log(&name, 2, String::from_utf8_lossy(&line).trim_end(), ""),
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end();
+                log(&connection.name, 2, text, "");
+                *lock(&connection.last_line) = text.chars().filter(|c| !c.is_control()).take(200).collect();
+            }
         }
     }
 }

@@ -94,7 +94,8 @@ impl ConnectorHost {
         let mut result = unsent(verdict(Outcome::Timeout, String::new()));
         result.redacted_request = Some(request.redacted());
         let left = end.saturating_duration_since(Instant::now());
-        let sent = self.outbound().execute(&request, secrets, input.delivery_id, input.attempt_time, left).await;
+        let sent =
+            self.outbound().execute(&request, secrets, input.delivery_id, input.attempt_time, left).await;
         let response = match sent {
             Ok(response) => response,
             Err(fault) => {

@@ -206,14 +206,23 @@ pub struct ResponseFields<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToChild<'a> {
     /// The first frame: what kind the signed manifest says it is, limits, and the operator's settings.
-    Start { capability: u64, max_request: u32, options_json: &'a [u8] },
+    Start {
+        capability: u64,
+        max_request: u32,
+        options_json: &'a [u8],
+    },
     Prepare(SendFields<'a>),
     Interpret(ResponseFields<'a>),
     Send(SendFields<'a>),
     Cancel,
     Health,
-    Drain { deadline_unix_ms: u64 },
-    Validate { channel_type: &'a [u8], config_json: &'a [u8] },
+    Drain {
+        deadline_unix_ms: u64,
+    },
+    Validate {
+        channel_type: &'a [u8],
+        config_json: &'a [u8],
+    },
 }
 
 impl<'a> ToChild<'a> {
@@ -292,14 +301,36 @@ impl<'a> ToChild<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FromChild<'a> {
     /// The plug-in is loaded and made.
-    Ready { abi_minor: u16, capabilities: u64, describe_json: &'a [u8] },
+    Ready {
+        abi_minor: u16,
+        capabilities: u64,
+        describe_json: &'a [u8],
+    },
     /// It is not, and why. The child ends after it.
-    Refused { reason: &'a [u8] },
+    Refused {
+        reason: &'a [u8],
+    },
     /// `code` is one of the ABI's or of [`fault`].
-    Prepared { code: i32, request_json: &'a [u8], detail: &'a [u8] },
-    Outcome { code: i32, retry_after_ms: u64, detail: &'a [u8], provider_reference: &'a [u8] },
-    Validated { code: i32, problems_json: &'a [u8] },
-    Log { level: u8, text: &'a [u8], fields_json: &'a [u8] },
+    Prepared {
+        code: i32,
+        request_json: &'a [u8],
+        detail: &'a [u8],
+    },
+    Outcome {
+        code: i32,
+        retry_after_ms: u64,
+        detail: &'a [u8],
+        provider_reference: &'a [u8],
+    },
+    Validated {
+        code: i32,
+        problems_json: &'a [u8],
+    },
+    Log {
+        level: u8,
+        text: &'a [u8],
+        fields_json: &'a [u8],
+    },
 }
 
 impl<'a> FromChild<'a> {

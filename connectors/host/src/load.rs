@@ -80,7 +80,11 @@ pub fn verify(folder: &Path, trust: &TrustStore) -> Result<Verified, LoadFault> 
     let bytes = read(&folder_fd, &file.name, MAX_LIBRARY)?;
     let sha256 = hex(&Sha256::digest(&bytes));
     if sha256 != file.sha256 {
-        return Err(LoadFault::Hash { file: file.name.clone(), expected: file.sha256.clone(), actual: sha256 });
+        return Err(LoadFault::Hash {
+            file: file.name.clone(),
+            expected: file.sha256.clone(),
+            actual: sha256,
+        });
     }
     let library = seal(&sha256, &bytes).map_err(|error| LoadFault::Io { file: file.name.clone(), error })?;
     Ok(Verified { manifest, key_id, sha256, library })
@@ -120,7 +124,8 @@ fn read(folder: &OwnedFd, name: &str, limit: usize) -> Result<Vec<u8>, LoadFault
     let io = |error| LoadFault::Io { file: file(), error };
     // NONBLOCK: a FIFO in its place must not hang the host.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = rustix::fs::openat(folder, name, flags, Mode::empty()).map_err(|error| not_opened(name, error))?;
+    let opened =
+        rustix::fs::openat(folder, name, flags, Mode::empty()).map_err(|error| not_opened(name, error))?;
     let opened = File::from(opened);
     let meta = opened.metadata().map_err(io)?;
     if !meta.is_file() {
@@ -140,6 +145,9 @@ fn seal(name: &str, bytes: &[u8]) -> std::io::Result<OwnedFd> {
     let mut file = File::from(fd);
     file.write_all(bytes)?;
     let fd = OwnedFd::from(file);
-    rustix::fs::fcntl_add_seals(&fd, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    rustix::fs::fcntl_add_seals(
+        &fd,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
     Ok(fd)
 }

@@ -138,7 +138,10 @@ impl Manifest {
         if !is_slug(&self.name) {
             return fail("/name", notify_core::ids::SLUG_RULE);
         }
-        if self.version.is_empty() || self.version.len() > 64 || !self.version.bytes().all(|b| b.is_ascii_graphic()) {
+        if self.version.is_empty()
+            || self.version.len() > 64
+            || !self.version.bytes().all(|b| b.is_ascii_graphic())
+        {
             return fail("/version", "1 to 64 printable characters are needed");
         }
         if self.abi.major != notify_connector_abi::ABI_MAJOR {
@@ -153,11 +156,17 @@ impl Manifest {
         for (platform, file) in &self.files {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
             if file.name.is_empty() || file.name.starts_with('.') || !file.name.bytes().all(plain) {
-                return fail(&format!("/files/{platform}/name"), "a plain file name is needed, without folders");
+                return fail(
+                    &format!("/files/{platform}/name"),
+                    "a plain file name is needed, without folders",
+                );
             }
             let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
             if file.sha256.len() != 64 || !file.sha256.bytes().all(hex) {
-                return fail(&format!("/files/{platform}/sha256"), "64 lower-case hexadecimal digits are needed");
+                return fail(
+                    &format!("/files/{platform}/sha256"),
+                    "64 lower-case hexadecimal digits are needed",
+                );
             }
         }
         if !self.config_schema.is_object() {

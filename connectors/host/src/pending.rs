@@ -86,7 +86,11 @@ impl Pending {
         if slot.generation != generation || slot.waiter.is_none() {
             // Generations only count up, so a smaller one was given out once. (After 2^31 reuses of one slot this may say
             // "unknown" for "late": a word in a counter.)
-            return if generation <= slot.generation && generation % 2 == 1 { Fate::Late } else { Fate::Unknown };
+            return if generation <= slot.generation && generation % 2 == 1 {
+                Fate::Late
+            } else {
+                Fate::Unknown
+            };
         }
         match self.release(token) {
             Some((awaits, sender)) if awaits == answer.kind() => {
@@ -130,11 +134,6 @@ impl Pending {
     pub const fn len(&self) -> usize {
         self.taken
     }
-
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.taken == 0
-    }
 }
 
 const fn token(generation: u32, index: u32) -> u64 {
@@ -169,7 +168,7 @@ mod tests {
         let (third, mut receiver) = pending.insert(Awaits::Prepared).unwrap();
         assert_eq!(pending.deliver(third, answer(6)), Fate::WrongKind);
         assert!(receiver.try_recv().is_err());
-        assert!(pending.is_empty());
+        assert_eq!(pending.len(), 0);
         let (_, mut receiver) = pending.insert(Awaits::Outcome).unwrap();
         assert_eq!(pending.close(), 1);
         assert!(receiver.try_recv().is_err());

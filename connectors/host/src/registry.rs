@@ -214,14 +214,18 @@ impl ConnectorHost {
         let schema = schema_of(&verified.manifest)?;
         for channel_type in &verified.manifest.channel_types {
             if let Some(other) = self.by_channel_type.get(channel_type) {
-                return Err(format!("channel type `{channel_type}` belongs to the connector `{other}` already"));
+                return Err(format!(
+                    "channel type `{channel_type}` belongs to the connector `{other}` already"
+                ));
             }
         }
         for channel_type in &verified.manifest.channel_types {
             self.by_channel_type.insert(channel_type.clone(), name.to_owned());
         }
-        let installed =
-            Installed { supervisor: self.supervise(name, verified), schema: arc_swap::ArcSwap::from_pointee(schema) };
+        let installed = Installed {
+            supervisor: self.supervise(name, verified),
+            schema: arc_swap::ArcSwap::from_pointee(schema),
+        };
         self.plugins.insert(name.to_owned(), installed);
         Ok(())
     }
@@ -257,7 +261,8 @@ impl ConnectorHost {
     /// Every plug-in that was found, refused ones too, in order of names.
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginStatus> {
-        let mut all: Vec<PluginStatus> = self.plugins.iter().map(|(name, one)| status(name, &one.supervisor)).collect();
+        let mut all: Vec<PluginStatus> =
+            self.plugins.iter().map(|(name, one)| status(name, &one.supervisor)).collect();
         all.extend(self.refused.iter().map(|(name, reason)| PluginStatus {
             name: name.clone(),
             state: State::Refused.name(),
@@ -284,14 +289,19 @@ impl ConnectorHost {
     ///
     /// # Errors
     /// One problem per fault, at most 20.
-    pub fn validate_config(&self, channel_type: &str, config: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+    pub fn validate_config(
+        &self,
+        channel_type: &str,
+        config: &Map<String, Value>,
+    ) -> Result<(), Vec<Problem>> {
         let Ok(installed) = self.installed(channel_type) else {
             let known: Vec<&str> = self.by_channel_type.keys().map(String::as_str).collect();
             return Err(vec![unknown_type(channel_type, known)]);
         };
         let value = Value::Object(config.clone());
         let schema = installed.schema.load();
-        let problems: Vec<Problem> = schema.iter_errors(&value).take(20).map(|error| schema_problem(&error)).collect();
+        let problems: Vec<Problem> =
+            schema.iter_errors(&value).take(20).map(|error| schema_problem(&error)).collect();
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
@@ -306,11 +316,13 @@ impl ConnectorHost {
     ) -> Result<PreparedRequest, HostFault> {
         let supervisor = &self.installed(channel_type)?.supervisor;
         let plugin = self.check_kind(supervisor, Kind::Codec)?;
-        check_sizes(&plugin, &[("config", input.config_json.len(), abi::limits::CONFIG), (
-            "message",
-            input.message_json.len(),
-            abi::limits::MESSAGE,
-        )])?;
+        check_sizes(
+            &plugin,
+            &[
+                ("config", input.config_json.len(), abi::limits::CONFIG),
+                ("message", input.message_json.len(), abi::limits::MESSAGE),
+            ],
+        )?;
         let names = names_json(input.secret_names);
         let frame = ToChild::Prepare(send_fields(channel_type, &input, &names, b""));
         let answer = supervisor.call(&frame, Awaits::Prepared, self.config.codec_patience).await?;
@@ -318,8 +330,9 @@ impl ConnectorHost {
             return Err(garbage(supervisor, &plugin, "another kind of answer"));
         };
         match code {
-            abi::OK => serde_json::from_slice(&request_json)
-                .map_err(|error| garbage(supervisor, &plugin, &format!("its request cannot be read: {error}"))),
+            abi::OK => serde_json::from_slice(&request_json).map_err(|error| {
+                garbage(supervisor, &plugin, &format!("its request cannot be read: {error}"))
+            }),
             abi::RETRY | abi::PERMANENT | abi::BAD_CONFIG => {
                 let outcome = match code {
                     abi::PERMANENT => Outcome::Permanent,
@@ -336,7 +349,11 @@ impl ConnectorHost {
     ///
     /// # Errors
     /// [`HostFault`].
-    pub async fn interpret(&self, channel_type: &str, input: InterpretInput<'_>) -> Result<Verdict, HostFault> {
+    pub async fn interpret(
+        &self,
+        channel_type: &str,
+        input: InterpretInput<'_>,
+    ) -> Result<Verdict, HostFault> {
         let supervisor = &self.installed(channel_type)?.supervisor;
         let plugin = self.check_kind(supervisor, Kind::Codec)?;
         let headers = serde_json::to_vec(&input.response.headers).unwrap_or_default();
@@ -366,11 +383,13 @@ impl ConnectorHost {
     ) -> Result<Verdict, HostFault> {
         let supervisor = &self.installed(channel_type)?.supervisor;
         let plugin = self.check_kind(supervisor, Kind::Transport)?;
-        check_sizes(&plugin, &[("config", input.config_json.len(), abi::limits::CONFIG), (
-            "message",
-            input.message_json.len(),
-            abi::limits::MESSAGE,
-        )])?;
+        check_sizes(
+            &plugin,
+            &[
+                ("config", input.config_json.len(), abi::limits::CONFIG),
+                ("message", input.message_json.len(), abi::limits::MESSAGE),
+            ],
+        )?;
         let names = names_json(input.secret_names);
         let frame = ToChild::Send(send_fields(channel_type, &input, &names, secrets_json));
         let answer = supervisor.call(&frame, Awaits::Outcome, patience).await?;
@@ -393,8 +412,10 @@ impl ConnectorHost {
     /// # Errors
     /// Text for the operator; the running version stays.
     pub async fn reload(&self, name: &str) -> Result<(), String> {
-        let installed =
-            self.plugins.get(name).ok_or_else(|| format!("`{name}` was not installed when the studio started"))?;
+        let installed = self
+            .plugins
+            .get(name)
+            .ok_or_else(|| format!("`{name}` was not installed when the studio started"))?;
         let trust = TrustStore::read(&self.config.trust_dir).map_err(|fault| fault.to_string())?;
         let verified =
             load::verify(&self.config.plugins_dir.join(name), &trust).map_err(|fault| fault.to_string())?;

@@ -39,7 +39,8 @@ pub fn stage_plugin(
         let entry = serde_json::json!({ "name": file_name, "sha256": hex(&Sha256::digest(&library)) });
         files.insert(platform(), entry);
     }
-    let mut manifest = serde_json::to_vec_pretty(&value).map_err(|error| StageFault::Template(error.to_string()))?;
+    let mut manifest =
+        serde_json::to_vec_pretty(&value).map_err(|error| StageFault::Template(error.to_string()))?;
     manifest.push(b'\n');
     let parsed = Manifest::parse(&manifest)?;
 

@@ -204,9 +204,20 @@ impl Supervisor {
         if let Some(connection) = self.current.load_full().filter(|connection| !connection.is_dead()) {
             return Ok(connection);
         }
+        // A task of its own: a caller that gives up must not abort a start that others wait for, or a plug-in that takes
+        // longer to start than a call may take would never come up.
+        let this = Arc::clone(self);
+        let started = tokio::spawn(async move { this.start().await }).await;
+        started.unwrap_or_else(|error| Err(self.unavailable(error.to_string(), None)))
+    }
+
+    async fn start(self: &Arc<Self>) -> Result<Arc<Connection>, HostFault> {
         let _one_at_a_time = self.starting.lock().await;
-        if let Some(connection) = self.current.load_full().filter(|connection| !connection.is_dead()) {
-            return Ok(connection);
+        if let Some(connection) = self.current.load_full() {
+            if !connection.is_dead() {
+                return Ok(connection);
+            }
+            connection.wait_finished().await;
         }
         {
             let health = lock(&self.health);
@@ -288,10 +299,11 @@ impl Supervisor {
             Err(_) => {
                 Counters::add(&self.counters.timeouts);
                 if self.plugin.load().manifest.kind == Kind::Codec {
-                    lock(&self.health).last_problem = Some("it did not answer in time and was killed".to_owned());
+                    lock(&self.health).last_problem =
+                        Some("it did not answer in time and was killed".to_owned());
                     connection.kill();
                 } else {
-                    drop(connection.tell(&ToChild::Cancel, call.token));
+                    let _ = connection.tell(&ToChild::Cancel, call.token);
                 }
                 Err(timeout())
             }

@@ -11,11 +11,8 @@ use std::time::Duration;
 /// No pauses, so that one case follows the other.
 fn restless(home: &Home) -> ConnectorHost {
     let mut config = home.config();
-    config.restart = RestartPolicy {
-        breaker_after: usize::MAX,
-        first_pause: Duration::ZERO,
-        ..RestartPolicy::default()
-    };
+    config.restart =
+        RestartPolicy { breaker_after: usize::MAX, first_pause: Duration::ZERO, ..RestartPolicy::default() };
     config.codec_patience = Duration::from_secs(3);
     ConnectorHost::open(config).unwrap()
 }
@@ -80,7 +77,8 @@ async fn prepare_faults_are_told_and_counted() {
             let now = counters(&status(&host));
             std::array::from_fn::<u64, 5, _>(|i| now[i] - before[i])
         };
-        common::eventually(&format!("{config}: {moved:?}, not {:?}", moved_now()), || moved_now() == moved).await;
+        common::eventually(&format!("{config}: {moved:?}, not {:?}", moved_now()), || moved_now() == moved)
+            .await;
         // And an ordinary call after it works, on a new child if need be.
         assert!(prepare(&host, "{}").await.is_ok(), "after {config}");
     }
@@ -188,13 +186,30 @@ async fn what_does_not_fit_its_manifest_is_refused_at_the_start() {
         let host = ConnectorHost::open(config).unwrap();
         let result = prepare(&host, "{}").await;
         match &result {
-            Err(HostFault::Refused { reason, .. }) => assert!(reason.contains(expected), "{macros:?}: {reason}"),
+            Err(HostFault::Refused { reason, .. }) => {
+                assert!(reason.contains(expected), "{macros:?}: {reason}")
+            }
             other => panic!("{macros:?} {options}: {other:?}"),
         }
         let status = status(&host);
         assert_eq!((status.state, status.pid), ("refused", None));
         assert!(status.problem.is_some_and(|problem| problem.contains(expected)));
     }
+}
+
+/// The caller's patience is shorter than the start takes: the start goes on, and a later call finds the child.
+#[tokio::test]
+async fn a_slow_start_survives_impatient_callers() {
+    let home = Home::new();
+    home.stage_bad(&[]);
+    let mut config = home.config();
+    config.codec_patience = Duration::from_millis(1);
+    config.options.insert("bad".to_owned(), json!({ "create": "slow" }).as_object().unwrap().clone());
+    let host = ConnectorHost::open(config).unwrap();
+    assert!(matches!(prepare(&host, "{}").await, Err(HostFault::Timeout { .. })));
+    common::eventually("it comes up", || status(&host).state == "running").await;
+    let now = status(&host);
+    assert_eq!((now.restarts, now.crashes), (0, 0), "{now:?}");
 }
 
 #[tokio::test]
@@ -207,7 +222,9 @@ async fn dying_or_hanging_while_it_starts_is_no_refusal() {
         config.options.insert("bad".to_owned(), json!({ "create": create }).as_object().unwrap().clone());
         let host = ConnectorHost::open(config).unwrap();
         match prepare(&host, "{}").await {
-            Err(HostFault::Unavailable { reason, .. }) => assert!(reason.contains(expected), "{create}: {reason}"),
+            Err(HostFault::Unavailable { reason, .. }) => {
+                assert!(reason.contains(expected), "{create}: {reason}")
+            }
             other => panic!("{create}: {other:?}"),
         }
         assert_eq!(status(&host).crashes, 1);

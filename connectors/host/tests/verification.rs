@@ -49,10 +49,22 @@ async fn what_does_not_verify_is_refused_before_any_of_its_code_runs() {
         ("library empty", |m| edit(&m.folder.join("libbad.so"), Vec::clear), "SHA-256"),
         ("library missing", |m| std::fs::remove_file(m.folder.join("libbad.so")).unwrap(), "cannot be read"),
         ("manifest changed", |m| edit(&m.folder.join(MANIFEST_FILE), |b| b.push(b' ')), "does not fit"),
-        ("manifest truncated", |m| edit(&m.folder.join(MANIFEST_FILE), |b| b.truncate(b.len() / 2)), "does not fit"),
+        (
+            "manifest truncated",
+            |m| edit(&m.folder.join(MANIFEST_FILE), |b| b.truncate(b.len() / 2)),
+            "does not fit",
+        ),
         ("manifest empty", |m| edit(&m.folder.join(MANIFEST_FILE), Vec::clear), "does not fit"),
-        ("manifest missing", |m| std::fs::remove_file(m.folder.join(MANIFEST_FILE)).unwrap(), "cannot be read"),
-        ("signature missing", |m| std::fs::remove_file(m.folder.join(SIGNATURE_FILE)).unwrap(), "cannot be read"),
+        (
+            "manifest missing",
+            |m| std::fs::remove_file(m.folder.join(MANIFEST_FILE)).unwrap(),
+            "cannot be read",
+        ),
+        (
+            "signature missing",
+            |m| std::fs::remove_file(m.folder.join(SIGNATURE_FILE)).unwrap(),
+            "cannot be read",
+        ),
         ("signature empty", |m| edit(&m.folder.join(SIGNATURE_FILE), Vec::clear), "not valid"),
         (
             "signature of nobody",
@@ -208,7 +220,9 @@ fn a_broken_trust_store_stops_everything() {
     let home = Home::new();
     home.stage_bad(&[]);
     std::fs::write(home.trust().join("typo.pem"), "-----BEGIN PUBLIC KEY-----\n").unwrap();
-    assert!(matches!(ConnectorHost::open(home.config()), Err(error) if error.to_string().contains("typo.pem")));
+    assert!(
+        matches!(ConnectorHost::open(home.config()), Err(error) if error.to_string().contains("typo.pem"))
+    );
     std::fs::remove_dir_all(home.trust()).unwrap();
     assert!(ConnectorHost::open(home.config()).is_err(), "no trust store");
 }
@@ -233,7 +247,8 @@ fn manifests_are_strict() {
     check("[\"bad\"]", "[]", "/channelTypes");
     check("[\"bad\"]", "[\"bad\",\"bad\"]", "/channelTypes");
     check("\"configSchema\":{}", "\"configSchema\":7", "/configSchema");
-    let long = |name: &str| format!("\"files\":{{\"p\":{{\"name\":\"{name}\",\"sha256\":\"{}\"}}}}", "0".repeat(64));
+    let long =
+        |name: &str| format!("\"files\":{{\"p\":{{\"name\":\"{name}\",\"sha256\":\"{}\"}}}}", "0".repeat(64));
     for name in ["../x.so", "/x.so", ".x.so", "a/b.so", ""] {
         check("\"files\":{}", &long(name), "/files/p/name");
     }

@@ -115,6 +115,14 @@ async fn attempts_end_to_end() {
         bodies.push(got.body);
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "every attempt carries the same bytes");
+    let prepared = host.prepare("webhook", common::input(&json!({ "url": url }).to_string())).await.unwrap();
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../../resources/schemas/prepared-request.schema.json"))
+            .unwrap();
+    let mut prepared = serde_json::to_value(prepared).unwrap();
+    jsonschema::validate(&schema, &prepared).unwrap();
+    prepared["url"] = json!("not parts");
+    assert!(jsonschema::validate(&schema, &prepared).is_err());
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("../../../resources/schemas/webhook-payload.schema.json")).unwrap();
     let body: serde_json::Value = serde_json::from_slice(&bodies[0]).unwrap();
@@ -182,7 +190,10 @@ async fn the_child_is_alone_and_ends_with_us() {
         .collect();
     open.sort();
     open.dedup();
-    assert!(open.iter().all(|one| ["/dev/null", "/memfd", "pipe", "socket"].contains(&one.as_str())), "{open:?}");
+    assert!(
+        open.iter().all(|one| ["/dev/null", "/memfd", "pipe", "socket"].contains(&one.as_str())),
+        "{open:?}"
+    );
     host.shutdown(Duration::from_secs(5)).await;
     assert!(!proc("stat").exists(), "ended and reaped");
     assert_eq!(common::status(&host).state, "stopped");
@@ -194,7 +205,9 @@ fn configs_are_checked_with_pointers() {
     let home = Home::new();
     home.stage_webhook();
     let host = home.open();
-    let problems = |config: serde_json::Value| match host.validate_config("webhook", config.as_object().unwrap()) {
+    let problems = |config: serde_json::Value| match host
+        .validate_config("webhook", config.as_object().unwrap())
+    {
         Ok(()) => Vec::new(),
         Err(problems) => problems.into_iter().map(|problem| (problem.path, problem.code)).collect::<Vec<_>>(),
     };
@@ -207,13 +220,17 @@ fn configs_are_checked_with_pointers() {
     assert_eq!(problems(json!({ "url": "https://user:pw@example.test" })), at("/url", Code::InvalidChannel));
     assert_eq!(problems(json!({ "url": url, "method": "GET" })), at("/method", Code::InvalidChannel));
     assert_eq!(problems(json!({ "url": url, "uri/x": 1 })), at("/uri~1x", Code::UnknownField));
-    assert_eq!(problems(json!({ "url": url, "headers": { "a": "x\ny" } })), at("/headers/a", Code::InvalidChannel));
+    assert_eq!(
+        problems(json!({ "url": url, "headers": { "a": "x\ny" } })),
+        at("/headers/a", Code::InvalidChannel)
+    );
     for name in ["Authorization", "webhook-id", "HOST", "content-type", "a b"] {
         assert_eq!(problems(json!({ "url": url, "headers": { name: "x" } })).len(), 1, "{name}");
     }
     let unknown = host.validate_config("fax", &serde_json::Map::new()).unwrap_err();
     assert!(unknown[0].fix.contains("webhook") && unknown[0].code == Code::UnknownReference);
     // A value is never quoted: it may be a secret in the wrong place.
-    let pasted = host.validate_config("webhook", json!({ "url": "whsec_abc" }).as_object().unwrap()).unwrap_err();
+    let pasted =
+        host.validate_config("webhook", json!({ "url": "whsec_abc" }).as_object().unwrap()).unwrap_err();
     assert!(!format!("{pasted:?}").contains("whsec_abc"), "{pasted:?}");
 }

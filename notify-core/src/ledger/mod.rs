@@ -15,6 +15,7 @@ pub mod keys;
 pub mod note;
 pub mod policy;
 pub mod proof;
+mod scan;
 pub mod statement;
 #[cfg(test)]
 mod tests;

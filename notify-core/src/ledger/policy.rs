@@ -16,10 +16,10 @@ pub struct Policy {
     quorum: Option<usize>,
 }
 
-/// A named witness or group. Names are opaque bytes.
+/// A witness or group; their names only matter while the file is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Voter {
-    Witness { name: Vec<u8>, key: NoteKey },
+    Witness { key: Box<NoteKey> },
     Group { threshold: usize, members: Vec<usize> },
 }
 
@@ -72,7 +72,7 @@ impl Policy {
     /// Keys of the witnesses.
     pub fn witnesses(&self) -> impl Iterator<Item = &NoteKey> {
         self.voters.iter().filter_map(|voter| match voter {
-            Voter::Witness { key, .. } => Some(key),
+            Voter::Witness { key } => Some(&**key),
             Voter::Group { .. } => None,
         })
     }
@@ -86,7 +86,7 @@ impl Policy {
         let mut satisfied: Vec<bool> = Vec::with_capacity(self.voters.len());
         for voter in &self.voters {
             satisfied.push(match voter {
-                Voter::Witness { key, .. } => match note.signature_of(key)? {
+                Voter::Witness { key } => match note.signature_of(key)? {
                     Some(by) => {
                         cosigners.push((key.name().to_owned(), by.time.unwrap_or_default()));
                         true
@@ -129,7 +129,7 @@ impl Reader {
             [b"witness", name, key] | [b"witness", name, key, _] => {
                 let key = parse_key(key, KeyType::Cosignature)?;
                 self.refuse_known_key(&key)?;
-                self.define(name, Voter::Witness { name: name.to_vec(), key })
+                self.define(name, Voter::Witness { key: Box::new(key) })
             }
             [b"group", name, threshold, members @ ..] => self.group(name, threshold, members),
             [b"quorum", name] => {
@@ -187,7 +187,7 @@ impl Reader {
     /// One key under two names would count twice; a log that is its own witness proves nothing.
     fn refuse_known_key(&self, key: &NoteKey) -> Result<(), String> {
         let witnesses = self.voters.iter().filter_map(|voter| match voter {
-            Voter::Witness { key, .. } => Some(key),
+            Voter::Witness { key } => Some(&**key),
             Voter::Group { .. } => None,
         });
         match self.logs.iter().chain(witnesses).find(|known| known.public() == key.public()) {

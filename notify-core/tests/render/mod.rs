@@ -1,10 +1,14 @@
 //! What the rendering tests share: the shipped documents and the sample events.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use notify_core::document::{Bundle, Template, Version};
+use notify_core::document::parse::Parsed;
+use notify_core::document::{Bundle, Template, Version, parse_bundle, parse_template};
+use notify_core::event::{EventLimits, alertmanager::to_events};
+use notify_core::json::Limits;
+use notify_core::problem::Problem;
 use notify_core::render::{Library, RenderContext};
-use saphyr_parser::{Event, Parser, ScalarStyle};
-use serde_json::{Map, Value};
+use notify_core::yaml;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 pub const CONTEXT: RenderContext<'static> = RenderContext {
@@ -32,27 +36,27 @@ pub fn fixture(name: &str) -> Value {
     read_json(root().join("notify-core/tests/render").join(format!("{name}.json")))
 }
 
-fn documents<T: serde::de::DeserializeOwned>(folder: &str) -> Vec<Version<T>> {
+fn documents<T>(folder: &str, parse: fn(&Value) -> Result<Parsed<T>, Problem>) -> Vec<Version<T>> {
     let mut paths: Vec<_> =
         std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
     paths.sort();
     let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap();
-        let document = serde_json::from_value(yaml(&text));
-        let document = document.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let limits = Limits { max_bytes: 256 * 1024, max_depth: 64 };
+        let parsed = yaml::parse(&std::fs::read(path).unwrap(), limits).and_then(|value| parse(&value));
+        let parsed = parsed.unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy();
-        Version { version: 1, digest: format!("sha256:{name}"), document }
+        Version { version: 1, digest: format!("sha256:{name}"), document: parsed.0 }
     };
     paths.iter().map(read).collect()
 }
 
 pub fn templates() -> Vec<Version<Template>> {
-    documents("templates")
+    documents("templates", parse_template)
 }
 
 pub fn bundles() -> Vec<Version<Bundle>> {
-    documents("templates/bundles")
+    documents("templates/bundles", parse_bundle)
 }
 
 pub fn library() -> Library {
@@ -79,41 +83,12 @@ pub fn bundle(locale: &str, messages: &str) -> Version<Bundle> {
     }
 }
 
-/// The part of YAML that the shipped documents use: mappings, sequences, texts, `true` and `false`.
-pub fn yaml(text: &str) -> Value {
-    enum Open {
-        List(Vec<Value>),
-        Map(Map<String, Value>, Option<String>),
-    }
-    let mut open: Vec<Open> = Vec::new();
-    let mut done = None;
-    for event in Parser::new_from_str(text) {
-        let value = match event.unwrap().0 {
-            Event::Scalar(text, ScalarStyle::Plain, ..) if text == "true" => Value::Bool(true),
-            Event::Scalar(text, ScalarStyle::Plain, ..) if text == "false" => Value::Bool(false),
-            Event::Scalar(text, ..) => Value::String(text.into_owned()),
-            Event::SequenceStart(..) => {
-                open.push(Open::List(Vec::new()));
-                continue;
-            }
-            Event::MappingStart(..) => {
-                open.push(Open::Map(Map::new(), None));
-                continue;
-            }
-            Event::SequenceEnd | Event::MappingEnd => match open.pop().unwrap() {
-                Open::List(items) => Value::Array(items),
-                Open::Map(members, _) => Value::Object(members),
-            },
-            _ => continue,
-        };
-        match open.last_mut() {
-            None => done = Some(value),
-            Some(Open::List(items)) => items.push(value),
-            Some(Open::Map(members, key)) => match key.take() {
-                None => *key = Some(value.as_str().unwrap().to_owned()),
-                Some(key) => assert!(members.insert(key, value).is_none(), "duplicate key"),
-            },
-        }
-    }
-    done.unwrap()
+/// The events that intake makes of a shipped Alertmanager payload, one per alert.
+pub fn alerts(name: &str) -> Vec<Value> {
+    let path = root().join("resources/samples/alertmanager").join(format!("{name}.json"));
+    let limits = EventLimits::default();
+    let tenant = "acme".parse().unwrap();
+    let events =
+        to_events(&tenant, &std::fs::read(path).unwrap(), &limits, jiff::Timestamp::UNIX_EPOCH).unwrap();
+    events.into_iter().map(|event| event.unwrap().value).collect()
 }

@@ -11,6 +11,7 @@ pub use load::event_state;
 pub use log::Keyring;
 
 use crate::commit::{Commit, Committed, Refused};
+use crate::pools::Writer;
 use crate::sql::{Db, Texts};
 use crate::store::StoreError;
 use state::State;
@@ -33,33 +34,24 @@ impl From<StoreError> for Failed {
 
 /// Writes all commits that are not refused, durably, in one transaction. Answers come in order of `commits`.
 pub async fn transaction(
-    mut db: Db<'_>,
+    writer: &mut Writer<'_>,
     texts: &Texts,
     keys: &Keyring,
     commits: &[&Commit],
 ) -> Result<Vec<Result<Committed, Refused>>, Failed> {
-    let begin = db.dialect().begin();
-    db.run(texts, begin, []).await.map_err(StoreError::from)?;
-    let answers = rounds(&mut db, texts, keys, commits).await;
+    writer.begin(texts).await.map_err(StoreError::from)?;
+    let answers = rounds(&mut writer.db(), texts, keys, commits).await;
     let nothing_written = !matches!(&answers, Ok(answers) if answers.iter().any(Result::is_ok));
     if nothing_written {
-        // When it fails as well, the connection is given up and the database rolls back by itself.
-        db.run(texts, "ROLLBACK", [])
-            .await
-            .map_err(|error| Failed::Nothing(answers_error(answers.as_ref(), error)))?;
+        // When this fails as well, the writer gives the connection up and the database rolls back by itself.
+        if let Err(error) = writer.rollback(texts).await {
+            tracing::debug!(%error, "a rollback failed");
+        }
         return Ok(answers?);
     }
-    match db.run(texts, "COMMIT", []).await {
-        Ok(_) => Ok(answers?),
+    match writer.commit(texts).await {
+        Ok(()) => Ok(answers?),
         Err(error) => Err(Failed::InDoubt(error)),
-    }
-}
-
-/// The first error is the cause, not the failing ROLLBACK after it.
-fn answers_error<T>(answers: Result<&T, &StoreError>, rollback: sqlx::Error) -> StoreError {
-    match answers {
-        Err(StoreError::Database(first)) => StoreError::Database(crate::store::repeat(first)),
-        _ => StoreError::Database(rollback),
     }
 }
 

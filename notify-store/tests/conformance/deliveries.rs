@@ -282,3 +282,25 @@ pub async fn leases(fresh: Fresh) {
     assert_eq!(store.acquire_lease(&acme, "b", ttl).await.unwrap().unwrap().epoch, 3);
     store.commit(planned("two", "b", 3)).await.unwrap();
 }
+
+/// A caller that gives up in the middle of a claim (a timeout, a `select!`) leaves no open transaction behind.
+pub async fn abandoned_claims(fresh: Fresh) {
+    let (store, acme, _fresh) = with_tenant(fresh).await;
+    for polls in 0..25 {
+        let name = format!("d{polls}");
+        store.commit(accept(&acme, event(&name), vec![delivery(&name)])).await.unwrap();
+        let mut claim = Box::pin(store.claim_due(at(20), MINUTE, 10));
+        for _ in 0..polls {
+            if futures_util::poll!(&mut claim).is_ready() {
+                break;
+            }
+            // Lets the database's thread or socket answer, so that each poll gets further.
+            tokio::time::timeout(Duration::from_millis(2), std::future::pending::<()>()).await.unwrap_err();
+        }
+        drop(claim);
+    }
+    store.commit(accept(&acme, event("last"), vec![delivery("last")])).await.unwrap();
+    assert_eq!(store.backlog(at(20)).await.unwrap().scheduled_deliveries, 26);
+    assert_eq!(store.claim_due(at(500), MINUTE, 100).await.unwrap().len(), 26);
+    check_ledger(&store, &acme).await;
+}

@@ -49,19 +49,16 @@ impl Answers {
     fn push(&mut self, token: u64, frame: &FromChild<'_>) {
         if frame.write(token, &mut self.out).is_err() {
             // Every field is bounded before it gets here, so this is a plug-in fault that the bounds did not foresee.
-            drop(unanswered(frame, fault::TOO_LARGE).write(token, &mut self.out));
+            let _ = unanswered(frame, fault::TOO_LARGE).write(token, &mut self.out);
         }
     }
 }
 
 const fn unanswered(like: &FromChild<'_>, code: i32) -> FromChild<'static> {
     match like {
-        FromChild::Outcome { .. } => FromChild::Outcome {
-            code,
-            retry_after_ms: abi::NOT_SAID,
-            detail: &[],
-            provider_reference: &[],
-        },
+        FromChild::Outcome { .. } => {
+            FromChild::Outcome { code, retry_after_ms: abi::NOT_SAID, detail: &[], provider_reference: &[] }
+        }
         _ => FromChild::Prepared { code, request_json: &[], detail: &[] },
     }
 }
@@ -90,11 +87,9 @@ unsafe extern "C" fn on_prepared(ctx: *mut c_void, items: *const abi::Prepared, 
             (abi::OK, Some(_)) => {
                 FromChild::Prepared { code: fault::TOO_LARGE, request_json: &[], detail: &[] }
             }
-            (code @ (abi::RETRY | abi::PERMANENT | abi::BAD_CONFIG), _) => FromChild::Prepared {
-                code,
-                request_json: &[],
-                detail: cut(detail, abi::limits::DETAIL),
-            },
+            (code @ (abi::RETRY | abi::PERMANENT | abi::BAD_CONFIG), _) => {
+                FromChild::Prepared { code, request_json: &[], detail: cut(detail, abi::limits::DETAIL) }
+            }
             _ => FromChild::Prepared { code: fault::MALFORMED, request_json: &[], detail: &[] },
         };
         answers.push(item.token, &frame);
@@ -255,8 +250,7 @@ pub(super) fn serve(
     completions: &Completions,
 ) -> Result<(), Fatal> {
     let mut batch = Batch::default();
-    let mut answers =
-        Answers { out: Vec::new(), expected: Vec::new(), next: 0, max_request, stray: 0 };
+    let mut answers = Answers { out: Vec::new(), expected: Vec::new(), next: 0, max_request, stray: 0 };
     loop {
         let mut done = input.done;
         while let Some(raw) = crate::frame::split(input.buffer.get(done..).unwrap_or_default())? {

@@ -14,7 +14,7 @@ use plugin::Plugin;
 use rustix::process::{Resource, Rlimit, Signal};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 /// Most bytes read at once: bounds a batch, and with it the memory for its answers.
@@ -103,12 +103,15 @@ fn serve() -> Result<(), Fatal> {
 /// Closes whatever the studio may have leaked through libraries that forget `CLOEXEC`.
 fn close_others(keep: &[i32]) -> Result<(), Fatal> {
     let open = std::fs::read_dir("/proc/self/fd").map_err(start("/proc/self/fd"))?;
-    let numbers: Vec<i32> =
-        open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let numbers: Vec<i32> = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     for number in numbers {
-        if number > 2 && !keep.contains(&number) {
-            // SAFETY: nothing in this process owns it: everything that is owned is in `keep`. The descriptor that listed the
-            // folder is closed already, so closing its number again only fails.
+        if number <= 2 || keep.contains(&number) {
+            continue;
+        }
+        // SAFETY: only asks whether the number is open. The descriptor that listed the folder is closed already.
+        let open = rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }).is_ok();
+        if open {
+            // SAFETY: nothing in this process owns it: everything that is owned is in `keep`.
             unsafe { rustix::io::close(number) };
         }
     }

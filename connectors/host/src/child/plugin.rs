@@ -52,7 +52,8 @@ impl Plugin {
     ) -> Result<Self, String> {
         let path = library_path(library);
         // SAFETY: constructors of verified code run here; that this is wanted was decided by the signature.
-        let library = unsafe { libloading::Library::new(&path) }.map_err(|error| format!("it cannot be loaded: {error}"))?;
+        let library = unsafe { libloading::Library::new(&path) }
+            .map_err(|error| format!("it cannot be loaded: {error}"))?;
         // SAFETY: the symbol's type is fixed by its versioned name in the contract.
         let entry = unsafe { library.get::<abi::Entry>(abi::ENTRY_SYMBOL) }
             .map(|symbol| *symbol)
@@ -60,7 +61,8 @@ impl Plugin {
         // Unloading is not a supported property of std, nor of most C++ libraries.
         std::mem::forget(library);
         // SAFETY: the entry function takes nothing; its table lives for ever.
-        let table = unsafe { abi::read_one(entry()) }.map_err(|fault| format!("its table is not valid: {fault}"))?;
+        let table =
+            unsafe { abi::read_one(entry()) }.map_err(|fault| format!("its table is not valid: {fault}"))?;
         if table.abi_major != abi::ABI_MAJOR {
             return Err(format!("it speaks ABI {}, this host {}", table.abi_major, abi::ABI_MAJOR));
         }
@@ -77,7 +79,10 @@ impl Plugin {
             table.describe,
             table.create,
             kind_complete,
-            table.validate.is_some() && table.health.is_some() && table.drain.is_some() && table.destroy.is_some(),
+            table.validate.is_some()
+                && table.health.is_some()
+                && table.drain.is_some()
+                && table.destroy.is_some(),
         ) else {
             return Err("its table lacks a required function".to_owned());
         };
@@ -103,7 +108,9 @@ impl Plugin {
 
     /// `validate`, with its answer. `(-1, [])` when it broke the rules.
     pub(crate) fn validate(&self, channel_type: &[u8], config: &[u8]) -> (i32, Vec<u8>) {
-        let Some(validate) = self.table.validate else { return (crate::frame::fault::CALL_FAILED, Vec::new()) };
+        let Some(validate) = self.table.validate else {
+            return (crate::frame::fault::CALL_FAILED, Vec::new());
+        };
         // SAFETY: arguments and sink live for the call.
         let answer = with_sink(abi::limits::CONFIG, |sink, ctx| unsafe {
             validate(abi::Bytes::of(channel_type), abi::Bytes::of(config), sink, ctx)

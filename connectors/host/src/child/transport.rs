@@ -67,7 +67,7 @@ unsafe extern "C" fn complete(ctx: *mut c_void, items: *const abi::Outcome, n: u
         let (detail, reference) = unsafe { (item.detail.get(), item.provider_reference.get()) };
         let frame = outcome_frame(item.code, item.retry_after_ms, detail, reference);
         // Its fields are bounded, so it fits a frame.
-        drop(frame.write(item.token, &mut waiting.out));
+        let _ = frame.write(item.token, &mut waiting.out);
         waiting.completed += 1;
     }
     drop(waiting);
@@ -90,7 +90,7 @@ unsafe extern "C" fn log(ctx: *mut c_void, level: u32, text: abi::Bytes, fields:
         text: text.get(..limit).unwrap_or(text),
         fields_json: if fields.len() <= limit { fields } else { &[] },
     };
-    drop(frame.write(0, &mut waiting.out));
+    let _ = frame.write(0, &mut waiting.out);
     drop(waiting);
     this.changed.notify_all();
 }
@@ -142,7 +142,7 @@ impl Completions {
     /// Answers a token on the plug-in's behalf.
     fn push(&self, token: u64, frame: &FromChild<'_>) {
         let mut waiting = lock(&self.waiting);
-        drop(frame.write(token, &mut waiting.out));
+        let _ = frame.write(token, &mut waiting.out);
         waiting.completed += 1;
         drop(waiting);
         self.changed.notify_all();
@@ -285,7 +285,9 @@ fn act(plugin: &Plugin, order: &Order, completions: &Completions) {
             // A hint: its failure changes nothing, the send is still answered once.
             if code != 0 { (token, 0) } else { (token, code) }
         }
-        Order::Health(token) => (token, table.health.map_or(-1, |health| unsafe { health(plugin.instance, token) })),
+        Order::Health(token) => {
+            (token, table.health.map_or(-1, |health| unsafe { health(plugin.instance, token) }))
+        }
         Order::Drain(token, deadline) => {
             (token, table.drain.map_or(-1, |drain| unsafe { drain(plugin.instance, deadline, token) }))
         }
@@ -316,7 +318,8 @@ fn offer(plugin: &Plugin, sends: &mut Vec<(u64, Vec<u8>)>, completions: &Complet
             }
             live
         });
-        let items: Vec<abi::Send> = rest.iter().filter_map(|(token, fields)| read_send(*token, fields)).collect();
+        let items: Vec<abi::Send> =
+            rest.iter().filter_map(|(token, fields)| read_send(*token, fields)).collect();
         let mut accepted = 0_usize;
         // SAFETY: the one instance on the one thread; the array and what it points to live for the call.
         let code = unsafe { send_many(plugin.instance, items.as_ptr(), items.len(), &raw mut accepted) };

@@ -7,7 +7,9 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use notify_connector_host::outbound::EgressPolicy;
 use notify_connector_host::request::{HttpResponse, PreparedRequest, Verdict};
 use notify_connector_host::stage::stage_plugin;
-use notify_connector_host::{ConnectorHost, HostConfig, HostFault, InterpretInput, Phase, PluginStatus, PrepareInput};
+use notify_connector_host::{
+    ConnectorHost, HostConfig, HostFault, InterpretInput, Phase, PluginStatus, PrepareInput,
+};
 use notify_core::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -86,13 +88,29 @@ pub fn webhook_library() -> PathBuf {
 }
 
 pub fn compile_bad(dir: &Path, macros: &[&str]) -> PathBuf {
-    let library = dir.join("libbad.so");
+    compile(dir, "bad.c", macros)
+}
+
+/// Compiles a C file of `tests/bad` to `lib<stem>.so` in `dir`.
+pub fn compile(dir: &Path, source: &str, macros: &[&str]) -> PathBuf {
+    let library = dir.join(format!("lib{}.so", source.trim_end_matches(".c")));
     let output = Command::new("cc")
-        .args(["-std=gnu11", "-O0", "-Wall", "-Wextra", "-Werror", "-Wno-infinite-recursion", "-shared", "-fPIC"])
+        .args([
+            "-std=gnu11",
+            "-O0",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-Wno-infinite-recursion",
+            "-Wno-array-bounds",
+            "-Wno-unused",
+            "-shared",
+            "-fPIC",
+        ])
         .args(macros.iter().map(|one| format!("-D{one}")))
         .args(["-I", concat!(env!("CARGO_MANIFEST_DIR"), "/../abi/include")])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bad/bad.c"))
-        .arg("-o")
+        .arg(format!("{}/tests/bad/{source}", env!("CARGO_MANIFEST_DIR")))
+        .args(["-pthread", "-o"])
         .arg(&library)
         .output()
         .expect("a C compiler is installed");

@@ -58,8 +58,11 @@ impl<'m, 'f> Fields<'m, 'f> {
     }
 
     pub fn one_of(&mut self, name: &str, allowed: &[&str]) -> Option<&'m str> {
-        let what = format!("one of {}", allowed.join(", "));
-        self.read(name, &what, |value| value.as_str().filter(|text| allowed.contains(text)))
+        let found = self.get(name).and_then(Value::as_str).filter(|text| allowed.contains(text));
+        if found.is_none() {
+            self.fault(name, &format!("must be one of {}", allowed.join(", ")));
+        }
+        found
     }
 
     pub fn number(&mut self, name: &str) -> Option<u64> {
