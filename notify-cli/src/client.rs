@@ -45,7 +45,6 @@ impl Client {
         Ok(Self { http, base, token: global.token.clone().filter(|token| !token.is_empty()) })
     }
 
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {

@@ -191,9 +191,9 @@ mod tests {
         check(&[member("", b'0', b"")], &end, "is no name of an export");
         check(&[member("a\nb", b'0', b"")], &end, "a\\nb");
         check(&[good[..512].to_vec()], &[], "reaches beyond its end");
-        check(&[good.clone()], &[], "ends without an end mark");
-        check(&[good.clone()], &[0; 512], "follows its end mark");
-        check(&[good.clone()], &[[0; 1024].as_slice(), &good].concat(), "follows its end mark");
+        check(std::slice::from_ref(&good), &[], "ends without an end mark");
+        check(std::slice::from_ref(&good), &[0; 512], "follows its end mark");
+        check(std::slice::from_ref(&good), &[[0; 1024].as_slice(), &good].concat(), "follows its end mark");
         let mut broken = good;
         broken[0] = b'X';
         check(&[broken], &end, "checksum is wrong");

@@ -2,6 +2,7 @@
 //! events into the store as a worker does, and sends nothing.
 
 mod access;
+mod connections;
 mod documents;
 mod events;
 mod harness;
