@@ -125,13 +125,24 @@ pub struct PluginStatus {
     /// `codec` or `transport`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// `ready`, `idle` (its process starts when first needed), `refused`, `failing`.
+    /// `idle` (its process starts when first needed), `running`, `backing-off`, `crash-looping`, `refused`, `stopped`.
     pub state: String,
     /// For people: why it was refused or fails.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The key that signed its manifest.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub key_id: String,
     /// Times its process was started again after a crash or a hang.
     pub restarts: u64,
+    pub crashes: u64,
+    /// Calls that it did not answer in time.
+    pub timeouts: u64,
+    /// Answers that broke the contract.
+    pub garbage: u64,
+    /// Answers to calls that were over, or never were.
+    pub late: u64,
+    pub in_flight: u64,
     /// SHA-256 of the verified file, hexadecimal.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sha256: String,

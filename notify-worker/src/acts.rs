@@ -3,7 +3,7 @@
 use crate::clock::entropy;
 use crate::dispatch::Ready;
 use crate::worker::{Shared, Worker, unavailable};
-use notify_connector_host::registry::PrepareInput;
+use notify_connector_host::{Phase, PrepareInput};
 use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, RuleId, TemplateId, TenantId};
@@ -117,15 +117,18 @@ impl Worker {
             problem,
         };
         if let (Some(delivery), Some(channel)) = (delivery, channel) {
-            let names: Vec<&str> = channel.document.secrets.keys().map(String::as_str).collect();
+            let names: Vec<String> = channel.document.secrets.keys().cloned().collect();
+            let config_json = serde_json::to_vec(&channel.document.config).unwrap_or_default();
             let input = PrepareInput {
-                config: &channel.document.config,
+                config_json: &config_json,
                 secret_names: &names,
-                message_json: &delivery.message_json,
+                message_json: delivery.message_json.as_bytes(),
                 delivery_id: delivery.id.as_str(),
+                delivery_time: now,
                 attempt: 1,
                 attempt_time: now,
-                deadline: self.dispatcher.deadline(Some(channel)),
+                deadline: crate::clock::after(now, self.dispatcher.deadline(Some(channel))),
+                phase: Phase::None,
                 provider_reference: None,
             };
             match self.shared.host.prepare(&channel.document.r#type, input).await {
@@ -251,8 +254,11 @@ pub(crate) async fn disable_gone_channel(
     let mut document = channel.document.clone();
     document.enabled = false;
     let id = document.id.to_string();
-    let (body, digest) = match notify_core::document::canonical(&document) {
-        Ok(both) => both,
+    let written = serde_json::to_value(&document).map_err(|error| error.to_string()).and_then(|value| {
+        notify_core::document::parse_any(Kind::Channel, &value).map_err(|problem| problem.to_string())
+    });
+    let (_, body, digest) = match written {
+        Ok(parts) => parts,
         Err(problem) => return tracing::error!(channel = id, %problem, "a gone channel could not be disabled"),
     };
     let Ok(entropy) = entropy() else { return };

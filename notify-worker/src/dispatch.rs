@@ -4,10 +4,10 @@
 use crate::clock::after;
 use crate::record;
 use crate::worker::Shared;
-use notify_connector_host::deliver::{AttemptInput, AttemptResult};
 use notify_connector_host::request::{Outcome, Verdict};
+use notify_connector_host::{AttemptInput, AttemptResult, Phase};
 use notify_core::document::{Channel, Version};
-use notify_core::ids::{ChannelId, DeliveryId, EventKey, TenantId};
+use notify_core::ids::{ChannelId, DeliveryId, TenantId};
 use notify_core::plan::Snapshot;
 use notify_core::time::Timestamp;
 use notify_store::model::{ClaimToken, Claimed, NewDelivery};
@@ -24,10 +24,11 @@ pub(crate) struct Slot(#[allow(dead_code)] OwnedSemaphorePermit);
 pub(crate) struct Ready {
     pub tenant: TenantId,
     pub id: DeliveryId,
-    pub event: Option<EventKey>,
     pub channel: ChannelId,
     pub message: String,
     pub message_commitment: String,
+    /// When it was decided: the same on every attempt.
+    pub created_at: Timestamp,
     pub attempt: u32,
     pub token: ClaimToken,
     pub provider_reference: Option<String>,
@@ -42,10 +43,10 @@ impl Ready {
         Some(Self {
             tenant,
             id: delivery.id.clone(),
-            event: delivery.event.clone(),
             channel: delivery.channel.clone(),
             message: delivery.message.clone(),
             message_commitment: delivery.message_commitment.clone(),
+            created_at: delivery.created_at,
             attempt: 1,
             token,
             provider_reference: None,
@@ -59,10 +60,10 @@ impl Ready {
         Self {
             tenant: delivery.tenant,
             id: row.id,
-            event: row.event,
             channel: row.channel,
             message: row.message,
             message_commitment: row.message_commitment,
+            created_at: row.created_at,
             attempt: delivery.next_attempt,
             token,
             provider_reference: delivery.provider_reference,
@@ -173,20 +174,23 @@ impl Dispatcher {
 
     async fn send(&self, ready: &Ready, channel: &Version<Channel>, started_at: Timestamp) -> AttemptResult {
         let shared = &self.inner.shared;
-        let secrets = match shared.secrets.resolve(&ready.tenant, &channel.document.secrets) {
-            Ok(secrets) => secrets,
-            Err(fault) => return failed(Outcome::BadConfig, fault.to_string()),
+        let document = &channel.document;
+        let Ok(config_json) = serde_json::to_vec(&document.config) else {
+            return failed(Outcome::BadConfig, "the channel's config is not JSON".to_owned());
         };
-        let deadline = self.deadline(Some(channel));
         let input = AttemptInput {
-            channel_type: &channel.document.r#type,
-            config: &channel.document.config,
-            secrets: &secrets,
-            message_json: &ready.message,
+            channel_type: &document.r#type,
+            config_json: &config_json,
+            tenant: &ready.tenant,
+            secrets: &document.secrets,
+            resolver: &shared.secrets,
+            message_json: ready.message.as_bytes(),
             delivery_id: ready.id.as_str(),
+            delivery_time: ready.created_at,
             attempt: ready.attempt,
             attempt_time: started_at,
-            deadline,
+            deadline: self.deadline(Some(channel)),
+            phase: Phase::None,
             provider_reference: ready.provider_reference.as_deref(),
         };
         shared.host.attempt(input).await
@@ -215,5 +219,6 @@ fn failed(outcome: Outcome, detail: String) -> AttemptResult {
         redacted_request: None,
         response: None,
         http_status: None,
+        never_sent: true,
     }
 }

@@ -3,7 +3,7 @@
 use crate::clock::{after, entropy, wait};
 use crate::dispatch::{CLAIM_MARGIN, Dispatcher, Ready};
 use crate::worker::Shared;
-use notify_connector_host::deliver::AttemptResult;
+use notify_connector_host::AttemptResult;
 use notify_connector_host::request::Outcome;
 use notify_core::document::Channel;
 use notify_core::document::Version;

@@ -5,7 +5,7 @@ use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
 use crate::poll;
 use crate::snapshots::Snapshots;
-use notify_connector_host::registry::ConnectorHost;
+use notify_connector_host::ConnectorHost;
 use notify_connector_host::secrets::SecretResolver;
 use notify_bus::{DurableSink, Publishing, Receipt};
 use notify_core::document::channel::Retry;

@@ -11,6 +11,7 @@ mod kill;
 mod publisher;
 mod receiver;
 mod seed;
+mod stage_plugin;
 mod studio;
 mod up;
 
@@ -33,6 +34,8 @@ enum Command {
     Up(up::Arguments),
     /// Measure: bare HTTP as the limit, the disk's flush, and the studio, in one run.
     Bench(bench::Arguments),
+    /// Sign a built plug-in with a key made for this stage, and lay it out.
+    StagePlugin(stage_plugin::Arguments),
     /// Kill the studio at random points under load and account for every event.
     Kill(kill::Arguments),
 }
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         match arguments.command {
             Command::Up(up) => up::run(&arguments.stage, up).await,
             Command::Bench(bench) => bench::run(&arguments.stage, bench).await,
+            Command::StagePlugin(plugin) => stage_plugin::run(&arguments.stage, &plugin),
             Command::Kill(kill) => kill::run(&arguments.stage, kill).await,
         }
     })

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use notify_connector_host::signing;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::net::TcpListener;
@@ -27,11 +27,9 @@ pub struct Arrival {
     pub at: Instant,
     /// `Ok` when the signature holds under the secret of this path.
     pub signature: Result<(), String>,
-    /// What we answered.
-    pub status: u16,
 }
 
-/// Secrets by path, arrivals, and how to answer.
+/// Secrets by path, and what has arrived.
 pub struct Receiver {
     pub address: SocketAddr,
     inner: Arc<Inner>,
@@ -40,8 +38,6 @@ pub struct Receiver {
 
 struct Inner {
     secrets: HashMap<String, String>,
-    /// The status to answer with.
-    status: AtomicU16,
     /// Do not parse or remember bodies: count only (throughput benchmarks).
     light: bool,
     count: AtomicU64,
@@ -59,7 +55,6 @@ impl Receiver {
         let address = listener.local_addr()?;
         let inner = Arc::new(Inner {
             secrets,
-            status: AtomicU16::new(200),
             light,
             count: AtomicU64::new(0),
             arrivals: Mutex::default(),
@@ -73,9 +68,6 @@ impl Receiver {
         Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
     }
 
-    pub fn answer_with(&self, status: u16) {
-        self.inner.status.store(status, Ordering::Relaxed);
-    }
 
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -107,11 +99,19 @@ async fn serve(listener: TcpListener, inner: Arc<Inner>) {
     }
 }
 
+/// The sender's signature under the secret of this path, at the time of arrival.
+fn check(secret: &str, header: &dyn Fn(&str) -> String, body: &[u8]) -> Result<(), String> {
+    let key = signing::VerifyingKey::parse(secret).map_err(|error| error.to_string())?;
+    let (id, timestamp, signature) =
+        (header(signing::ID_HEADER), header(signing::TIMESTAMP_HEADER), header(signing::SIGNATURE_HEADER));
+    let headers = signing::WebhookHeaders { id: &id, timestamp: &timestamp, signature: &signature };
+    signing::verify(&[key], headers, body, clock::timestamp()).map_err(|error| error.to_string())
+}
+
 async fn take(request: Request<Incoming>, inner: Arc<Inner>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let at = clock::instant();
-    let status = inner.status.load(Ordering::Relaxed);
     if !inner.light {
         let header = |name: &str| {
             head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
@@ -119,15 +119,7 @@ async fn take(request: Request<Incoming>, inner: Arc<Inner>) -> Result<Response<
         let path = head.uri.path().to_owned();
         let signature = match inner.secrets.get(&path) {
             None => Err(format!("nobody should send to {path}")),
-            Some(secret) => signing::verify(
-                &[secret.as_str()],
-                &header("webhook-id"),
-                &header("webhook-timestamp"),
-                &header("webhook-signature"),
-                &body,
-                clock::timestamp(),
-            )
-            .map_err(|error| error.to_string()),
+            Some(secret) => check(secret, &header, &body),
         };
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |pointer: &str| json.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
@@ -138,12 +130,9 @@ async fn take(request: Request<Incoming>, inner: Arc<Inner>) -> Result<Response<
             title: text("/data/title"),
             at,
             signature,
-            status,
         };
         inner.arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(arrival);
     }
     inner.count.fetch_add(1, Ordering::Relaxed);
-    let mut answer = Response::new(Full::new(Bytes::new()));
-    *answer.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::OK);
-    Ok(answer)
+    Ok(Response::new(Full::new(Bytes::new())))
 }

@@ -31,7 +31,7 @@ impl Studio {
         let config = format!(
             "# Written for a demonstration on this machine: connectors may reach loopback here, and only here.\n\
              [egress]\nallow = [\"127.0.0.1/32\"]\n\n\
-             [plugins]\ndir = {plugins:?}\ntrust_dir = {trust:?}\nhost_binary = {host:?}\n"
+             [connectors]\nplugin_dir = {plugins:?}\ntrust_dir = {trust:?}\nhost_program = {host:?}\n"
         );
         std::fs::write(home.join("notify.toml"), config)?;
         let studio =
@@ -171,11 +171,6 @@ impl Studio {
         let trust = self.home.join("trust-for-auditors");
         self.notify(&["ledger", "trust", "--tenant", TENANT, "--out", &trust.to_string_lossy()]).await?;
         verify(&self.stage, tar, &trust).await
-    }
-
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.child.is_some()
     }
 
     /// Waits for the studio to end by itself.

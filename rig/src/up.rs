@@ -103,7 +103,7 @@ async fn seed_tenant(stage: &Path, studio: &mut Studio) -> anyhow::Result<(Recei
         }
     }
     for text in documents {
-        let text = text.replace("RECEIVER_ADDRESS", &receiver.address.to_string());
+        let text = text.replace("{{receiver}}", &format!("http://{}", receiver.address));
         create(studio, "channels", &text).await?;
     }
     for file in yaml_files(&resources.join("rules"))? {

@@ -43,15 +43,13 @@ pub fn stage(root: &Path) -> anyhow::Result<PathBuf> {
     copy_tree(&root.join("resources"), &stage.join("resources"))?;
     // A key of this build signs its plug-ins; the public half is what the studio is told to trust.
     tools::run(
-        Command::new(release.join("notify-connector-host"))
-            .args(["stage", "--manifest"])
+        Command::new(release.join("notify-rig"))
+            .arg("--stage")
+            .arg(&stage)
+            .args(["stage-plugin", "--manifest"])
             .arg(root.join("connectors/webhook/notify-plugin.json"))
             .arg("--library")
-            .arg(release.join("libnotify_connector_webhook.so"))
-            .arg("--out")
-            .arg(stage.join("plugins/webhook"))
-            .arg("--trust")
-            .arg(stage.join("trust")),
+            .arg(release.join("libnotify_connector_webhook.so")),
     )?;
     Ok(stage)
 }

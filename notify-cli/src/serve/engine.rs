@@ -1,7 +1,7 @@
 //! Where the web layer and the worker meet.
 
 use notify_bus::Bus;
-use notify_connector_host::registry::{ConnectorHost, PluginState};
+use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
 use notify_core::document::{Channel, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
@@ -22,6 +22,8 @@ pub struct StudioEngine {
     pub worker: Option<Worker>,
     pub host: Arc<ConnectorHost>,
     pub store: Store,
+    /// The operator's egress policy, to refuse a forbidden target when a channel is saved, not only when it is used.
+    pub guard: notify_netguard::Policy,
 }
 
 fn elsewhere() -> Problem {
@@ -72,7 +74,7 @@ impl Engine for StudioEngine {
     }
 
     fn validate_channel(&self, _tenant: &TenantId, channel: &Channel) -> Result<(), Problem> {
-        self.host.validate_channel(channel)
+        self.check_channel(channel)
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
@@ -89,7 +91,7 @@ impl Engine for StudioEngine {
             .host
             .plugins()
             .into_iter()
-            .filter(|plugin| plugin.state == PluginState::Refused)
+            .filter(|plugin| plugin.state == "refused")
             .map(|plugin| plugin.name)
             .collect();
         Box::pin(async move {
@@ -140,15 +142,62 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
     Preview { event_key: event.key, matched, unmatched: previewed.unmatched }
 }
 
-fn shown(plugin: notify_connector_host::registry::PluginStatus) -> PluginStatus {
+impl StudioEngine {
+    fn check_channel(&self, channel: &Channel) -> Result<(), Problem> {
+        let Some(plugin) = self.host.manifest(&channel.r#type) else {
+            let mut types: Vec<String> = self.host.plugins().into_iter().flat_map(|p| p.channel_types).collect();
+            types.sort();
+            return Err(Problem::new(
+                Code::InvalidChannel,
+                "/type",
+                format!("no plug-in offers the channel type `{}`", channel.r#type),
+                format!("use one of: {}", types.join(", ")),
+            ));
+        };
+        if let Err(problems) = self.host.validate_config(&channel.r#type, &channel.config)
+            && let Some(problem) = problems.into_iter().next()
+        {
+            return Err(problem.under("/config"));
+        }
+        let known: Vec<&str> = plugin.manifest.secrets.iter().map(|secret| secret.name.as_str()).collect();
+        if let Some(name) = channel.secrets.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(Problem::new(
+                Code::InvalidChannel,
+                format!("/secrets/{}", notify_core::json::pointer_token(name)),
+                format!("channels of type `{}` have no secret `{name}`", channel.r#type),
+                format!("use one of: {}", known.join(", ")),
+            ));
+        }
+        let Some(url) = channel.config.get("url").and_then(serde_json::Value::as_str) else { return Ok(()) };
+        let url = url::Url::parse(url).map_err(|error| {
+            Problem::new(Code::InvalidChannel, "/config/url", format!("not a URL: {error}"), "write an absolute https URL")
+        })?;
+        self.guard.check_url(&url).map(drop).map_err(|blocked| {
+            Problem::new(
+                Code::ForbiddenTarget,
+                "/config/url",
+                blocked.to_string(),
+                "use a public https address, or have the operator allow this one in `egress` of notify.toml",
+            )
+        })
+    }
+}
+
+fn shown(plugin: HostPlugin) -> PluginStatus {
     PluginStatus {
         name: plugin.name,
-        version: plugin.version,
+        version: plugin.version.unwrap_or_default(),
         channel_types: plugin.channel_types,
-        kind: plugin.kind,
-        state: plugin.state.as_str().to_owned(),
-        detail: plugin.detail,
+        kind: plugin.kind.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned)).unwrap_or_default(),
+        state: plugin.state.to_owned(),
+        detail: plugin.problem.unwrap_or_default(),
+        key_id: plugin.key_id.unwrap_or_default(),
         restarts: plugin.restarts,
-        sha256: plugin.sha256,
+        crashes: plugin.crashes,
+        timeouts: plugin.timeouts,
+        garbage: plugin.garbage,
+        late: plugin.late + plugin.unknown,
+        in_flight: plugin.in_flight as u64,
+        sha256: plugin.sha256.unwrap_or_default(),
     }
 }

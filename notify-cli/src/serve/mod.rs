@@ -98,7 +98,8 @@ async fn serve(home: &Home) -> Result<(), Failure> {
     anchor::check(&store, &config.ledger.anchor_path)
         .await
         .map_err(|fault| Failure::other(fault.to_string(), "nothing was changed"))?;
-    let host = parts::connector_host(home)?;
+    let guard = parts::egress_guard(config)?;
+    let host = parts::connector_host(home, guard.clone())?;
     let secrets = Arc::new(parts::secret_resolver(config));
     let worker = match config.server.role {
         Role::Web => None,
@@ -121,7 +122,7 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         let address = listener.local_addr().map_err(|error| Failure::other(error.to_string(), ""))?;
         let app = App {
             store: store.clone(),
-            engine: Arc::new(StudioEngine { bus, worker: worker.clone(), host, store: store.clone() }),
+            engine: Arc::new(StudioEngine { bus, worker: worker.clone(), host: Arc::clone(&host), store: store.clone(), guard }),
             authenticator: Authenticator::new(home.token_key()?),
             clock,
             limits: web_limits(config),
@@ -142,6 +143,7 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         Some(worker) => worker.stop().await,
         None => store.close().await,
     }
+    host.shutdown(Duration::from_secs(2)).await;
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use crate::config::{Config, StoreUrl};
 use crate::failure::Failure;
 use crate::home::{Home, random};
 use notify_connector_host::outbound::EgressPolicy;
-use notify_connector_host::registry::{ConnectorHost, HostConfig};
+use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_connector_host::secrets::SecretResolver;
 use notify_core::ids::hex;
+use notify_netguard::{AllowedNetwork, Policy};
 use notify_worker::WorkerOptions;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,27 +17,27 @@ pub fn secret_resolver(config: &Config) -> SecretResolver {
     SecretResolver::new(Some(config.secrets.dir.clone()), config.secrets.env_prefix.clone())
 }
 
-/// Checks every plug-in's signature and hash; starts none.
-pub fn connector_host(home: &Home) -> Result<Arc<ConnectorHost>, Failure> {
-    let config = &home.loaded.config;
-    let mut egress = EgressPolicy::default();
-    egress.guard = notify_netguard::Policy::parse(&config.egress.allow).map_err(|error| {
-        Failure::other(format!("egress.allow: {error}"), "write CIDR blocks or `host:port`")
+/// Where connectors may send.
+pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
+    let allow: Result<Vec<AllowedNetwork>, _> = config.egress.allow.iter().map(|entry| entry.parse()).collect();
+    let allow = allow.map_err(|error| {
+        Failure::other(format!("egress.allow: {error}"), "write CIDR blocks or `address:port`, such as `10.1.0.0/16`")
     })?;
-    egress.guard.require_https = !config.egress.allow_http;
-    egress.max_response_body = config.dispatch.response_bytes;
+    Ok(Policy { allow, only_hosts: None, require_https: !config.egress.allow_http })
+}
+
+/// Checks every plug-in's signature and hash; starts none.
+pub fn connector_host(home: &Home, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
+    let config = &home.loaded.config;
+    let egress = EgressPolicy { guard, max_response_body: config.dispatch.response_bytes, ..EgressPolicy::default() };
     let host_program = if config.connectors.host_program.as_os_str().is_empty() {
         beside_this_program("notify-connector-host")?
     } else {
         config.connectors.host_program.clone()
     };
-    let options = HostConfig {
-        plugins_dir: config.connectors.plugin_dir.clone(),
-        trust_dir: config.connectors.trust_dir.clone(),
-        host_program,
-        hang: Duration::from_secs(config.connectors.hang_seconds),
-        egress,
-    };
+    let connectors = &config.connectors;
+    let mut options = HostConfig::new(&connectors.plugin_dir, &connectors.trust_dir, host_program, egress);
+    options.codec_patience = Duration::from_secs(connectors.hang_seconds);
     let host = ConnectorHost::open(options)
         .map_err(|error| Failure::other(format!("the connectors cannot be used: {error}"), ""))?;
     Ok(Arc::new(host))

@@ -100,7 +100,7 @@ impl Owner {
         }
         let mut batch = Batch::default();
         for stored in pending {
-            let event = match Event::stored(self.tenant.clone(), &stored.event.body) {
+            let event = match Event::stored(&self.tenant, &stored.event.body) {
                 Ok(event) => event,
                 Err(problem) => {
                     let what = format!("the stored event {} cannot be read: {problem}", stored.event.key);
