@@ -70,7 +70,7 @@ async fn one_round(
 ) -> anyhow::Result<String> {
     let home = std::env::temp_dir().join(format!("notify-kill-{}-{round}", std::process::id()));
     let _ = std::fs::remove_dir_all(&home);
-    let result = in_home(stage, &home, rate, after, down, clean).await;
+    let result = in_home(stage, &home.join("studio"), rate, after, down, clean).await;
     if result.is_ok() {
         std::fs::remove_dir_all(&home)?;
     }

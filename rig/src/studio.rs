@@ -30,14 +30,23 @@ impl Studio {
         let host = stage.join("bin/notify-connector-host");
         let config = format!(
             "# Written for a demonstration on this machine: connectors may reach loopback here, and only here.\n\
-             [egress]\nallow = [\"127.0.0.1/32\"]\n\n\
+             [egress]\nallow = [\"127.0.0.1/32\"]\nallow_http = true\n\n\
              [connectors]\nplugin_dir = {plugins:?}\ntrust_dir = {trust:?}\nhost_program = {host:?}\n"
         );
         std::fs::write(home.join("notify.toml"), config)?;
         let studio =
             Self { stage: stage.to_owned(), home: home.to_owned(), address, child: None, token: None };
         studio.notify(&["tenant", "create", TENANT, "--name", "Demo tenant"]).await?;
+        // What auditors trust is handed over once, apart from any export, before the service takes the home.
+        let trust = studio.trust();
+        studio.notify(&["ledger", "trust", "--tenant", TENANT, "--out", &trust.to_string_lossy()]).await?;
         Ok(studio)
+    }
+
+    /// Policy and keys for auditors.
+    #[must_use]
+    pub fn trust(&self) -> PathBuf {
+        self.home.with_file_name("trust")
     }
 
     /// Puts a secret where channels of the tenant can refer to it as `secret://file/NAME`.
@@ -168,9 +177,7 @@ impl Studio {
     pub async fn export_and_verify(&mut self, tar: &Path) -> anyhow::Result<String> {
         let answer = self.call("POST", "/api/v1/notify/ledger:export", "application/json", b"{}").await?;
         std::fs::write(tar, &answer.body)?;
-        let trust = self.home.join("trust-for-auditors");
-        self.notify(&["ledger", "trust", "--tenant", TENANT, "--out", &trust.to_string_lossy()]).await?;
-        verify(&self.stage, tar, &trust).await
+        verify(&self.stage, tar, &self.trust()).await
     }
 
     /// Waits for the studio to end by itself.

@@ -60,7 +60,7 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
     let failures = account(&mut studio, &rows, &expected, &arrivals, &channels).await?;
 
     let export = demo.join("export");
-    let words = export_folder(&mut studio, stage, &export, &demo.join("trust")).await?;
+    let words = export_folder(&mut studio, stage, &export).await?;
     println!("\n{words}");
     for failure in &failures {
         println!("NOT AS EXPECTED: {failure}");
@@ -180,7 +180,7 @@ async fn account(
             failures.push(format!("{} arrived at {} with a bad signature: {error}", arrival.event, arrival.path));
         }
     }
-    println!("{:<34} {:<24} {:<18} {}", "SAMPLE", "RULE → CHANNEL", "OUTCOME", "WHAT ARRIVED, OR WHY NOT");
+    println!("{:<40} {:<42} {:<10} {}", "SAMPLE", "RULE → CHANNEL", "OUTCOME", "WHAT ARRIVED, OR WHY NOT");
     let mut delivered: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in rows {
         let event = studio.call("GET", &format!("/api/v1/notify/events/{}", row.key), "", b"").await?.json()?;
@@ -229,7 +229,7 @@ async fn account(
 
 fn print_row(file: &str, route: &str, outcome: &str, what: &str) {
     let file = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(file);
-    println!("{file:<34} {route:<24} {outcome:<18} {what}");
+    println!("{file:<40} {route:<42} {outcome:<10} {what}");
 }
 
 /// Exports as a folder, the form in which people look at it, and verifies that.
@@ -237,7 +237,6 @@ async fn export_folder(
     studio: &mut Studio,
     stage: &Path,
     export: &Path,
-    trust: &Path,
 ) -> anyhow::Result<String> {
     let url = format!("http://{}", studio.address);
     let token = studio.token().await?;
@@ -249,6 +248,5 @@ async fn export_folder(
         .output()
         .await?;
     ensure!(output.status.success(), "export failed: {}", String::from_utf8_lossy(&output.stderr));
-    studio.notify(&["ledger", "trust", "--tenant", TENANT, "--out", &trust.to_string_lossy()]).await?;
-    studio::verify(stage, export, trust).await
+    studio::verify(stage, export, &studio.trust()).await
 }
