@@ -3,17 +3,17 @@
 use crate::checkpointer::{self, Checkpointer};
 use crate::dialect::Dialect;
 use crate::engine::Keyring;
-use crate::sql::{Db, Texts};
+use crate::sql::{Db, Texts, direct};
 use crate::store::{Backend, OpenOptions, StoreError};
 use notify_core::ids::TenantId;
-use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
@@ -36,13 +36,13 @@ pub struct Shared {
 
 #[derive(Debug)]
 enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool, checkpointer: Checkpointer },
+    Sqlite { file: PathBuf, readers: SqlitePool, checkpointer: Checkpointer },
     Postgres { writer: PgPool, others: PgPool, commits: AtomicUsize },
 }
 
 #[derive(Debug)]
 enum Conn {
-    Sqlite(PoolConnection<Sqlite>),
+    Sqlite(rusqlite::Connection),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -58,7 +58,7 @@ pub struct Writer<'s> {
 impl Writer<'_> {
     pub fn db(&mut self) -> Db<'_> {
         match self.slot.as_mut() {
-            Some(Conn::Sqlite(conn)) => Db::Sqlite(conn),
+            Some(Conn::Sqlite(conn)) => Db::Direct(conn),
             Some(Conn::Postgres(conn)) => Db::Postgres(conn),
             None => unreachable!("`Shared::writer` fills the slot before it hands it out"),
         }
@@ -88,9 +88,9 @@ impl Drop for Writer<'_> {
     fn drop(&mut self) {
         if self.open {
             match self.slot.take() {
-                Some(Conn::Sqlite(mut conn)) => conn.close_on_drop(),
                 Some(Conn::Postgres(mut conn)) => conn.close_on_drop(),
-                None => {}
+                // Dropping it closes it.
+                Some(Conn::Sqlite(_)) | None => {}
             }
         }
     }
@@ -148,7 +148,9 @@ impl Shared {
         let mut slot = self.writer.lock().await;
         if slot.is_none() {
             *slot = Some(match &self.pools {
-                Pools::Sqlite { writer, .. } => Conn::Sqlite(writer.acquire().await?),
+                Pools::Sqlite { file, .. } => {
+                    Conn::Sqlite(direct::open(file, checkpointer::LAST_RESORT_PAGES)?)
+                }
                 Pools::Postgres { writer, .. } => Conn::Postgres(writer.acquire().await?),
             });
         }
@@ -205,10 +207,9 @@ impl Shared {
     pub async fn close(&self) {
         drop(self.writer.lock().await.take());
         match &self.pools {
-            Pools::Sqlite { writer, readers, checkpointer } => {
+            Pools::Sqlite { readers, checkpointer, .. } => {
                 checkpointer.close().await;
                 readers.close().await;
-                writer.close().await;
             }
             Pools::Postgres { writer, others, .. } => {
                 others.close().await;
@@ -241,24 +242,15 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10))
         .disable_statement_logging();
-    let writer = options
+    let mut migrating = options
         .clone()
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", "-4096")
-        .pragma("temp_store", "memory")
-        .pragma("wal_autocheckpoint", checkpointer::LAST_RESORT_PAGES)
-        .statement_cache_capacity(STATEMENTS)
-        .thread_name(|_| "store-writer".to_owned());
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .test_before_acquire(false)
-        .connect_with(writer)
+        .connect()
         .await?;
-    SQLITE.run(&writer).await?;
+    SQLITE.run(&mut migrating).await?;
+    migrating.close().await?;
     let checkpointer = Checkpointer::start(options.clone());
     let options = options
         .read_only(true)
@@ -271,7 +263,7 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
         .idle_timeout(Duration::from_secs(300))
         .test_before_acquire(false)
         .connect_lazy_with(options);
-    Ok(Pools::Sqlite { writer, readers, checkpointer })
+    Ok(Pools::Sqlite { file: file.to_owned(), readers, checkpointer })
 }
 
 async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {

@@ -86,7 +86,14 @@ impl Store {
     pub async fn open(options: OpenOptions) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::open(options).await?);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let committer = tokio::spawn(committer::run(Arc::clone(&shared), receiver));
+        let committing = committer::run(Arc::clone(&shared), receiver);
+        let committer = if shared.is_sqlite() {
+            // SQLite is called directly and a flush blocks its caller: that must not be a thread that others need.
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::spawn_blocking(move || runtime.block_on(committing))
+        } else {
+            tokio::spawn(committing)
+        };
         let inner = Inner { shared, jobs: Mutex::new(Some(sender)), committer: Mutex::new(Some(committer)) };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -57,6 +57,7 @@ impl Db<'_> {
         for (count, args) in rows.chunks() {
             let text = texts.of(sql, count, width);
             changed += match self {
+                Self::Direct(db) => super::direct::run(db, text, args)?,
                 Self::Sqlite(db) => {
                     sqlx::query_with(text, super::sqlite(args)?).execute(&mut **db).await?.rows_affected()
                 }

@@ -3,6 +3,7 @@
 //! A statement is a `&'static str` with `$1, $2, …`. Words that begin with `@` are replaced: see [`texts`].
 
 mod batch;
+pub mod direct;
 pub mod row;
 pub mod texts;
 
@@ -112,6 +113,8 @@ impl<'a> OrNull<'a> for Option<i64> {
 
 /// A borrowed connection of either database.
 pub enum Db<'c> {
+    /// The committer's connection.
+    Direct(&'c mut rusqlite::Connection),
     Sqlite(&'c mut SqliteConnection),
     Postgres(&'c mut PgConnection),
 }
@@ -120,7 +123,7 @@ impl Db<'_> {
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         match self {
-            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Direct(_) | Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -134,6 +137,7 @@ impl Db<'_> {
     ) -> Result<u64, sqlx::Error> {
         let text = texts.of(sql, 0, 0);
         match self {
+            Self::Direct(db) => direct::run(db, text, args),
             Self::Sqlite(db) => {
                 let done = sqlx::query_with(text, sqlite(args)?).execute(&mut **db).await?;
                 Ok(done.rows_affected())
@@ -161,6 +165,7 @@ impl Db<'_> {
         args: impl IntoIterator<Item = Arg<'_>> + Send,
     ) -> Result<Vec<Row>, sqlx::Error> {
         match self {
+            Self::Direct(db) => Ok(direct::fetch(db, text, args)?.into_iter().map(Row::Direct).collect()),
             Self::Sqlite(db) => {
                 sqlx::query_with(text, sqlite(args)?).fetch(&mut **db).map_ok(Row::Sqlite).try_collect().await
             }

@@ -2,12 +2,14 @@
 
 use crate::store::StoreError;
 use notify_core::time::Timestamp;
+use rusqlite::types::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 #[derive(Debug)]
 pub enum Row {
+    Direct(Vec<Value>),
     Sqlite(SqliteRow),
     Postgres(PgRow),
 }
@@ -17,8 +19,49 @@ macro_rules! get {
         match $self {
             Row::Sqlite(row) => row.try_get_unchecked($column),
             Row::Postgres(row) => row.try_get_unchecked($column),
+            Row::Direct(row) => Get::get(row, $column),
         }
     };
+}
+
+/// A value of a direct row as the type that is asked for.
+trait Get<'r>: Sized {
+    fn of(value: &'r Value) -> Option<Self>;
+
+    fn get(row: &'r [Value], column: usize) -> Result<Self, sqlx::Error> {
+        let value =
+            row.get(column).ok_or(sqlx::Error::ColumnIndexOutOfBounds { index: column, len: row.len() })?;
+        Self::of(value).ok_or_else(|| {
+            let source = format!("{:?} is of another type", value.data_type()).into();
+            sqlx::Error::ColumnDecode { index: column.to_string(), source }
+        })
+    }
+}
+
+impl Get<'_> for i64 {
+    fn of(value: &Value) -> Option<Self> {
+        if let Value::Integer(value) = value { Some(*value) } else { None }
+    }
+}
+impl<'r> Get<'r> for &'r str {
+    fn of(value: &'r Value) -> Option<Self> {
+        if let Value::Text(text) = value { Some(text) } else { None }
+    }
+}
+impl Get<'_> for String {
+    fn of(value: &Value) -> Option<Self> {
+        <&str>::of(value).map(str::to_owned)
+    }
+}
+impl Get<'_> for Vec<u8> {
+    fn of(value: &Value) -> Option<Self> {
+        if let Value::Blob(bytes) = value { Some(bytes.clone()) } else { None }
+    }
+}
+impl<'r, T: Get<'r>> Get<'r> for Option<T> {
+    fn of(value: &'r Value) -> Option<Self> {
+        if matches!(value, Value::Null) { Some(None) } else { T::of(value).map(Some) }
+    }
 }
 
 impl Row {
@@ -27,6 +70,7 @@ impl Row {
         match self {
             Self::Sqlite(row) => row.len(),
             Self::Postgres(row) => row.len(),
+            Self::Direct(row) => row.len(),
         }
     }
     pub fn int(&self, column: usize) -> Result<i64, StoreError> {

@@ -1,0 +1,129 @@
+//! SQLite without a thread in between, for the one connection that writes.
+//!
+//! The asynchronous driver hands each statement to another thread and waits for it. A transaction here has about
+//! fifteen statements, and two wake-ups for each cost more than the statements (measured: half of the store's CPU and
+//! most of a commit's time on two cores). The committer has a thread of its own instead and calls SQLite directly.
+
+use super::Arg;
+use super::texts::Text;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
+use sqlx::SqlSafeStr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Prepared statements that are kept: all templates in all sizes.
+const STATEMENTS: usize = 400;
+
+/// Opens the file for writing; it exists and is migrated.
+///
+/// # Errors
+/// When the file cannot be opened or does not take the settings.
+pub fn open(file: &Path, last_resort_pages: &str) -> Result<Connection, sqlx::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+    for (pragma, value) in [
+        ("journal_mode", "WAL"),
+        ("synchronous", "FULL"),
+        ("foreign_keys", "ON"),
+        ("cache_size", "-4096"),
+        ("temp_store", "MEMORY"),
+        ("wal_autocheckpoint", last_resort_pages),
+    ] {
+        connection.pragma_update(None, pragma, value).map_err(failed)?;
+    }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Runs a statement and gives the number of rows it changed.
+///
+/// # Errors
+/// What SQLite says.
+pub fn run<'a>(
+    connection: &Connection,
+    text: Text,
+    args: impl IntoIterator<Item = Arg<'a>>,
+) -> Result<u64, sqlx::Error> {
+    let mut statement = bound(connection, text, args)?;
+    statement.raw_execute().map(|rows| rows as u64).map_err(failed)
+}
+
+/// Runs a query to its end.
+///
+/// # Errors
+/// What SQLite says.
+pub fn fetch<'a>(
+    connection: &Connection,
+    text: Text,
+    args: impl IntoIterator<Item = Arg<'a>>,
+) -> Result<Vec<Vec<Value>>, sqlx::Error> {
+    let mut statement = bound(connection, text, args)?;
+    let width = statement.column_count();
+    let mut rows = statement.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let values: Result<Vec<Value>, _> = (0..width).map(|column| row.get(column)).collect();
+        found.push(values.map_err(failed)?);
+    }
+    Ok(found)
+}
+
+fn bound<'c, 'a>(
+    connection: &'c Connection,
+    text: Text,
+    args: impl IntoIterator<Item = Arg<'a>>,
+) -> Result<CachedStatement<'c>, sqlx::Error> {
+    let text = text.into_sql_str();
+    let sql = text.as_str();
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let expected = statement.parameter_count();
+    if sql.contains('$') {
+        // `$2` may come before `$1`, and may come twice: SQLite numbers names in order of appearance.
+        let args: Vec<Arg<'_>> = args.into_iter().collect();
+        for index in 1..=expected {
+            let number =
+                statement.parameter_name(index).and_then(|name| name.get(1..)?.parse::<usize>().ok());
+            let arg = number.and_then(|number| args.get(number.checked_sub(1)?));
+            let arg = arg.ok_or_else(|| wrong_count(sql, args.len(), expected))?;
+            statement.raw_bind_parameter(index, Bound(arg)).map_err(failed)?;
+        }
+    } else {
+        let mut given = 0;
+        for arg in args {
+            given += 1;
+            if given <= expected {
+                statement.raw_bind_parameter(given, Bound(&arg)).map_err(failed)?;
+            }
+        }
+        if given != expected {
+            return Err(wrong_count(sql, given, expected));
+        }
+    }
+    Ok(statement)
+}
+
+struct Bound<'b>(&'b Arg<'b>);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self.0 {
+            Arg::Int(value) => ValueRef::Integer(*value),
+            Arg::Text(text) => ValueRef::Text(text.as_bytes()),
+            Arg::Shared(text) => ValueRef::Text(text.as_bytes()),
+            Arg::Bytes(bytes) => ValueRef::Blob(bytes),
+            Arg::NullInt | Arg::NullText | Arg::NullBytes => ValueRef::Null,
+        };
+        Ok(ToSqlOutput::Borrowed(value))
+    }
+}
+
+fn wrong_count(sql: &str, given: usize, expected: usize) -> sqlx::Error {
+    sqlx::Error::AnyDriverError(format!("{given} values for {expected} places in: {sql}").into())
+}
+
+/// Never taken for a lost connection: SQLite has none to lose.
+fn failed(error: rusqlite::Error) -> sqlx::Error {
+    sqlx::Error::AnyDriverError(Box::new(error))
+}
