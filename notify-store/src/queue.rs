@@ -111,7 +111,10 @@ impl Shared {
             let void = [Arg::from(VOID_TOKEN)];
             let sql =
                 "UPDATE work_queue SET claim_token = $1, ready_at = due_at WHERE claim_token IS NOT NULL";
-            Ok(db.run(&self.texts, sql, void).await?)
+            let voided = db.run(&self.texts, sql, void).await?;
+            // The holder died with its process; nobody has to wait for its lease to run out.
+            db.run(&self.texts, "UPDATE leases SET expires_at = 0", []).await?;
+            Ok(voided)
         })
         .await
     }

@@ -212,7 +212,8 @@ impl Store {
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.shared.next_due().await
     }
-    /// At start-up of the only process on this store (SQLite): every claim is void, its attempt in doubt.
+    /// At start-up of the only process on this store (SQLite): every claim is void, its attempt in doubt, and every
+    /// owner lease is over.
     pub async fn void_all_claims(&self) -> Result<u64, StoreError> {
         self.inner.shared.void_all_claims().await
     }

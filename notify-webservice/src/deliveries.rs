@@ -66,13 +66,17 @@ pub async fn replay(call: Call) -> Answer {
     {
         return Ok(answer);
     }
-    let new = call.app.engine.replay(call.tenant(), &id, &call.caller.actor).await?;
+    let new = call
+        .app
+        .engine
+        .replay(call.tenant(), &id, &call.caller.actor, call.header("idempotency-key"))
+        .await?;
     let body = json!({ "id": new.as_str(), "replayOf": id.as_str(), "state": "scheduled" });
     if let Some(repeat) = &repeat {
         let now = call.app.clock.now();
         let remember = repeat.remember(StatusCode::ACCEPTED, &body.to_string(), now);
         let commit = notify_store::Commit::bookkeeping(call.tenant().clone(), vec![remember]);
-        // The replay has happened; a lost note costs a second replay on a repeat, which is recorded like the first.
+        // The key also names the new delivery, so that a lost note costs nothing.
         if let Err(error) = call.app.store.commit(commit).await {
             tracing::warn!(request = call.request, %error, "the answer to an idempotency key was not kept");
         }

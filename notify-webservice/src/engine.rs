@@ -24,12 +24,13 @@ pub trait Engine: Send + Sync + 'static {
     /// production, no side effect. With `rule` only that rule is looked at.
     fn preview(&self, rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>>;
 
-    /// Makes and records a new delivery of the same message; gives its id. `not-found`, `not-replayable`.
+    /// Makes and records a new delivery of the same message; gives its id. The same key gives the same delivery. `not-found`, `not-replayable`.
     fn replay(
         &self,
         tenant: &TenantId,
         delivery: &DeliveryId,
         actor: &Actor,
+        idempotency_key: Option<&str>,
     ) -> BoxFuture<Result<DeliveryId, Problem>>;
 
     /// Documents of this tenant were written; the next plan uses them.

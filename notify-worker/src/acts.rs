@@ -7,10 +7,12 @@ use notify_connector_host::{Phase, PrepareInput};
 use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, RuleId, TemplateId, TenantId};
-use notify_core::ledger::commitment::{Commitment, salt};
-use notify_core::ledger::entry::{ConfigAction, ConfigEntry, DeliveryAct, DeliveryEntry, DocumentContent, Intent};
+use notify_core::ledger::commitment::{Commitment, PlainDigest, salt};
+use notify_core::ledger::entry::{
+    ConfigAction, ConfigEntry, DeliveryAct, DeliveryEntry, DocumentContent, Intent,
+};
 use notify_core::message::Message;
-use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan};
+use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan, target_of};
 use notify_core::problem::{Code, Problem};
 use notify_store::model::{DeliveryState, NewDelivery, Opening};
 use notify_store::{Commit, Effect, Guard, Refused, StoreError};
@@ -100,7 +102,8 @@ impl Worker {
             Verdict::Send(_) => (None, None),
         };
         let compiled = snapshot.rule(&decision.rule).ok();
-        let action = compiled.and_then(|rule| rule.rule.actions.iter().find(|action| action.id == decision.action));
+        let action =
+            compiled.and_then(|rule| rule.rule.actions.iter().find(|action| action.id == decision.action));
         let channel = snapshot.channels.get(&decision.channel);
         let mut shown = PreviewedDecision {
             rule: decision.rule.clone(),
@@ -144,90 +147,147 @@ impl Worker {
         shown
     }
 
-    /// Sends a delivery that is over once more, as a new delivery with the same message and an id of its own.
+    /// Sends a delivery that is over once more, as a new delivery with the same message and an id of its own, to where
+    /// its channel points now. The same `idempotency_key` gives the same new delivery.
     ///
     /// # Errors
     /// [`Code::NotFound`], or [`Code::NotReplayable`] while it is still under way.
-    pub async fn replay(&self, tenant: &TenantId, id: &DeliveryId, actor: &str) -> Result<DeliveryId, Problem> {
-        let store = &self.shared.store;
+    pub async fn replay(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        actor: &str,
+        idempotency_key: Option<&str>,
+    ) -> Result<DeliveryId, Problem> {
+        let again = Again { shared: &self.shared, tenant, id, actor };
+        let new_id = match idempotency_key {
+            Some(key) => {
+                let cause = format!("replay:{id}:{}", PlainDigest::of(key.as_bytes()).hex());
+                match again.with_cause(&cause).await? {
+                    Made::New(new_id) | Made::Before(new_id) => new_id,
+                }
+            }
+            None => again.with_next_number().await?,
+        };
+        self.dispatcher.wake_poll();
+        Ok(new_id)
+    }
+}
+
+/// A delivery whose channel has moved was ended; this sends its message to where the channel points now, as an act of
+/// the system with an intent of its own.
+pub(crate) async fn follow_target(shared: &Shared, dispatcher: &crate::dispatch::Dispatcher, ready: &Ready) {
+    let again = Again { shared, tenant: &ready.tenant, id: &ready.id, actor: "system" };
+    match again.with_next_number().await {
+        Ok(new_id) => {
+            tracing::info!(delivery = %ready.id, %new_id, "the channel's target has changed; a new delivery goes there");
+            dispatcher.wake_poll();
+        }
+        Err(problem) => {
+            tracing::error!(delivery = %ready.id, %problem, "the new target gets no delivery; replay it")
+        }
+    }
+}
+
+/// Making a delivery from an old one.
+struct Again<'a> {
+    shared: &'a Shared,
+    tenant: &'a TenantId,
+    id: &'a DeliveryId,
+    actor: &'a str,
+}
+
+enum Made {
+    New(DeliveryId),
+    /// This cause had been acted on.
+    Before(DeliveryId),
+}
+
+impl Again<'_> {
+    async fn with_next_number(&self) -> Result<DeliveryId, Problem> {
+        for number in 1_u32..=1_000 {
+            if let Made::New(new_id) = self.with_cause(&format!("replay:{}:{number}", self.id)).await? {
+                return Ok(new_id);
+            }
+        }
+        Err(Problem::new(
+            Code::NotReplayable,
+            "",
+            format!("`{}` was replayed 1,000 times", self.id),
+            "look into why",
+        ))
+    }
+
+    async fn with_cause(&self, cause: &str) -> Result<Made, Problem> {
+        let Self { shared, tenant, id, actor } = *self;
         let failed = |error: StoreError| {
             tracing::error!(delivery = %id, %error, "the replay could not be written");
             unavailable("the store cannot be used")
         };
-        let not_found =
-            || Problem::new(Code::NotFound, "", format!("there is no delivery `{id}`"), "list them with `notify delivery list`");
-        let old = store.delivery(tenant, id).await.map_err(failed)?.ok_or_else(not_found)?;
+        let not_found = || {
+            let reason = format!("there is no delivery `{id}`");
+            Problem::new(Code::NotFound, "", reason, "list them with `notify delivery list`")
+        };
+        let old = shared.store.delivery(tenant, id).await.map_err(failed)?.ok_or_else(not_found)?;
         if old.state == DeliveryState::Scheduled {
             return Err(still_running(id));
         }
-        for number in 1_u32..=10_000 {
-            let Ok(entropy) = entropy() else { return Err(unavailable("the operating system gives no entropy")) };
-            let cause = format!("replay:{id}:{number}");
-            let row = &old.delivery;
-            let new_id = DeliveryId::derive([
-                tenant.as_str(),
-                &cause,
-                row.rule.as_str(),
-                row.action.as_str(),
-                row.channel.as_str(),
-                &row.target,
-            ]);
-            if store.delivery(tenant, &new_id).await.map_err(failed)?.is_some() {
-                continue;
-            }
-            let now = self.shared.clock.now();
-            let salted = |field| salt(&entropy, new_id.as_str(), field, 0);
-            let (message_salt, target_salt, actor_salt) = (salted("message"), salted("target"), salted("actor"));
-            let message = Commitment::of(&message_salt, row.message.as_bytes());
-            let message_commitment = message.to_string();
-            let intent = Intent {
-                delivery: new_id.clone(),
-                channel: row.channel.clone(),
-                target: Commitment::of(&target_salt, row.target.as_bytes()),
-                message,
-                idempotency_key: new_id.to_string(),
-            };
-            let actor_commitment = Commitment::of(&actor_salt, actor.as_bytes());
-            let opening = Opening {
-                commitment: actor_commitment.hex(),
-                salt: actor_salt,
-                bytes: actor.as_bytes().to_vec(),
-            };
-            let act = DeliveryAct::Replay { of: id.clone(), intent };
-            let entry = DeliveryEntry { act, actor: Some(actor_commitment) }.into_draft();
-            let delivery = NewDelivery {
-                id: new_id.clone(),
-                cause,
-                message_salt,
-                message_commitment,
-                target_salt,
-                created_at: now,
-                due_at: now,
-                claim: None,
-                ..row.clone()
-            };
-            let effects = vec![Effect::CreateDelivery(Box::new(delivery)), Effect::KeepOpening(opening)];
-            let commit = Commit::new(tenant.clone(), effects, vec![entry])
-                .guarded(Guard::DeliveryState {
-                    delivery: id.clone(),
-                    any_of: vec![
-                        DeliveryState::Delivered,
-                        DeliveryState::Accepted,
-                        DeliveryState::Dead,
-                        DeliveryState::Cancelled,
-                    ],
-                });
-            match store.commit(commit).await {
-                Ok(_) => {
-                    self.dispatcher.wake_poll();
-                    return Ok(new_id);
-                }
-                Err(StoreError::Refused(Refused::DeliveryExists(_))) => {}
-                Err(StoreError::Refused(Refused::WrongState(_))) => return Err(still_running(id)),
-                Err(error) => return Err(failed(error)),
-            }
+        let row = old.delivery;
+        let snapshot = shared.snapshots.get(tenant).await.map_err(failed)?;
+        let target =
+            snapshot.channels.get(&row.channel).map_or(row.target.clone(), |c| target_of(&c.document));
+        // The target is not part of this id: acting twice on one cause is to be noticed also when it moved between.
+        let new_id = DeliveryId::derive([
+            tenant.as_str(),
+            cause,
+            row.rule.as_str(),
+            row.action.as_str(),
+            row.channel.as_str(),
+            "",
+        ]);
+        let Ok(entropy) = entropy() else { return Err(unavailable("the operating system gives no entropy")) };
+        let salted = |field| salt(&entropy, new_id.as_str(), field, 0);
+        let (message_salt, target_salt, actor_salt) = (salted("message"), salted("target"), salted("actor"));
+        let message = Commitment::of(&message_salt, row.message.as_bytes());
+        let intent = Intent {
+            delivery: new_id.clone(),
+            channel: row.channel.clone(),
+            target: Commitment::of(&target_salt, target.as_bytes()),
+            message,
+            idempotency_key: new_id.to_string(),
+        };
+        let actor_commitment = Commitment::of(&actor_salt, actor.as_bytes());
+        let opening = Opening {
+            commitment: actor_commitment.hex(),
+            salt: actor_salt,
+            bytes: actor.as_bytes().to_vec(),
+        };
+        let act = DeliveryAct::Replay { of: id.clone(), intent };
+        let entry = DeliveryEntry { act, actor: Some(actor_commitment) }.into_draft();
+        let now = shared.clock.now();
+        let delivery = NewDelivery {
+            id: new_id.clone(),
+            cause: cause.to_owned(),
+            message_salt,
+            message_commitment: message.to_string(),
+            target,
+            target_salt,
+            created_at: now,
+            due_at: now,
+            claim: None,
+            ..row
+        };
+        let effects = vec![Effect::CreateDelivery(Box::new(delivery)), Effect::KeepOpening(opening)];
+        let over =
+            DeliveryState::ALL.into_iter().filter(|state| *state != DeliveryState::Scheduled).collect();
+        let commit = Commit::new(tenant.clone(), effects, vec![entry])
+            .guarded(Guard::DeliveryState { delivery: id.clone(), any_of: over });
+        match shared.store.commit(commit).await {
+            Ok(_) => Ok(Made::New(new_id)),
+            Err(StoreError::Refused(Refused::DeliveryExists(_))) => Ok(Made::Before(new_id)),
+            Err(StoreError::Refused(Refused::WrongState(_))) => Err(still_running(id)),
+            Err(error) => Err(failed(error)),
         }
-        Err(Problem::new(Code::NotReplayable, "", format!("`{id}` was replayed 10,000 times"), "look into why"))
     }
 }
 
@@ -259,7 +319,9 @@ pub(crate) async fn disable_gone_channel(
     });
     let (_, body, digest) = match written {
         Ok(parts) => parts,
-        Err(problem) => return tracing::error!(channel = id, %problem, "a gone channel could not be disabled"),
+        Err(problem) => {
+            return tracing::error!(channel = id, %problem, "a gone channel could not be disabled");
+        }
     };
     let Ok(entropy) = entropy() else { return };
     let (actor_salt, config_salt) = (salt(&entropy, &id, "actor", 0), salt(&entropy, &id, "config", 0));
@@ -295,4 +357,3 @@ pub(crate) async fn disable_gone_channel(
         Err(error) => tracing::error!(channel = id, %error, "a gone channel could not be disabled"),
     }
 }
-

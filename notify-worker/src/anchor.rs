@@ -31,6 +31,11 @@ pub enum AnchorFault {
          two histories exist. Restore the database that belongs to it"
     )]
     Forked { tenant: TenantId, anchored: u64, file: PathBuf },
+    #[error(
+        "the anchor {file} belongs to a tenant that this database does not have: the database is not the one that \
+         published it. Restore the right one; if the tenant was really removed, keep its anchor for the auditors elsewhere"
+    )]
+    Unknown { file: PathBuf },
     #[error("the anchor {file} cannot be read: {reason}")]
     Unreadable { file: PathBuf, reason: String },
     #[error(transparent)]
@@ -38,14 +43,29 @@ pub enum AnchorFault {
 }
 
 /// How far an anchor may lag.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(2);
 
 /// Compares every anchor with the database. Call it before anything is appended.
 ///
 /// # Errors
 /// [`AnchorFault`]: the studio must not start.
 pub async fn check(store: &Store, folder: &Path) -> Result<(), AnchorFault> {
-    for tenant in store.tenants().await? {
+    let tenants = store.tenants().await?;
+    let mut entries = match tokio::fs::read_dir(folder).await {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(AnchorFault::Unreadable { file: folder.to_owned(), reason: error.to_string() });
+        }
+    };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let file = entry.path();
+        let known = |tenant: &Tenant| anchor_file(folder, tenant) == file;
+        if file.extension().is_some_and(|extension| extension == "checkpoint") && !tenants.iter().any(known) {
+            return Err(AnchorFault::Unknown { file });
+        }
+    }
+    for tenant in tenants {
         let file = anchor_file(folder, &tenant);
         let unreadable = |reason: String| AnchorFault::Unreadable { file: file.clone(), reason };
         let bytes = match tokio::fs::read(&file).await {
@@ -73,18 +93,20 @@ async fn root_at(store: &Store, tenant: &TenantId, size: u64) -> Result<Option<H
     Ok(CompactRange::from_hashes(size, hashes).ok().map(|range| range.root()))
 }
 
-/// Keeps the anchors up to date until a clean stop, and once more at its end.
+/// The last word of a clean stop, when nothing is appended any more.
+pub(crate) async fn write_all(store: &Store, folder: &Path) {
+    if let Err(error) = write_moved(store, folder, &mut HashMap::new()).await {
+        tracing::error!(%error, "the ledger anchors could not be written");
+    }
+}
+
+/// Keeps the anchors up to date until a clean stop begins.
 pub(crate) async fn run(shared: Arc<Shared>, folder: PathBuf) {
     let mut written: HashMap<TenantId, u64> = HashMap::new();
-    let mut seen = None;
     let mut stopping = shared.stopping.clone();
     loop {
-        let entries = shared.metrics.entries.get();
-        if seen != Some(entries) {
-            seen = Some(entries);
-            if let Err(error) = write_moved(&shared.store, &folder, &mut written).await {
-                tracing::error!(%error, "the ledger anchors could not be written");
-            }
+        if let Err(error) = write_moved(&shared.store, &folder, &mut written).await {
+            tracing::error!(%error, "the ledger anchors could not be written");
         }
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
@@ -93,7 +115,11 @@ pub(crate) async fn run(shared: Arc<Shared>, folder: PathBuf) {
     }
 }
 
-async fn write_moved(store: &Store, folder: &Path, written: &mut HashMap<TenantId, u64>) -> Result<(), String> {
+async fn write_moved(
+    store: &Store,
+    folder: &Path,
+    written: &mut HashMap<TenantId, u64>,
+) -> Result<(), String> {
     for tenant in store.tenants().await.map_err(|error| error.to_string())? {
         let head = store.ledger_head(&tenant.id).await.map_err(|error| error.to_string())?;
         let Some(head) = head.filter(|head| written.get(&tenant.id) != Some(&head.size)) else { continue };

@@ -8,16 +8,37 @@ use notify_connector_host::request::{Outcome, Verdict};
 use notify_connector_host::{AttemptInput, AttemptResult, Phase};
 use notify_core::document::{Channel, Version};
 use notify_core::ids::{ChannelId, DeliveryId, TenantId};
-use notify_core::plan::Snapshot;
+use notify_core::plan::{Snapshot, target_of};
 use notify_core::time::Timestamp;
+use notify_store::StoreError;
 use notify_store::model::{ClaimToken, Claimed, NewDelivery};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// A place among the deliveries under way.
-pub(crate) struct Slot(#[allow(dead_code)] OwnedSemaphorePermit);
+/// A place among the deliveries under way. Giving it back wakes the poll when deliveries wait for one.
+pub(crate) struct Slot {
+    permit: Option<OwnedSemaphorePermit>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        if self.queue.waiting.swap(false, Ordering::AcqRel) {
+            self.queue.wake.notify_one();
+        }
+    }
+}
+
+/// What dispatcher and poll tell each other.
+#[derive(Default)]
+struct Queue {
+    /// Deliveries wait in the store because there was no place for them.
+    waiting: AtomicBool,
+    wake: Notify,
+}
 
 /// A delivery that this process has claimed and may attempt now.
 #[derive(Debug, Clone)]
@@ -27,6 +48,8 @@ pub(crate) struct Ready {
     pub channel: ChannelId,
     pub message: String,
     pub message_commitment: String,
+    /// Where it was decided to go; the intent commits to it.
+    pub target: String,
     /// When it was decided: the same on every attempt.
     pub created_at: Timestamp,
     pub attempt: u32,
@@ -46,6 +69,7 @@ impl Ready {
             channel: delivery.channel.clone(),
             message: delivery.message.clone(),
             message_commitment: delivery.message_commitment.clone(),
+            target: delivery.target.clone(),
             created_at: delivery.created_at,
             attempt: 1,
             token,
@@ -63,6 +87,7 @@ impl Ready {
             channel: row.channel,
             message: row.message,
             message_commitment: row.message_commitment,
+            target: row.target,
             created_at: row.created_at,
             attempt: delivery.next_attempt,
             token,
@@ -81,9 +106,7 @@ pub(crate) struct Dispatcher {
 struct Inner {
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
-    /// Deliveries wait in the store because there was no place for them.
-    waiting: AtomicBool,
-    wake: Notify,
+    queue: Arc<Queue>,
     tokens: AtomicU64,
 }
 
@@ -93,13 +116,18 @@ pub(crate) const CLAIM_MARGIN: Duration = Duration::from_secs(30);
 impl Dispatcher {
     pub fn new(shared: Arc<Shared>) -> Self {
         let places = Arc::new(Semaphore::new(shared.options.concurrency));
-        let inner =
-            Inner { shared, places, waiting: AtomicBool::new(false), wake: Notify::new(), tokens: AtomicU64::new(0) };
+        let inner = Inner { shared, places, queue: Arc::default(), tokens: AtomicU64::new(0) };
         Self { inner: Arc::new(inner) }
     }
 
     pub fn reserve(&self) -> Option<Slot> {
-        Arc::clone(&self.inner.places).try_acquire_owned().ok().map(Slot)
+        let permit = Arc::clone(&self.inner.places).try_acquire_owned().ok()?;
+        Some(Slot { permit: Some(permit), queue: Arc::clone(&self.inner.queue) })
+    }
+
+    /// A place for a delivery that was planned just now; none while older ones wait for theirs.
+    pub fn reserve_for_new(&self) -> Option<Slot> {
+        if self.inner.queue.waiting.load(Ordering::Acquire) { None } else { self.reserve() }
     }
 
     pub fn free(&self) -> usize {
@@ -108,20 +136,25 @@ impl Dispatcher {
 
     /// Says that the store holds due deliveries that nobody has claimed.
     pub fn more_is_waiting(&self) {
-        self.inner.waiting.store(true, Ordering::Release);
+        self.inner.queue.waiting.store(true, Ordering::Release);
     }
 
     /// Has [`poll`](crate::poll) look at the store's queue.
     pub fn wake_poll(&self) {
-        self.inner.wake.notify_one();
+        self.inner.queue.wake.notify_one();
     }
 
     pub async fn woken(&self) {
-        self.inner.wake.notified().await;
+        self.inner.queue.wake.notified().await;
     }
 
     /// A token that no other claim of this site has, and the time until which it holds.
-    pub fn new_claim(&self, channel: &ChannelId, snapshot: &Snapshot, now: Timestamp) -> (ClaimToken, Timestamp) {
+    pub fn new_claim(
+        &self,
+        channel: &ChannelId,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> (ClaimToken, Timestamp) {
         let deadline = self.deadline(snapshot.channels.get(channel));
         let number = self.inner.tokens.fetch_add(1, Ordering::Relaxed);
         let token = ClaimToken(format!("{}/{number}", self.inner.shared.options.holder));
@@ -138,38 +171,62 @@ impl Dispatcher {
     pub fn start(&self, slot: Slot, ready: Ready) {
         let dispatcher = self.clone();
         tokio::spawn(async move {
-            dispatcher.attempt_and_record(ready).await;
-            drop(slot);
-            if dispatcher.inner.waiting.swap(false, Ordering::AcqRel) {
+            // Nobody else will look at a claim whose attempt was not recorded before its lease ends, so the poll must
+            // learn when that is.
+            if !dispatcher.attempt_and_record(ready).await {
                 dispatcher.wake_poll();
             }
+            drop(slot);
         });
     }
 
-    async fn attempt_and_record(&self, mut ready: Ready) {
+    /// False when nothing was recorded.
+    async fn attempt_and_record(&self, mut ready: Ready) -> bool {
         let shared = &self.inner.shared;
         if ready.in_doubt {
             match record::unknown(shared, &ready).await {
                 Some(next) => ready = next,
-                None => return,
+                None => return false,
             }
         }
         let started_at = shared.clock.now();
-        let snapshot = match shared.snapshots.get(&ready.tenant).await {
+        let snapshot = match self.current_snapshot(&ready.tenant).await {
             Ok(snapshot) => snapshot,
             Err(error) => {
-                // The claim runs out and the delivery comes back; nothing was sent.
-                tracing::error!(delivery = %ready.id, %error, "the configuration could not be read");
-                return;
+                tracing::error!(delivery = %ready.id, %error, "the configuration could not be read; nothing was sent");
+                return false;
             }
         };
         let channel = snapshot.channels.get(&ready.channel);
+        let mut moved = false;
         let result = match channel {
-            Some(channel) if channel.document.enabled => self.send(&ready, channel, started_at).await,
-            Some(_) => not_sent("the channel is disabled"),
+            Some(channel) if !channel.document.enabled => not_sent("the channel is disabled"),
+            Some(channel) if target_of(&channel.document) != ready.target => {
+                moved = true;
+                not_sent(
+                    "the channel's target has changed since this was decided; a new delivery takes its place",
+                )
+            }
+            Some(channel) => self.send(&ready, channel, started_at).await,
             None => not_sent("the channel was deleted"),
         };
-        record::attempt(shared, self, &ready, channel, started_at, result).await;
+        let recorded = record::attempt(shared, self, &ready, channel, started_at, result).await;
+        if recorded && moved {
+            crate::acts::follow_target(shared, self, &ready).await;
+        }
+        recorded
+    }
+
+    /// Other processes may have changed the configuration; alone, every change goes through our own snapshots.
+    async fn current_snapshot(&self, tenant: &TenantId) -> Result<Arc<Snapshot>, StoreError> {
+        let shared = &self.inner.shared;
+        let snapshot = shared.snapshots.get(tenant).await?;
+        if shared.options.sweep.is_none()
+            || shared.store.config_version(tenant).await? == snapshot.config_version
+        {
+            return Ok(snapshot);
+        }
+        shared.snapshots.reload(tenant).await
     }
 
     async fn send(&self, ready: &Ready, channel: &Version<Channel>, started_at: Timestamp) -> AttemptResult {

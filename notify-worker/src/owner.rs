@@ -30,6 +30,8 @@ pub(crate) struct Item {
     pub event: Box<Event>,
     pub answer: oneshot::Sender<Answer>,
     pub tries: u8,
+    /// It was in a batch that could not be written: it goes by itself now.
+    pub alone: bool,
 }
 
 /// An event is offered to the store this often before its sender is told to come back.
@@ -47,8 +49,10 @@ pub(crate) struct Owner {
     /// Submitted and not yet durable: a repeat waits for the first one's answer.
     flying: HashMap<EventKey, Flying>,
     commits: JoinSet<Landed>,
-    /// The store holds pending events: newer ones queue behind them.
+    /// The store holds pending events, or may: newer ones queue behind them.
     behind: bool,
+    /// Pending events are not looked at before this.
+    look_again_at: Option<Timestamp>,
 }
 
 struct Flying {
@@ -78,7 +82,9 @@ impl Owner {
             last_logical: None,
             flying: HashMap::new(),
             commits: JoinSet::new(),
-            behind: false,
+            // What an earlier owner left is planned first.
+            behind: true,
+            look_again_at: None,
         }
     }
 
@@ -87,11 +93,30 @@ impl Owner {
         let mut batch = Vec::new();
         let limit = self.shared.options.batch;
         loop {
+            // One batch of what waits in the store for one batch of what comes in: neither starves the other.
+            let pause = self.look_again_at.filter(|at| self.behind && self.shared.clock.now() < *at);
+            if self.behind && pause.is_none() {
+                self.look_again_at = None;
+                self.catch_up().await;
+            }
+            let clock = Arc::clone(&self.shared.clock);
+            let look_again = async {
+                match (self.behind, self.look_again_at) {
+                    (false, _) => std::future::pending().await,
+                    (true, None) => {}
+                    (true, Some(at)) => crate::clock::wait_until(clock.as_ref(), at).await,
+                }
+            };
             tokio::select! {
                 biased;
                 Some(landed) = self.commits.join_next(), if !self.commits.is_empty() => match landed {
                     Ok(landed) => self.land(landed).await,
-                    Err(error) => tracing::error!(tenant = %self.tenant, %error, "a commit task failed"),
+                    Err(error) => {
+                        tracing::error!(tenant = %self.tenant, %error, "a commit task failed");
+                        // Whoever waits for one of these is told to send it again.
+                        self.flying.clear();
+                        self.behind = true;
+                    }
                 },
                 taken = inbox.recv_many(&mut batch, limit), if self.commits.len() < COMMITS_UNDER_WAY => {
                     if taken == 0 {
@@ -106,11 +131,13 @@ impl Owner {
                     }
                     self.accept(items).await;
                 }
-                () = std::future::ready(()), if self.behind && self.commits.is_empty() => self.catch_up().await,
+                () = look_again => {}
             }
         }
-        while let Some(Ok(landed)) = self.commits.join_next().await {
-            self.land(landed).await;
+        while let Some(landed) = self.commits.join_next().await {
+            if let Ok(landed) = landed {
+                self.land(landed).await;
+            }
         }
         if let Some((lease, _)) = self.lease.take()
             && let Err(error) = self.shared.store.release_lease(&self.tenant, &lease).await
@@ -139,12 +166,19 @@ impl Owner {
             }
             _ => {}
         }
-        if !landed.again.is_empty() {
-            self.accept(landed.again).await;
+        let (alone, together): (Vec<Item>, Vec<Item>) = landed.again.into_iter().partition(|item| item.alone);
+        self.accept(together).await;
+        for item in alone {
+            self.accept(vec![item]).await;
         }
     }
 
     async fn accept(&mut self, items: Vec<Item>) {
+        if items.is_empty() {
+            return;
+        }
+        // The configuration changes faster than we plan: take the event now, plan it when it has settled.
+        let settle = items.iter().any(|item| item.tries >= 2 && !item.alone);
         let items = match self.only_new(items).await {
             Ok(items) => items,
             Err((items, error)) => return refuse(items, &error),
@@ -155,7 +189,7 @@ impl Owner {
         let mine = self.hold_lease().await;
         let snapshot = self.shared.snapshots.get(&self.tenant).await;
         match (mine, snapshot) {
-            (Ok(true), Ok(snapshot)) if !self.behind => self.plan_and_commit(items, &snapshot),
+            (Ok(true), Ok(snapshot)) if !self.behind && !settle => self.plan_and_commit(items, &snapshot),
             (Ok(_), Ok(_)) => self.accept_pending(items),
             (Err(error), _) | (_, Err(error)) => {
                 for item in &items {

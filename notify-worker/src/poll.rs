@@ -12,6 +12,8 @@ use std::time::Duration;
 const CLAIM_BATCH: usize = 128;
 /// Due times closer together than this are claimed together.
 const COALESCE: Duration = Duration::from_millis(5);
+/// Alone on its store, a process is told of everything that becomes due; this look finds what a fault left behind.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A look that failed is repeated after this long.
 const AFTER_A_FAULT: Duration = Duration::from_millis(500);
 
@@ -52,8 +54,6 @@ async fn claim_and_start(shared: &Shared, dispatcher: &Dispatcher) -> Pause {
     match shared.store.next_due().await {
         Ok(Some(due)) if due > now => return Pause::Until(due.min(next_look(shared, now))),
         Ok(Some(_)) => {}
-        // Without other processes nothing becomes due that this process did not itself put there.
-        Ok(None) if shared.options.sweep.is_none() => return Pause::UntilWoken,
         Ok(None) => return Pause::Until(next_look(shared, now)),
         Err(error) => {
             tracing::error!(%error, "the next due time could not be read; trying again");
@@ -88,5 +88,5 @@ async fn claim_and_start(shared: &Shared, dispatcher: &Dispatcher) -> Pause {
 }
 
 fn next_look(shared: &Shared, now: Timestamp) -> Timestamp {
-    shared.options.sweep.map_or(Timestamp::MAX, |every| after(now, every))
+    after(now, shared.options.sweep.unwrap_or(LOOK_EVERY))
 }

@@ -15,7 +15,7 @@ use notify_store::model::{Attempt, DeliveryState, Follows};
 use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
 use std::time::Duration;
 
-/// Records a finished attempt.
+/// Records a finished attempt; false when that was not possible.
 pub(crate) async fn attempt(
     shared: &Shared,
     dispatcher: &Dispatcher,
@@ -23,16 +23,16 @@ pub(crate) async fn attempt(
     channel: Option<&Version<Channel>>,
     started_at: Timestamp,
     result: AttemptResult,
-) {
+) -> bool {
     let finished_at = shared.clock.now();
     let attempted = attempted(&result.verdict.outcome);
     let failures_before = failures_before(shared, ready).await;
     let schedule = schedule(shared, channel);
     let next = next(attempted, &schedule, failures_before, ready.attempt, &ready.id, finished_at);
     let follows = follows(next);
-    let Some(row) = row(ready, started_at, finished_at, &result, follows.clone()) else { return };
+    let Some(row) = row(ready, started_at, finished_at, &result, follows.clone()) else { return false };
     let again = matches!(next, Next::Again { .. });
-    let Some(committed) = commit_attempt(shared, ready, row).await else { return };
+    let Some(committed) = commit_attempt(shared, ready, row).await else { return false };
     count(shared, &committed, next);
     if again {
         dispatcher.wake_poll();
@@ -42,6 +42,7 @@ pub(crate) async fn attempt(
     {
         crate::acts::disable_gone_channel(shared, &ready.tenant, channel, ready).await;
     }
+    true
 }
 
 /// Records that nobody knows how the running attempt ended, and keeps the claim for the next one, which is due now.
@@ -139,17 +140,28 @@ async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<
             };
             entry.into_draft()
         };
-        let commit =
-            Commit::new(ready.tenant.clone(), vec![Effect::RecordAttempt(Box::new(row.clone()))], vec![entry(false)])
-                .guarded(Guard::Claim {
-                    delivery: ready.id.clone(),
-                    attempt: ready.attempt,
-                    token: ready.token.clone(),
-                })
-                .or_late(entry(true));
+        let commit = Commit::new(
+            ready.tenant.clone(),
+            vec![Effect::RecordAttempt(Box::new(row.clone()))],
+            vec![entry(false)],
+        )
+        .guarded(Guard::Claim {
+            delivery: ready.id.clone(),
+            attempt: ready.attempt,
+            token: ready.token.clone(),
+        })
+        .or_late(entry(true));
         match shared.store.commit(commit).await {
             Ok(committed) => return Some(committed),
             Err(StoreError::Refused(Refused::StaleClaim) | StoreError::Closed) => return None,
+            Err(StoreError::InDoubt(error)) => {
+                tracing::warn!(delivery = %ready.id, attempt = ready.attempt, %error, "perhaps recorded; looking");
+                wait(Duration::from_millis(200)).await;
+                let attempts = shared.store.attempts(&ready.tenant, &ready.id).await;
+                if attempts.is_ok_and(|attempts| attempts.iter().any(|a| a.attempt == ready.attempt)) {
+                    return Some(Committed::default());
+                }
+            }
             Err(error) if round < 59 => {
                 tracing::warn!(delivery = %ready.id, attempt = ready.attempt, %error, "not recorded yet");
                 wait(Duration::from_millis(100 << round.min(4))).await;
@@ -188,7 +200,9 @@ async fn failures_before(shared: &Shared, ready: &Ready) -> u32 {
         return 0;
     }
     match shared.store.attempts(&ready.tenant, &ready.id).await {
-        Ok(attempts) => u32::try_from(attempts.iter().filter(|a| a.result != "unknown").count()).unwrap_or(u32::MAX),
+        Ok(attempts) => {
+            u32::try_from(attempts.iter().filter(|a| a.result != "unknown").count()).unwrap_or(u32::MAX)
+        }
         Err(error) => {
             tracing::warn!(delivery = %ready.id, %error, "earlier attempts could not be read; counting all of them");
             ready.attempt - 1

@@ -5,9 +5,9 @@ use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
 use crate::poll;
 use crate::snapshots::Snapshots;
+use notify_bus::{DurableSink, Publishing, Receipt};
 use notify_connector_host::ConnectorHost;
 use notify_connector_host::secrets::SecretResolver;
-use notify_bus::{DurableSink, Publishing, Receipt};
 use notify_core::document::channel::Retry;
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
@@ -60,7 +60,8 @@ impl WorkerOptions {
             attempt_timeout: Duration::from_secs(15),
             default_locale: "en".to_owned(),
             sweep: None,
-            drain: Duration::from_secs(20),
+            // The longest time a channel may give an attempt, and a little for its record.
+            drain: Duration::from_secs(125),
             inbox: 4096,
             retry: Retry::DEFAULT_SECONDS.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
             anchors: None,
@@ -126,7 +127,10 @@ impl Worker {
         if only_process {
             let voided = store.void_all_claims().await?;
             if voided > 0 {
-                tracing::warn!(attempts = voided, "attempts were cut off by the last stop; their results are unknown");
+                tracing::warn!(
+                    attempts = voided,
+                    "attempts were cut off by the last stop; their results are unknown"
+                );
             }
         }
         let snapshots = Snapshots::new(store.clone(), options.default_locale.clone());
@@ -164,7 +168,7 @@ impl Worker {
     fn offer(&self, event: Event) -> Result<oneshot::Receiver<Answer>, Problem> {
         let (answer, answered) = oneshot::channel();
         self.inbox(&event.tenant)?
-            .try_send(Incoming::Accept(Item { event: Box::new(event), answer, tries: 0 }))
+            .try_send(Incoming::Accept(Item { event: Box::new(event), answer, tries: 0, alone: false }))
             .map_err(|_| unavailable("too many events wait to be accepted"))?;
         Ok(answered)
     }
@@ -207,6 +211,9 @@ impl Worker {
             }
         }
         self.dispatcher.drain(self.shared.options.drain).await;
+        if let Some(folder) = &self.shared.options.anchors {
+            crate::anchor::write_all(&self.shared.store, folder).await;
+        }
         self.shared.store.close().await;
     }
 

@@ -59,7 +59,15 @@ impl ConnectorHost {
         let end = Instant::now() + input.deadline;
         let secrets = match input.resolver.resolve(input.tenant, input.secrets) {
             Ok(secrets) => secrets,
-            Err(fault) => return unsent(verdict(Outcome::BadConfig, fault.to_string())),
+            Err(fault) => {
+                // What an operator can mend is tried again; a reference that can never be allowed is not.
+                let outcome = if fault.reason.is_lasting() {
+                    Outcome::BadConfig
+                } else {
+                    Outcome::Retry { after_ms: None }
+                };
+                return unsent(verdict(outcome, fault.to_string()));
+            }
         };
         let names: Vec<String> = input.secrets.keys().cloned().collect();
         let prepare = PrepareInput {
@@ -87,9 +95,15 @@ impl ConnectorHost {
         secrets: &ResolvedSecrets,
         end: Instant,
     ) -> AttemptResult {
-        let request = match self.prepare(input.channel_type, prepare).await {
-            Ok(request) => request,
-            Err(fault) => return unsent(fault.verdict()),
+        let request = match tokio::time::timeout_at(end, self.prepare(input.channel_type, prepare)).await {
+            Ok(Ok(request)) => request,
+            Ok(Err(fault)) => return unsent(fault.verdict()),
+            Err(_) => {
+                return unsent(verdict(
+                    Outcome::Timeout,
+                    "the plug-in did not prepare the request in time".into(),
+                ));
+            }
         };
         let mut result = unsent(verdict(Outcome::Timeout, String::new()));
         result.redacted_request = Some(request.redacted());
@@ -112,10 +126,15 @@ impl ConnectorHost {
             attempt_time: input.attempt_time,
             response: &response,
         };
-        result.verdict = match self.interpret(input.channel_type, interpret).await {
-            Ok(verdict) => verdict,
+        let judged = tokio::time::timeout_at(end, self.interpret(input.channel_type, interpret)).await;
+        result.verdict = match judged {
+            Ok(Ok(verdict)) => verdict,
+            Err(_) => {
+                let detail = format!("the plug-in did not judge HTTP status {} in time", response.status);
+                verdict(Outcome::Timeout, detail)
+            }
             // It went out, and nobody could say how it ended: tried again under the same id.
-            Err(fault) => {
+            Ok(Err(fault)) => {
                 let mut verdict = fault.verdict();
                 verdict.detail = format!("{} (after HTTP status {})", verdict.detail, response.status);
                 if matches!(verdict.outcome, Outcome::Permanent) {

@@ -105,6 +105,14 @@ pub enum SecretReason {
     NoReference,
 }
 
+impl SecretReason {
+    /// No later attempt can succeed unless the channel itself is changed.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        matches!(self, Self::Outside | Self::ForeignVariable(_) | Self::NoReference)
+    }
+}
+
 type EnvLookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Resolves references by the operator's rules. Shared by all deliveries of the process.

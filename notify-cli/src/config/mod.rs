@@ -75,7 +75,6 @@ pub struct Intake {
 #[serde(deny_unknown_fields)]
 pub struct Dispatch {
     pub concurrency: usize,
-    pub channel_concurrency: usize,
     pub timeout_seconds: u16,
     pub retry_schedule_seconds: Vec<u32>,
     pub response_bytes: usize,

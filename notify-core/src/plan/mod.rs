@@ -7,7 +7,7 @@
 mod decide;
 mod snapshot;
 
-pub use decide::{Decision, Intent, Planned, PlannedDelivery, Verdict, plan};
+pub use decide::{Decision, Intent, Planned, PlannedDelivery, Verdict, plan, target_of};
 pub use snapshot::{Broken, CompiledRule, Snapshot};
 
 /// Version of the bundled time zone database, recorded with each decision.

@@ -111,6 +111,7 @@ impl Engine for TestEngine {
         _: &TenantId,
         delivery: &DeliveryId,
         _: &Actor,
+        _: Option<&str>,
     ) -> BoxFuture<Result<DeliveryId, Problem>> {
         let problem = Problem::new(Code::NotFound, "", format!("there is no delivery `{delivery}`"), "");
         Box::pin(std::future::ready(Err(problem)))

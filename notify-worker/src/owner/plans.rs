@@ -12,6 +12,12 @@ use notify_core::time::{Timestamp, logical};
 use notify_store::model::{NewDelivery, NewEvent};
 use notify_store::{Bookkeeping, Commit, Committed, Effect, Guard, Refused, StoreError};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long to wait for a lease that somebody else holds.
+const NOT_OWNER_PAUSE: Duration = Duration::from_millis(500);
+/// How long to wait after the store failed.
+const AFTER_A_FAULT: Duration = Duration::from_millis(500);
 
 /// What a planned batch writes, and what is sent once that is durable.
 #[derive(Default)]
@@ -82,15 +88,17 @@ impl Owner {
             Ok(more) => self.behind = more,
             Err(error) => {
                 tracing::error!(tenant = %self.tenant, %error, "pending events could not be planned; trying again");
-                self.shared.snapshots.reload(&self.tenant).await.ok();
-                crate::clock::wait(std::time::Duration::from_millis(200)).await;
+                self.behind = true;
+                self.look_again_at = Some(after(self.shared.clock.now(), AFTER_A_FAULT));
             }
         }
     }
 
     async fn catch_up_once(&mut self) -> Result<bool, StoreError> {
         if !self.hold_lease().await? {
-            return Ok(false);
+            // Somebody else plans this tenant, or its last owner's lease still runs.
+            self.look_again_at = Some(after(self.shared.clock.now(), NOT_OWNER_PAUSE));
+            return Ok(true);
         }
         let limit = u32::try_from(self.shared.options.batch).unwrap_or(u32::MAX);
         let pending = self.shared.store.pending_events(&self.tenant, limit).await?;
@@ -190,10 +198,13 @@ fn not_written(keys: Vec<EventKey>, items: Vec<Item>, error: StoreError) -> Land
                     | Refused::DeliveryExists(_)
             )
     );
+    // One event that cannot be written must not take its neighbours with it: each gets a try of its own.
+    let apart = !curable && items.len() > 1 && !matches!(error, StoreError::Closed);
     let (mut again, given_up): (Vec<Item>, Vec<Item>) =
-        items.into_iter().partition(|item| curable && item.tries < MAX_TRIES);
+        items.into_iter().partition(|item| (curable || apart) && item.tries < MAX_TRIES);
     for item in &mut again {
         item.tries += 1;
+        item.alone |= apart;
     }
     if !given_up.is_empty() {
         if let StoreError::Refused(Refused::NoTenant) = &error {
@@ -255,7 +266,7 @@ impl Batch {
         let sent = plan.deliveries.len();
         self.suppressed += (plan.decisions.len() - sent) as u64;
         for planned in plan.deliveries {
-            let slot = dispatcher.reserve();
+            let slot = dispatcher.reserve_for_new();
             let claim = slot.as_ref().map(|_| dispatcher.new_claim(&planned.channel, snapshot, now));
             let delivery = NewDelivery {
                 id: planned.id,
