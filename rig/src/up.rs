@@ -2,6 +2,7 @@
 //! sent, what was not and why. Then the ledger is exported and verified.
 
 use crate::clock;
+use crate::kill::free_port;
 use crate::receiver::{Arrival, Receiver};
 use crate::seed;
 use crate::studio::{self, Studio, TENANT};
@@ -18,6 +19,7 @@ pub struct Arguments {
     /// Stop after the demo; exit status 0 only if all held.
     #[arg(long)]
     exit: bool,
+    /// Address of the API; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8650")]
     listen: SocketAddr,
 }
@@ -46,7 +48,8 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
     let samples = stage.join("resources/samples");
     let expected: Expected = serde_json::from_slice(&std::fs::read(samples.join("expected.json"))?)?;
 
-    let mut studio = Studio::create(stage, &demo.join("home"), arguments.listen).await?;
+    let address = if arguments.listen.port() == 0 { free_port().await? } else { arguments.listen };
+    let mut studio = Studio::create(stage, &demo.join("home"), address).await?;
     studio.start().await?;
     let (receiver, channels) = seed_tenant(stage, &mut studio).await?;
     let wanted: usize = expected.samples.iter().map(|sample| sample.delivered.len()).sum();
