@@ -110,7 +110,10 @@ async fn accept_pending(store: &Store, now: Timestamp, event: Event) -> Result<R
                 return Err(Problem::new(
                     Code::EventConflict,
                     "/id",
-                    format!("another event with id `{}` from source `{}` was accepted before", event.id, event.source),
+                    format!(
+                        "another event with id `{}` from source `{}` was accepted before",
+                        event.id, event.source
+                    ),
                     "give each event an id of its own; a repeat must be equal to the first",
                 ));
             }

@@ -8,7 +8,9 @@ use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, RuleId, TemplateId, TenantId};
 use notify_core::ledger::commitment::{Commitment, salt};
-use notify_core::ledger::entry::{ConfigAction, ConfigEntry, DeliveryAct, DeliveryEntry, DocumentContent, Intent};
+use notify_core::ledger::entry::{
+    ConfigAction, ConfigEntry, DeliveryAct, DeliveryEntry, DocumentContent, Intent,
+};
 use notify_core::message::Message;
 use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan};
 use notify_core::problem::{Code, Problem};
@@ -100,7 +102,8 @@ impl Worker {
             Verdict::Send(_) => (None, None),
         };
         let compiled = snapshot.rule(&decision.rule).ok();
-        let action = compiled.and_then(|rule| rule.rule.actions.iter().find(|action| action.id == decision.action));
+        let action =
+            compiled.and_then(|rule| rule.rule.actions.iter().find(|action| action.id == decision.action));
         let channel = snapshot.channels.get(&decision.channel);
         let mut shown = PreviewedDecision {
             rule: decision.rule.clone(),
@@ -148,20 +151,33 @@ impl Worker {
     ///
     /// # Errors
     /// [`Code::NotFound`], or [`Code::NotReplayable`] while it is still under way.
-    pub async fn replay(&self, tenant: &TenantId, id: &DeliveryId, actor: &str) -> Result<DeliveryId, Problem> {
+    pub async fn replay(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        actor: &str,
+    ) -> Result<DeliveryId, Problem> {
         let store = &self.shared.store;
         let failed = |error: StoreError| {
             tracing::error!(delivery = %id, %error, "the replay could not be written");
             unavailable("the store cannot be used")
         };
-        let not_found =
-            || Problem::new(Code::NotFound, "", format!("there is no delivery `{id}`"), "list them with `notify delivery list`");
+        let not_found = || {
+            Problem::new(
+                Code::NotFound,
+                "",
+                format!("there is no delivery `{id}`"),
+                "list them with `notify delivery list`",
+            )
+        };
         let old = store.delivery(tenant, id).await.map_err(failed)?.ok_or_else(not_found)?;
         if old.state == DeliveryState::Scheduled {
             return Err(still_running(id));
         }
         for number in 1_u32..=10_000 {
-            let Ok(entropy) = entropy() else { return Err(unavailable("the operating system gives no entropy")) };
+            let Ok(entropy) = entropy() else {
+                return Err(unavailable("the operating system gives no entropy"));
+            };
             let cause = format!("replay:{id}:{number}");
             let row = &old.delivery;
             let new_id = DeliveryId::derive([
@@ -177,7 +193,8 @@ impl Worker {
             }
             let now = self.shared.clock.now();
             let salted = |field| salt(&entropy, new_id.as_str(), field, 0);
-            let (message_salt, target_salt, actor_salt) = (salted("message"), salted("target"), salted("actor"));
+            let (message_salt, target_salt, actor_salt) =
+                (salted("message"), salted("target"), salted("actor"));
             let message = Commitment::of(&message_salt, row.message.as_bytes());
             let message_commitment = message.to_string();
             let intent = Intent {
@@ -207,16 +224,15 @@ impl Worker {
                 ..row.clone()
             };
             let effects = vec![Effect::CreateDelivery(Box::new(delivery)), Effect::KeepOpening(opening)];
-            let commit = Commit::new(tenant.clone(), effects, vec![entry])
-                .guarded(Guard::DeliveryState {
-                    delivery: id.clone(),
-                    any_of: vec![
-                        DeliveryState::Delivered,
-                        DeliveryState::Accepted,
-                        DeliveryState::Dead,
-                        DeliveryState::Cancelled,
-                    ],
-                });
+            let commit = Commit::new(tenant.clone(), effects, vec![entry]).guarded(Guard::DeliveryState {
+                delivery: id.clone(),
+                any_of: vec![
+                    DeliveryState::Delivered,
+                    DeliveryState::Accepted,
+                    DeliveryState::Dead,
+                    DeliveryState::Cancelled,
+                ],
+            });
             match store.commit(commit).await {
                 Ok(_) => {
                     self.dispatcher.wake_poll();
@@ -227,7 +243,12 @@ impl Worker {
                 Err(error) => return Err(failed(error)),
             }
         }
-        Err(Problem::new(Code::NotReplayable, "", format!("`{id}` was replayed 10,000 times"), "look into why"))
+        Err(Problem::new(
+            Code::NotReplayable,
+            "",
+            format!("`{id}` was replayed 10,000 times"),
+            "look into why",
+        ))
     }
 }
 
@@ -259,7 +280,9 @@ pub(crate) async fn disable_gone_channel(
     });
     let (_, body, digest) = match written {
         Ok(parts) => parts,
-        Err(problem) => return tracing::error!(channel = id, %problem, "a gone channel could not be disabled"),
+        Err(problem) => {
+            return tracing::error!(channel = id, %problem, "a gone channel could not be disabled");
+        }
     };
     let Ok(entropy) = entropy() else { return };
     let (actor_salt, config_salt) = (salt(&entropy, &id, "actor", 0), salt(&entropy, &id, "config", 0));
@@ -295,4 +318,3 @@ pub(crate) async fn disable_gone_channel(
         Err(error) => tracing::error!(channel = id, %error, "a gone channel could not be disabled"),
     }
 }
-

@@ -93,7 +93,11 @@ pub(crate) async fn run(shared: Arc<Shared>, folder: PathBuf) {
     }
 }
 
-async fn write_moved(store: &Store, folder: &Path, written: &mut HashMap<TenantId, u64>) -> Result<(), String> {
+async fn write_moved(
+    store: &Store,
+    folder: &Path,
+    written: &mut HashMap<TenantId, u64>,
+) -> Result<(), String> {
     for tenant in store.tenants().await.map_err(|error| error.to_string())? {
         let head = store.ledger_head(&tenant.id).await.map_err(|error| error.to_string())?;
         let Some(head) = head.filter(|head| written.get(&tenant.id) != Some(&head.size)) else { continue };

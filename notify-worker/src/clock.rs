@@ -30,7 +30,10 @@ pub async fn wait(duration: Duration) {
 /// `at + duration`, clamped to the end of time.
 #[must_use]
 pub fn after(at: Timestamp, duration: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(duration).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+    jiff::SignedDuration::try_from(duration)
+        .ok()
+        .and_then(|d| at.checked_add(d).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// 32 bytes from the operating system, for salts and claim tokens.

@@ -93,8 +93,13 @@ pub(crate) const CLAIM_MARGIN: Duration = Duration::from_secs(30);
 impl Dispatcher {
     pub fn new(shared: Arc<Shared>) -> Self {
         let places = Arc::new(Semaphore::new(shared.options.concurrency));
-        let inner =
-            Inner { shared, places, waiting: AtomicBool::new(false), wake: Notify::new(), tokens: AtomicU64::new(0) };
+        let inner = Inner {
+            shared,
+            places,
+            waiting: AtomicBool::new(false),
+            wake: Notify::new(),
+            tokens: AtomicU64::new(0),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -121,7 +126,12 @@ impl Dispatcher {
     }
 
     /// A token that no other claim of this site has, and the time until which it holds.
-    pub fn new_claim(&self, channel: &ChannelId, snapshot: &Snapshot, now: Timestamp) -> (ClaimToken, Timestamp) {
+    pub fn new_claim(
+        &self,
+        channel: &ChannelId,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> (ClaimToken, Timestamp) {
         let deadline = self.deadline(snapshot.channels.get(channel));
         let number = self.inner.tokens.fetch_add(1, Ordering::Relaxed);
         let token = ClaimToken(format!("{}/{number}", self.inner.shared.options.holder));

@@ -139,14 +139,17 @@ async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<
             };
             entry.into_draft()
         };
-        let commit =
-            Commit::new(ready.tenant.clone(), vec![Effect::RecordAttempt(Box::new(row.clone()))], vec![entry(false)])
-                .guarded(Guard::Claim {
-                    delivery: ready.id.clone(),
-                    attempt: ready.attempt,
-                    token: ready.token.clone(),
-                })
-                .or_late(entry(true));
+        let commit = Commit::new(
+            ready.tenant.clone(),
+            vec![Effect::RecordAttempt(Box::new(row.clone()))],
+            vec![entry(false)],
+        )
+        .guarded(Guard::Claim {
+            delivery: ready.id.clone(),
+            attempt: ready.attempt,
+            token: ready.token.clone(),
+        })
+        .or_late(entry(true));
         match shared.store.commit(commit).await {
             Ok(committed) => return Some(committed),
             Err(StoreError::Refused(Refused::StaleClaim) | StoreError::Closed) => return None,
@@ -188,7 +191,9 @@ async fn failures_before(shared: &Shared, ready: &Ready) -> u32 {
         return 0;
     }
     match shared.store.attempts(&ready.tenant, &ready.id).await {
-        Ok(attempts) => u32::try_from(attempts.iter().filter(|a| a.result != "unknown").count()).unwrap_or(u32::MAX),
+        Ok(attempts) => {
+            u32::try_from(attempts.iter().filter(|a| a.result != "unknown").count()).unwrap_or(u32::MAX)
+        }
         Err(error) => {
             tracing::warn!(delivery = %ready.id, %error, "earlier attempts could not be read; counting all of them");
             ready.attempt - 1

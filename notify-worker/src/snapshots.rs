@@ -61,7 +61,11 @@ impl Snapshots {
 
 /// Compiles a tenant's current documents.
 #[must_use]
-pub fn compile(tenant: &TenantId, configuration: &Configuration, default_locale: &str) -> (Snapshot, Vec<Broken>) {
+pub fn compile(
+    tenant: &TenantId,
+    configuration: &Configuration,
+    default_locale: &str,
+) -> (Snapshot, Vec<Broken>) {
     let mut unreadable = Vec::new();
     let rules = typed::<Rule>(&configuration.documents, Kind::Rule, &mut unreadable);
     let (snapshot, mut broken) = compile_with_rules(tenant, configuration, default_locale, rules);
@@ -95,7 +99,11 @@ pub fn compile_with_rules(
     (snapshot, broken)
 }
 
-fn typed<T: DeserializeOwned>(documents: &[Document], kind: Kind, broken: &mut Vec<Broken>) -> Vec<Version<T>> {
+fn typed<T: DeserializeOwned>(
+    documents: &[Document],
+    kind: Kind,
+    broken: &mut Vec<Broken>,
+) -> Vec<Version<T>> {
     let mut found = Vec::new();
     for document in documents.iter().filter(|d| d.kind == kind && !d.deleted) {
         match serde_json::from_str(&document.body) {

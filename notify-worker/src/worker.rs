@@ -5,9 +5,9 @@ use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
 use crate::poll;
 use crate::snapshots::Snapshots;
+use notify_bus::{DurableSink, Publishing, Receipt};
 use notify_connector_host::ConnectorHost;
 use notify_connector_host::secrets::SecretResolver;
-use notify_bus::{DurableSink, Publishing, Receipt};
 use notify_core::document::channel::Retry;
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
@@ -126,7 +126,10 @@ impl Worker {
         if only_process {
             let voided = store.void_all_claims().await?;
             if voided > 0 {
-                tracing::warn!(attempts = voided, "attempts were cut off by the last stop; their results are unknown");
+                tracing::warn!(
+                    attempts = voided,
+                    "attempts were cut off by the last stop; their results are unknown"
+                );
             }
         }
         let snapshots = Snapshots::new(store.clone(), options.default_locale.clone());

@@ -57,7 +57,11 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn scenarios(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::Result<Vec<serde_json::Value>> {
+async fn scenarios(
+    stage: &Path,
+    home: &Path,
+    arguments: &Arguments,
+) -> anyhow::Result<Vec<serde_json::Value>> {
     let wanted = |name: &str| arguments.scenario.as_deref().is_none_or(|scenario| scenario == name);
     let mut figures = Vec::new();
     if wanted("throughput") {
@@ -84,7 +88,8 @@ async fn throughput(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow:
     publish_and_wait(&target, &receiver, arguments.connections, 0..warm_up).await?;
     let cpu_before = studio.cpu_seconds()?;
     let (accepted_in, delivered_in, sent) =
-        publish_and_wait(&target, &receiver, arguments.connections, warm_up..warm_up + arguments.events).await?;
+        publish_and_wait(&target, &receiver, arguments.connections, warm_up..warm_up + arguments.events)
+            .await?;
     let cpu = studio.cpu_seconds()? - cpu_before;
     let peak = studio.memory_kib()?;
     let words = studio.export_and_verify(&home.join("export.tar")).await?;
@@ -136,10 +141,16 @@ async fn latency(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::Re
     let cpu = studio.cpu_seconds()? - cpu_before;
     let after = flush_times(home)?;
     wait_for_count(&receiver, numbers.end, sent.len() as u64).await?;
-    let arrived: HashMap<String, Instant> = receiver.arrivals().into_iter().map(|a| (a.event, a.at)).collect();
+    let arrived: HashMap<String, Instant> =
+        receiver.arrivals().into_iter().map(|a| (a.event, a.at)).collect();
     let mut times = Vec::with_capacity(sent.len());
     for sent in &sent {
-        ensure!(sent.status.is_some_and(|s| (200..300).contains(&s)), "event {}: {:?}", sent.number, sent.status);
+        ensure!(
+            sent.status.is_some_and(|s| (200..300).contains(&s)),
+            "event {}: {:?}",
+            sent.number,
+            sent.status
+        );
         let at = arrived.get(&seed::event_id("latency", sent.number)).context("an event did not arrive")?;
         times.push((*at - sent.due).as_secs_f64() * 1000.0);
     }
@@ -214,8 +225,7 @@ async fn wait_for_count(receiver: &Receiver, wanted: u64, of: u64) -> anyhow::Re
 /// Median and 99th percentile, in milliseconds, of writing 4 KiB and flushing it, on the disk of `folder`.
 fn flush_times(folder: &Path) -> anyhow::Result<(f64, f64)> {
     let path = folder.join("flush.probe");
-    let mut file =
-        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
     let block = [0x5a_u8; 4096];
     let mut times = Vec::new();
     for _ in 0..300 {

@@ -105,7 +105,9 @@ async fn in_home(
     let stop = Arc::new(AtomicBool::new(false));
     let publishing = {
         let (target, stop) = (target.clone(), Arc::clone(&stop));
-        tokio::spawn(async move { publisher::on_schedule(&target, rate, 0..u64::from(rate) * 30, stop).await })
+        tokio::spawn(
+            async move { publisher::on_schedule(&target, rate, 0..u64::from(rate) * 30, stop).await },
+        )
     };
     clock::wait(after).await;
     if clean {
@@ -130,7 +132,12 @@ async fn in_home(
     // A publisher that saw the connection break sends everything again.
     let again = publisher::as_fast_as_possible(&target, 8, 0..sent.len() as u64).await;
     for answer in &again {
-        ensure!(matches!(answer.status, Some(200 | 202)), "event {} sent again: {:?}", answer.number, answer.status);
+        ensure!(
+            matches!(answer.status, Some(200 | 202)),
+            "event {} sent again: {:?}",
+            answer.number,
+            answer.status
+        );
     }
     let all: HashSet<String> = again.iter().map(|s| seed::event_id("kill", s.number)).collect();
     wait_for_all(&receiver, &all).await?;
@@ -163,12 +170,18 @@ async fn wait_for_all(receiver: &Receiver, expected: &HashSet<String>) -> anyhow
             bail!("event {} arrived with a bad signature: {:?}", bad.event, bad.signature);
         }
         let arrived: HashSet<&str> = arrivals.iter().map(|arrival| arrival.event.as_str()).collect();
-        let missing: Vec<&String> = expected.iter().filter(|event| !arrived.contains(event.as_str())).collect();
+        let missing: Vec<&String> =
+            expected.iter().filter(|event| !arrived.contains(event.as_str())).collect();
         if missing.is_empty() {
             return Ok(());
         }
         if clock::instant() > deadline {
-            bail!("{} of {} accepted events never arrived, e.g. {:?}", missing.len(), expected.len(), missing[0]);
+            bail!(
+                "{} of {} accepted events never arrived, e.g. {:?}",
+                missing.len(),
+                expected.len(),
+                missing[0]
+            );
         }
         clock::wait(Duration::from_millis(50)).await;
     }
@@ -201,7 +214,10 @@ fn count_repeats(receiver: &Receiver, clean: bool) -> anyhow::Result<usize> {
         }
     }
     ensure!(!clean || repeated == 0, "{repeated} events were delivered twice around a clean stop");
-    ensure!(repeated <= IN_FLIGHT, "{repeated} events were delivered twice; only {IN_FLIGHT} can be in flight");
+    ensure!(
+        repeated <= IN_FLIGHT,
+        "{repeated} events were delivered twice; only {IN_FLIGHT} can be in flight"
+    );
     Ok(repeated)
 }
 
@@ -209,4 +225,3 @@ fn count_repeats(receiver: &Receiver, clean: bool) -> anyhow::Result<usize> {
 pub async fn free_port() -> anyhow::Result<SocketAddr> {
     Receiver::reserve_address().await
 }
-

@@ -39,7 +39,11 @@ impl Target {
 }
 
 /// Closed loop: each connection sends the next number as soon as its last answer is in.
-pub async fn as_fast_as_possible(target: &Target, connections: usize, numbers: std::ops::Range<u64>) -> Vec<Sent> {
+pub async fn as_fast_as_possible(
+    target: &Target,
+    connections: usize,
+    numbers: std::ops::Range<u64>,
+) -> Vec<Sent> {
     let next = Arc::new(AtomicU64::new(numbers.start));
     let mut workers = JoinSet::new();
     for _ in 0..connections {

@@ -51,14 +51,10 @@ impl Receiver {
         secrets: HashMap<String, String>,
         light: bool,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
+        let listener =
+            TcpListener::bind(address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
         let address = listener.local_addr()?;
-        let inner = Arc::new(Inner {
-            secrets,
-            light,
-            count: AtomicU64::new(0),
-            arrivals: Mutex::default(),
-        });
+        let inner = Arc::new(Inner { secrets, light, count: AtomicU64::new(0), arrivals: Mutex::default() });
         let serving = tokio::spawn(serve(listener, Arc::clone(&inner)));
         Ok(Self { address, inner, serving })
     }
@@ -67,7 +63,6 @@ impl Receiver {
     pub async fn reserve_address() -> anyhow::Result<SocketAddr> {
         Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
     }
-
 
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -93,7 +88,9 @@ async fn serve(listener: TcpListener, inner: Arc<Inner>) {
         let inner = Arc::clone(&inner);
         connections.spawn(async move {
             let service = service_fn(move |request| take(request, Arc::clone(&inner)));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -122,7 +119,8 @@ async fn take(request: Request<Incoming>, inner: Arc<Inner>) -> Result<Response<
             Some(secret) => check(secret, &header, &body),
         };
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let text = |pointer: &str| json.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| json.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
         let arrival = Arrival {
             path,
             webhook_id: header("webhook-id"),

@@ -22,12 +22,14 @@ pub fn run(stage: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let mut seed = [0_u8; 32];
     getrandom::fill(&mut seed)?;
     let key = SigningKey::from_bytes(&seed);
-    let manifest = std::fs::read(&arguments.manifest).with_context(|| arguments.manifest.display().to_string())?;
+    let manifest =
+        std::fs::read(&arguments.manifest).with_context(|| arguments.manifest.display().to_string())?;
     let folder = stage_plugin(&arguments.library, &manifest, &key, &stage.join("plugins"))?;
     let name = folder.file_name().and_then(|name| name.to_str()).context("the plug-in has no name")?;
     let trust = stage.join("trust");
     std::fs::create_dir_all(&trust)?;
-    let pem = key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let pem =
+        key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| anyhow::anyhow!("{error}"))?;
     std::fs::write(trust.join(format!("{name}.pem")), pem)?;
     Ok(())
 }

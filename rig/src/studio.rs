@@ -119,7 +119,10 @@ impl Studio {
         rustix::process::kill_process(pid.context("the studio has no pid")?, rustix::process::Signal::TERM)?;
         let status = child.wait().await?;
         if !status.success() {
-            bail!("the studio ended with {status} after SIGTERM; see {}", self.home.join("serve.log").display());
+            bail!(
+                "the studio ended with {status} after SIGTERM; see {}",
+                self.home.join("serve.log").display()
+            );
         }
         Ok(())
     }

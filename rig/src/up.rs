@@ -82,14 +82,21 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// Channels, templates, text bundles and rules, through the API as an admin would. Gives the channel of each path.
-async fn seed_tenant(stage: &Path, studio: &mut Studio) -> anyhow::Result<(Receiver, BTreeMap<String, String>)> {
+async fn seed_tenant(
+    stage: &Path,
+    studio: &mut Studio,
+) -> anyhow::Result<(Receiver, BTreeMap<String, String>)> {
     let resources = stage.join("resources");
     let mut secrets = HashMap::new();
     let mut channels = BTreeMap::new();
     let mut documents = Vec::new();
     for file in yaml_files(&resources.join("channels"))? {
         let text = std::fs::read_to_string(&file)?;
-        let id = file.file_stem().and_then(|stem| stem.to_str()).context("a channel file without a name")?.to_owned();
+        let id = file
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .context("a channel file without a name")?
+            .to_owned();
         let secret = seed::new_secret()?;
         studio.write_secret(&id, &secret)?;
         secrets.insert(format!("/{id}"), secret);
@@ -99,7 +106,9 @@ async fn seed_tenant(stage: &Path, studio: &mut Studio) -> anyhow::Result<(Recei
     let receiver = Receiver::start(None, secrets, false).await?;
     for (kind, folder) in [("bundles", "templates/bundles"), ("templates", "templates")] {
         for file in yaml_files(&stage.join(folder))? {
-            create(studio, kind, &std::fs::read_to_string(&file)?).await.with_context(|| file.display().to_string())?;
+            create(studio, kind, &std::fs::read_to_string(&file)?)
+                .await
+                .with_context(|| file.display().to_string())?;
         }
     }
     for text in documents {
@@ -107,7 +116,9 @@ async fn seed_tenant(stage: &Path, studio: &mut Studio) -> anyhow::Result<(Recei
         create(studio, "channels", &text).await?;
     }
     for file in yaml_files(&resources.join("rules"))? {
-        create(studio, "rules", &std::fs::read_to_string(&file)?).await.with_context(|| file.display().to_string())?;
+        create(studio, "rules", &std::fs::read_to_string(&file)?)
+            .await
+            .with_context(|| file.display().to_string())?;
     }
     Ok((receiver, channels))
 }
@@ -145,7 +156,8 @@ async fn publish(studio: &mut Studio, samples: &Path, sample: &ExpectedSample) -
         ("/api/v1/events", "application/cloudevents+json")
     };
     let answer = studio.call("POST", path, content_type, &body).await?.json()?;
-    let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![answer.clone()]);
+    let items =
+        answer.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![answer.clone()]);
     let mut rows = Vec::new();
     for item in items {
         let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -177,21 +189,24 @@ async fn account(
     let mut failures = Vec::new();
     for arrival in arrivals {
         if let Err(error) = &arrival.signature {
-            failures.push(format!("{} arrived at {} with a bad signature: {error}", arrival.event, arrival.path));
+            failures
+                .push(format!("{} arrived at {} with a bad signature: {error}", arrival.event, arrival.path));
         }
     }
     println!("{:<40} {:<42} {:<10} {}", "SAMPLE", "RULE → CHANNEL", "OUTCOME", "WHAT ARRIVED, OR WHY NOT");
     let mut delivered: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in rows {
-        let event = studio.call("GET", &format!("/api/v1/notify/events/{}", row.key), "", b"").await?.json()?;
+        let event =
+            studio.call("GET", &format!("/api/v1/notify/events/{}", row.key), "", b"").await?.json()?;
         let decisions = event.get("decisions").and_then(Value::as_array).cloned().unwrap_or_default();
         if decisions.is_empty() {
             let unmatched = event.get("unmatched").and_then(Value::as_u64).unwrap_or_default();
             print_row(&row.file, "–", "not sent", &format!("none of {unmatched} rules matches"));
         }
         for decision in decisions {
-            let text =
-                |pointer: &str| decision.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |pointer: &str| {
+                decision.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
             let delivery = text("/intent/delivery");
             let channel = text("/intent/channel");
             let route = format!("{} → {channel}", text("/rule"));
@@ -202,11 +217,15 @@ async fn account(
             let arrived: Vec<&Arrival> = arrivals.iter().filter(|a| a.webhook_id == delivery).collect();
             match arrived.as_slice() {
                 [one] => {
-                    delivered.entry(&row.file).or_default().push(channels.get(&one.path).cloned().unwrap_or_default());
+                    delivered
+                        .entry(&row.file)
+                        .or_default()
+                        .push(channels.get(&one.path).cloned().unwrap_or_default());
                     print_row(&row.file, &route, "delivered", &one.title);
                 }
                 [] => {
-                    failures.push(format!("{}: {delivery} ({route}) did not arrive ({})", row.file, row.what));
+                    failures
+                        .push(format!("{}: {delivery} ({route}) did not arrive ({})", row.file, row.what));
                     print_row(&row.file, &route, "MISSING", &delivery);
                 }
                 more => failures.push(format!("{}: {delivery} arrived {} times", row.file, more.len())),
@@ -233,11 +252,7 @@ fn print_row(file: &str, route: &str, outcome: &str, what: &str) {
 }
 
 /// Exports as a folder, the form in which people look at it, and verifies that.
-async fn export_folder(
-    studio: &mut Studio,
-    stage: &Path,
-    export: &Path,
-) -> anyhow::Result<String> {
+async fn export_folder(studio: &mut Studio, stage: &Path, export: &Path) -> anyhow::Result<String> {
     let url = format!("http://{}", studio.address);
     let token = studio.token().await?;
     let output = tokio::process::Command::new(stage.join("bin/notify"))

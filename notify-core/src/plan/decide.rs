@@ -2,8 +2,8 @@
 
 use super::snapshot::{CompiledRule, Snapshot};
 use super::tzdb_version;
-use crate::document::{Channel, Version};
 use crate::document::rule::Action;
+use crate::document::{Channel, Version};
 use crate::event::Event;
 use crate::ids::{ActionId, ChannelId, DeliveryId, RuleId};
 use crate::ledger::EntryDraft;
@@ -35,7 +35,10 @@ pub enum Verdict {
     /// The template failed; the built-in fallback is sent, and the record says so.
     SendFallback(Box<Intent>, Problem),
     /// Not sent, by this control.
-    Suppressed { control: &'static str, parameters: Map<String, Value> },
+    Suppressed {
+        control: &'static str,
+        parameters: Map<String, Value>,
+    },
 }
 
 impl Verdict {

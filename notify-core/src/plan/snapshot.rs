@@ -54,12 +54,17 @@ impl Snapshot {
             if !document.enabled {
                 continue;
             }
-            let digest = PlainDigest::parse(&digest)
-                .ok_or_else(|| Problem::new(Code::Internal, "", "its digest cannot be read", "save the rule again"));
+            let digest = PlainDigest::parse(&digest).ok_or_else(|| {
+                Problem::new(Code::Internal, "", "its digest cannot be read", "save the rule again")
+            });
             let pattern = Pattern::compile(&document.r#match).map_err(|problem| problem.under("/match"));
             match digest.and_then(|digest| Ok((digest, pattern?))) {
-                Ok((digest, pattern)) => compiled.push((CompiledRule { rule: document, version, digest }, pattern)),
-                Err(problem) => broken.push(Broken { kind: Kind::Rule, id: document.id.to_string(), problem }),
+                Ok((digest, pattern)) => {
+                    compiled.push((CompiledRule { rule: document, version, digest }, pattern))
+                }
+                Err(problem) => {
+                    broken.push(Broken { kind: Kind::Rule, id: document.id.to_string(), problem })
+                }
             }
         }
         compiled.sort_by(|(a, _), (b, _)| {
@@ -67,7 +72,11 @@ impl Snapshot {
         });
         let (rules, patterns): (Vec<_>, Vec<_>) = compiled.into_iter().unzip();
         let (library, failures) = Library::compile(templates, bundles, default_locale);
-        broken.extend(failures.into_iter().map(|(kind, id, problem)| Broken { kind, id: id.to_string(), problem }));
+        broken.extend(failures.into_iter().map(|(kind, id, problem)| Broken {
+            kind,
+            id: id.to_string(),
+            problem,
+        }));
         let channels = channels.into_iter().map(|c| (c.document.id.clone(), c)).collect();
         let matcher = RuleSet::new(patterns.into_iter().enumerate());
         let default_locale = default_locale.to_owned();
