@@ -134,7 +134,11 @@ async fn accept_pending(store: &Store, now: Timestamp, event: Event) -> Result<R
         match store.commit(Commit::bookkeeping(event.tenant.clone(), pending)).await {
             Ok(_) => return Ok(Receipt { key: event.key, duplicate: false, accepted_at: now }),
             // Somebody was faster, or the answer was lost on the way: look again.
-            Err(StoreError::Refused(Refused::EventExists { .. }) | StoreError::Database(_)) => {}
+            Err(
+                StoreError::Refused(Refused::EventExists { .. })
+                | StoreError::Database(_)
+                | StoreError::InDoubt(_),
+            ) => {}
             Err(error) => return Err(unavailable(&error)),
         }
     }

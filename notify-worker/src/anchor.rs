@@ -88,7 +88,7 @@ pub async fn check(store: &Store, folder: &Path) -> Result<(), AnchorFault> {
 }
 
 async fn root_at(store: &Store, tenant: &TenantId, size: u64) -> Result<Option<Hash>, StoreError> {
-    let nodes: Vec<(u8, u64)> = prefix_nodes(size).into_iter().map(Into::into).collect();
+    let nodes: Vec<(u8, u64)> = prefix_nodes(size);
     let hashes = store.ledger_nodes(tenant, &nodes).await?.into_iter().map(Hash).collect();
     Ok(CompactRange::from_hashes(size, hashes).ok().map(|range| range.root()))
 }

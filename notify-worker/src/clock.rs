@@ -3,14 +3,16 @@
 use notify_core::time::{Clock, Timestamp};
 use std::time::Duration;
 
-/// The machine's clock.
+/// The machine's clock, in the whole microseconds that the stores keep: a time in an answer and the same time read back
+/// are equal.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // this is the edge where time enters
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let now = Timestamp::now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 

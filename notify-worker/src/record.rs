@@ -132,7 +132,7 @@ async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<
                 delivery: ready.id.clone(),
                 attempt: ready.attempt,
                 result: row.result.clone(),
-                message: message.clone(),
+                message,
                 request: opened(&row.request),
                 response: opened(&row.response),
                 follows: (!late).then_some(follows),

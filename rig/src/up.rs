@@ -196,7 +196,7 @@ async fn account(
                 .push(format!("{} arrived at {} with a bad signature: {error}", arrival.event, arrival.path));
         }
     }
-    println!("{:<40} {:<42} {:<10} {}", "SAMPLE", "RULE → CHANNEL", "OUTCOME", "WHAT ARRIVED, OR WHY NOT");
+    println!("{:<40} {:<42} {:<10} WHAT ARRIVED, OR WHY NOT", "SAMPLE", "RULE → CHANNEL", "OUTCOME");
     let mut delivered: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in rows {
         let event =

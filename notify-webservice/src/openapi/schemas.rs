@@ -248,7 +248,9 @@ fn operations() -> Value {
             "type": "object",
             "properties": {
                 "name": text(), "version": text(), "kind": text(), "state": text(), "detail": text(),
-                "channelTypes": { "type": "array", "items": text() }, "restarts": number(), "sha256": text(),
+                "channelTypes": { "type": "array", "items": text() }, "keyId": text(), "sha256": text(),
+                "restarts": number(), "crashes": number(), "timeouts": number(), "garbage": number(), "late": number(),
+                "inFlight": number(),
             },
         },
         "PluginPage": page("Plugin"),

@@ -137,7 +137,10 @@ impl Owner {
                 self.shared.snapshots.reload(&self.tenant).await?;
                 Ok(true)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                wake_if_in_doubt(&error, &self.dispatcher);
+                Err(error)
+            }
         }
     }
 
@@ -179,9 +182,20 @@ impl Owner {
                     }
                     Landed { keys, accepted_at: Some(accepted_at), again: vec![], refused: None, pending }
                 }
-                Err(error) => not_written(keys, items, error),
+                Err(error) => {
+                    wake_if_in_doubt(&error, &dispatcher);
+                    not_written(keys, items, error)
+                }
             }
         });
+    }
+}
+
+/// The commit may have been written, with deliveries that are claimed and that nobody sends. Whoever waits for the queue
+/// has to learn that their claims will run out.
+fn wake_if_in_doubt(error: &StoreError, dispatcher: &Dispatcher) {
+    if matches!(error, StoreError::InDoubt(_)) {
+        dispatcher.wake_poll();
     }
 }
 
@@ -191,6 +205,7 @@ fn not_written(keys: Vec<EventKey>, items: Vec<Item>, error: StoreError) -> Land
     let curable = matches!(
         &error,
         StoreError::Database(_)
+            | StoreError::InDoubt(_)
             | StoreError::Refused(
                 Refused::LeaseLost
                     | Refused::ConfigChanged { .. }
