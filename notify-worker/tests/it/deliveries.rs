@@ -68,7 +68,7 @@ async fn a_replay_is_a_new_delivery_with_an_entry_of_its_own() {
 
     let mut ids = BTreeSet::from([old.id.to_string()]);
     for number in 1..=3 {
-        let new = worker.replay(&studio.tenant, &old.id, "alice").await.unwrap();
+        let new = worker.replay(&studio.tenant, &old.id, "alice", None).await.unwrap();
         assert!(ids.insert(new.to_string()), "{new} was given before");
         let delivery = studio.delivery_in(&new, DeliveryState::Dead, 1).await.delivery;
         assert_eq!(delivery.cause, format!("replay:{}:{number}", old.id));
@@ -91,7 +91,7 @@ async fn a_replay_is_a_new_delivery_with_an_entry_of_its_own() {
     let waiting = studio.deliveries().await[0].delivery.id.clone();
     studio.delivery_in(&waiting, DeliveryState::Scheduled, 2).await;
     for (id, code) in [(waiting, Code::NotReplayable), (DeliveryId::derive(["none"]), Code::NotFound)] {
-        assert_eq!(worker.replay(&studio.tenant, &id, "alice").await.unwrap_err().code, code);
+        assert_eq!(worker.replay(&studio.tenant, &id, "alice", None).await.unwrap_err().code, code);
     }
     assert_eq!(studio.deliveries().await.len(), 5);
     worker.stop().await;
