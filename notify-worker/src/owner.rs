@@ -36,6 +36,8 @@ pub(crate) struct Item {
 
 /// An event is offered to the store this often before its sender is told to come back.
 const MAX_TRIES: u8 = 4;
+/// Where one repeat is there are more: a publisher sends its backlog again.
+const LOOK_UP_AFTER_A_REPEAT: u32 = 32;
 /// Commits under way at once: one is being made durable while the next is planned.
 const COMMITS_UNDER_WAY: usize = 2;
 
@@ -51,6 +53,8 @@ pub(crate) struct Owner {
     commits: JoinSet<Landed>,
     /// The store holds pending events, or may: newer ones queue behind them.
     behind: bool,
+    /// Batches that are still looked up in the store before they are planned.
+    look_up_batches: u32,
     /// Pending events are not looked at before this.
     look_again_at: Option<Timestamp>,
 }
@@ -85,6 +89,7 @@ impl Owner {
             // What an earlier owner left is planned first.
             behind: true,
             look_again_at: None,
+            look_up_batches: LOOK_UP_AFTER_A_REPEAT,
         }
     }
 
@@ -202,10 +207,20 @@ impl Owner {
 
     /// Answers repeats and conflicts; gives back what is new.
     async fn only_new(&mut self, items: Vec<Item>) -> Result<Vec<Item>, (Vec<Item>, StoreError)> {
-        let keys: Vec<EventKey> = items.iter().map(|item| item.event.key.clone()).collect();
-        let known = match self.shared.store.known_events(&self.tenant, &keys).await {
-            Ok(known) => known,
-            Err(error) => return Err((items, error)),
+        // Repeats are rare, and the commit itself refuses an event that exists: only after one has turned up is every
+        // batch looked up first, for a while.
+        if items.iter().any(|item| item.tries > 0) {
+            self.look_up_batches = LOOK_UP_AFTER_A_REPEAT;
+        }
+        let known = if self.look_up_batches == 0 {
+            Vec::new()
+        } else {
+            self.look_up_batches -= 1;
+            let keys: Vec<EventKey> = items.iter().map(|item| item.event.key.clone()).collect();
+            match self.shared.store.known_events(&self.tenant, &keys).await {
+                Ok(known) => known,
+                Err(error) => return Err((items, error)),
+            }
         };
         let known: HashMap<&EventKey, &KnownEvent> = known.iter().map(|event| (&event.key, event)).collect();
         let mut fresh: Vec<Item> = Vec::with_capacity(items.len());

@@ -178,9 +178,10 @@ async fn stop_signal() {
     }
 }
 
-/// One per core, at least two: a thread that renders must not keep answers waiting.
+/// One per core but one: the store's committer has a thread of its own, and on few cores each further thread costs more
+/// in wake-ups than it brings (measured: 2,650 to 2,860 deliveries/s with two on two cores, 2,940 to 3,170 with one).
 fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).max(2)
+    std::thread::available_parallelism().map_or(2, usize::from).saturating_sub(1).max(1)
 }
 
 fn start_log(config: &Config) {

@@ -27,7 +27,8 @@ pub fn open(file: &Path, last_resort_pages: &str) -> Result<Connection, sqlx::Er
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"),
         ("foreign_keys", "ON"),
-        ("cache_size", "-4096"),
+        // Keys are hashes, so each row touches another index page: what does not fit here is read again.
+        ("cache_size", "-16384"),
         ("temp_store", "MEMORY"),
         ("wal_autocheckpoint", last_resort_pages),
     ] {
