@@ -16,7 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use support::Fresh;
 
-type Case = (&'static str, fn(Fresh) -> Pin<Box<dyn Future<Output = ()> + Send>>);
+type Case = (&'static str, fn(Fresh) -> Pin<Box<dyn Future<Output = ()>>>);
 
 macro_rules! cases {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -58,7 +58,10 @@ fn run<F: Future<Output = Fresh>>(fresh: impl Fn() -> F) {
     let runtime = support::runtime();
     let mut failed = Vec::new();
     for (name, case) in CASES {
-        let outcome = runtime.block_on(async { tokio::spawn(case(fresh().await)).await });
+        let outcome = runtime.block_on(
+            tokio::task::LocalSet::new()
+                .run_until(async { tokio::task::spawn_local(case(fresh().await)).await }),
+        );
         if outcome.is_err() {
             failed.push(*name);
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Kills in all, spread over the receiver modes.
+    /// SIGKILLs, spread over the receiver modes; a fifth as many clean stops follow.
     #[arg(long, default_value_t = 10)]
     rounds: u32,
     /// Events per second.
@@ -40,11 +40,12 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
     };
     println!("kill test: {} rounds at {}/s, seed {seed}", arguments.rounds, arguments.rate);
     let mut random = seed;
-    for round in 0..arguments.rounds {
+    let clean_rounds = arguments.rounds.div_ceil(5);
+    for round in 0..arguments.rounds + clean_rounds {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let after = Duration::from_millis(300 + (random >> 33) % 2_200);
-        // Every third round the receiver is down until after the restart; every fifth stop is a clean one.
-        let (down, clean) = (round % 3 == 2, round % 5 == 4);
+        // Every third round the receiver is down until after the restart. The last rounds stop cleanly.
+        let (down, clean) = (round % 3 == 2, round >= arguments.rounds);
         let what = format!(
             "round {round}: {} after {} ms, receiver {}",
             if clean { "SIGTERM" } else { "SIGKILL" },
@@ -56,7 +57,7 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
             .with_context(|| format!("{what} (seed {seed})"))?;
         println!("{what}: {summary}");
     }
-    println!("kill test: all {} rounds hold", arguments.rounds);
+    println!("kill test: all {} rounds hold", arguments.rounds + clean_rounds);
     Ok(())
 }
 
