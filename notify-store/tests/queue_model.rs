@@ -197,6 +197,10 @@ async fn run(fresh: Fresh, steps: Vec<Step>) {
                         row.ready_at = i64::MIN;
                     }
                 }
+                // The only process has died: its lease is over as well.
+                if let Some((_, runs)) = &mut model.owner {
+                    *runs = false;
+                }
                 // All void rows are ready at once: their order among themselves is that of their due times, which the
                 // model does not keep, so all are taken together.
                 if held > 0 {
