@@ -2,7 +2,7 @@
 
 use crate::checkpointer::{self, Checkpointer};
 use crate::dialect::Dialect;
-use crate::engine::Keyring;
+use crate::engine::{Keyring, Memory};
 use crate::sql::{Db, Texts, direct};
 use crate::store::{Backend, OpenOptions, StoreError};
 use notify_core::ids::TenantId;
@@ -42,7 +42,7 @@ enum Pools {
 
 #[derive(Debug)]
 enum Conn {
-    Sqlite(rusqlite::Connection),
+    Sqlite(rusqlite::Connection, Memory),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -57,9 +57,14 @@ pub struct Writer<'s> {
 
 impl Writer<'_> {
     pub fn db(&mut self) -> Db<'_> {
+        self.parts().0
+    }
+
+    /// The connection and what is remembered with it.
+    pub fn parts(&mut self) -> (Db<'_>, Option<&mut Memory>) {
         match self.slot.as_mut() {
-            Some(Conn::Sqlite(conn)) => Db::Direct(conn),
-            Some(Conn::Postgres(conn)) => Db::Postgres(conn),
+            Some(Conn::Sqlite(conn, memory)) => (Db::Direct(conn), Some(memory)),
+            Some(Conn::Postgres(conn)) => (Db::Postgres(conn), None),
             None => unreachable!("`Shared::writer` fills the slot before it hands it out"),
         }
     }
@@ -90,7 +95,7 @@ impl Drop for Writer<'_> {
             match self.slot.take() {
                 Some(Conn::Postgres(mut conn)) => conn.close_on_drop(),
                 // Dropping it closes it.
-                Some(Conn::Sqlite(_)) | None => {}
+                Some(Conn::Sqlite(..)) | None => {}
             }
         }
     }
@@ -149,7 +154,7 @@ impl Shared {
         if slot.is_none() {
             *slot = Some(match &self.pools {
                 Pools::Sqlite { file, .. } => {
-                    Conn::Sqlite(direct::open(file, checkpointer::LAST_RESORT_PAGES)?)
+                    Conn::Sqlite(direct::open(file, checkpointer::LAST_RESORT_PAGES)?, Memory::default())
                 }
                 Pools::Postgres { writer, .. } => Conn::Postgres(writer.acquire().await?),
             });

@@ -32,6 +32,9 @@ impl Shared {
         }
         let mut writer = self.writer().await?;
         writer.begin(&self.texts).await?;
+        if let (_, Some(memory)) = writer.parts() {
+            memory.forget();
+        }
         let answer = work(&mut writer.db()).await;
         match answer {
             Ok(answer) => {

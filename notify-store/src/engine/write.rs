@@ -22,12 +22,13 @@ struct Writes<'a> {
     openings: Rows<'a>,
 }
 
+/// Gives back the logs as they stand now.
 pub async fn write(
     db: &mut Db<'_>,
     texts: &Texts,
     state: &mut State<'_>,
     judged: &Judged<'_>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<(Slot, Appended)>, StoreError> {
     let logs = finish_logs(state)?;
     tenants(db, texts, state, &logs).await?;
     let mut writes = Writes::default();
@@ -43,7 +44,8 @@ pub async fn write(
     writes.run(db, texts).await?;
     recorded(db, texts, state).await?;
     documents(db, texts, state).await?;
-    ledger(db, texts, state, &logs).await
+    ledger(db, texts, state, &logs).await?;
+    Ok(logs)
 }
 
 /// Signs the heads of all logs that grew.
@@ -293,7 +295,7 @@ async fn recorded(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(
     .await?;
     db.run_rows(
         texts,
-        "DELETE FROM work_queue WHERE (tenant, delivery_seq) IN (SELECT v.column1, v.column2 FROM @rows)",
+        "DELETE FROM work_queue WHERE (tenant, delivery_seq) IN (SELECT @columns FROM @rows)",
         finished,
     )
     .await?;
