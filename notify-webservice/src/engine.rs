@@ -144,6 +144,9 @@ pub struct PluginStatus {
     /// Answers to calls that were over, or never were.
     pub late: u64,
     pub in_flight: u64,
+    /// Its process, while it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// SHA-256 of the verified file, hexadecimal.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sha256: String,

@@ -43,6 +43,11 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         tools::run(&mut tools::cargo(root, &["test", "--workspace", "--doc", "--quiet"]))
     })?;
     report.area("demo", || tools::run(rig(root).args(["up", "--exit", "--listen", "127.0.0.1:0"])))?;
+    report.area("bad plug-ins", || {
+        let source = root.join("connectors/host/tests/bad/bad.c");
+        let header = root.join("connectors/abi/include");
+        tools::run(rig(root).arg("misbehave").arg("--source").arg(source).arg("--include").arg(header))
+    })?;
     report.area("kill", || {
         let rounds = if deep { "100" } else { "10" };
         tools::run(rig(root).args(["kill", "--rounds", rounds]))
