@@ -266,6 +266,10 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
     Ok(Pools::Sqlite { file: file.to_owned(), readers, checkpointer })
 }
 
+/// How long a caller waits for a connection. A server that is down must be told to callers long before their own time
+/// is over, or they would learn nothing but that.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
     let options = url
         .parse::<PgConnectOptions>()?
@@ -285,6 +289,7 @@ async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
+        .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
         .connect_with(writer)
         .await?;
@@ -299,7 +304,8 @@ async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
         ));
     }
     POSTGRES.run(&writer).await?;
-    let others = PgPoolOptions::new().max_connections(others + 1).connect_lazy_with(options);
+    let others =
+        PgPoolOptions::new().max_connections(others + 1).acquire_timeout(PATIENCE).connect_lazy_with(options);
     Ok(Pools::Postgres { writer, others, commits: AtomicUsize::new(0) })
 }
 

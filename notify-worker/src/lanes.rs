@@ -112,7 +112,8 @@ impl Lanes {
     fn turn(&self, key: &Key, now: Instant) -> Duration {
         let mut lanes = self.held();
         let lane = lanes.entry(key.clone()).or_insert_with(|| Lane::new(self.first, now));
-        let resting = if lane.under_way > 0 { now.saturating_duration_since(lane.moved) } else { Duration::ZERO };
+        let resting =
+            if lane.under_way > 0 { now.saturating_duration_since(lane.moved) } else { Duration::ZERO };
         let pace = lane.typical.max(resting).clamp(PACE.0, PACE.1);
         let spacing = pace / u32::try_from(lane.allowed).unwrap_or(u32::MAX).max(1);
         lane.line_ends = (lane.line_ends.max(now) + spacing).min(now + LONGEST_WAIT);
