@@ -6,6 +6,7 @@
 
 mod bench;
 mod clock;
+mod faults;
 mod http;
 mod kill;
 mod publisher;
@@ -13,6 +14,7 @@ mod receiver;
 mod seed;
 mod stage_plugin;
 mod studio;
+mod unreliable;
 mod up;
 
 use clap::Parser;
@@ -36,6 +38,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Sign a built plug-in with a key made for this stage, and lay it out.
     StagePlugin(stage_plugin::Arguments),
+    /// Faulty receivers under load: first-try success, and what the healthy ones notice.
+    Faults(faults::Arguments),
     /// Kill the studio at random points under load and account for every event.
     Kill(kill::Arguments),
 }
@@ -60,6 +64,7 @@ fn run() -> anyhow::Result<()> {
             Command::Up(up) => up::run(&arguments.stage, up).await,
             Command::Bench(bench) => bench::run(&arguments.stage, bench).await,
             Command::StagePlugin(plugin) => stage_plugin::run(&arguments.stage, &plugin),
+            Command::Faults(faults) => faults::run(&arguments.stage, faults).await,
             Command::Kill(kill) => kill::run(&arguments.stage, kill).await,
         }
     })

@@ -13,6 +13,7 @@ use notify_worker::clock::wait;
 use notify_worker::{Worker, WorkerOptions};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A studio whose every statement goes through a proxy.
@@ -61,7 +62,7 @@ async fn a_record_in_doubt_is_recorded_once() {
             through(postgres::shared(), &format!("record_{}_{name}", std::process::id())).await;
         let receiver = Receiver::start(Duration::ZERO).await;
         channel(&studio, "hook", receiver.address, &[1], 10).await;
-        let worker = worker(&studio, |o| options(o)).await;
+        let worker = worker(&studio, options).await;
         // The receiver holds its answer back until nothing but the record is left to be committed.
         receiver.hold.send_replace(true);
         worker.accept(studio.event("1", "hook", "x")).await.unwrap();
@@ -90,7 +91,7 @@ async fn an_event_in_doubt_is_accepted_once() {
             through(postgres::shared(), &format!("event_{}_{name}", std::process::id())).await;
         let receiver = Receiver::start(Duration::ZERO).await;
         channel(&studio, "hook", receiver.address, &[1], 1).await;
-        let worker = worker(&studio, |o| options(o)).await;
+        let worker = worker(&studio, options).await;
         // The owner has its lease and its look at the store behind it.
         worker.accept(studio.event("0", "hook", "x")).await.unwrap();
         eventually("all is quiet", || async {
@@ -154,11 +155,12 @@ const EVENTS: usize = 240;
 /// comes back: no accepted event is lost, none is planned or delivered under two ids, and the ledger is whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_while_the_database_breaks() {
-    let server = std::sync::Arc::new(std::sync::Mutex::new(postgres::start()));
-    let (studio, proxy) = through(&server.lock().unwrap(), "chaos").await;
+    let server = postgres::start();
+    let (studio, proxy) = through(&server, "chaos").await;
+    let server = Arc::new(Mutex::new(server));
     let receiver = Receiver::start(Duration::ZERO).await;
     channel(&studio, "hook", receiver.address, &[1, 1, 1, 1, 2, 4, 8], 1).await;
-    let worker = worker(&studio, |o| options(o)).await;
+    let worker = worker(&studio, options).await;
     let done = AtomicBool::new(false);
     let publishing = async {
         for chunk in 0..EVENTS / 4 {
@@ -184,7 +186,7 @@ async fn nothing_is_lost_or_doubled_while_the_database_breaks() {
             wait(Duration::from_millis(150)).await;
             match round {
                 6 | 18 => {
-                    let server = std::sync::Arc::clone(&server);
+                    let server = Arc::clone(&server);
                     let restart = move || {
                         let mut server = server.lock().unwrap();
                         server.crash();
