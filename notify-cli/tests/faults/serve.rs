@@ -35,7 +35,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let home = folder.path().join("home");
-        fs::create_dir(&home).unwrap();
+        fs::create_dir_all(home.join("trust/plugins")).unwrap();
         fs::write(home.join("notify.toml"), format!("[store]\nurl = {store:?}\n")).unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().unwrap();
         let url = format!("http://127.0.0.1:{port}");
