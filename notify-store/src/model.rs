@@ -138,6 +138,14 @@ pub struct Claimed {
     pub in_doubt: bool,
 }
 
+/// What the claimer says to a delivery whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Take,
+    /// Not now: its turn comes again at this time.
+    Later(Timestamp),
+}
+
 /// What follows an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Follows {

@@ -206,7 +206,17 @@ impl Store {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
-        self.inner.shared.claim_due(now, lease, limit).await
+        self.claim_due_if(now, lease, limit, |_| Admission::Take).await
+    }
+    /// As [`Store::claim_due`]; `admit` is asked for each, oldest due first, and may send it back to the queue.
+    pub async fn claim_due_if(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+        limit: u32,
+        admit: impl FnMut(&Delivery) -> Admission,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.inner.shared.claim_due(now, lease, limit, admit).await
     }
     /// When the next unclaimed delivery is due or the next lease runs out; `None`: nothing waits.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -33,6 +33,8 @@ pub struct WorkerOptions {
     pub batch: usize,
     /// Deliveries under way at once.
     pub concurrency: usize,
+    /// Of these, to one channel that has not shown yet that it answers quickly.
+    pub per_channel: usize,
     /// Time for one attempt where the channel names none.
     pub attempt_timeout: Duration,
     pub default_locale: String,
@@ -57,6 +59,7 @@ impl WorkerOptions {
             plan_budget: Duration::from_millis(5),
             batch: 64,
             concurrency: 256,
+            per_channel: 16,
             attempt_timeout: Duration::from_secs(15),
             default_locale: "en".to_owned(),
             sweep: None,

@@ -7,6 +7,7 @@
 
 mod bench;
 mod clock;
+mod faults;
 mod http;
 mod kill;
 mod misbehave;
@@ -15,6 +16,7 @@ mod receiver;
 mod seed;
 mod stage_plugin;
 mod studio;
+mod unreliable;
 mod up;
 
 use clap::Parser;
@@ -40,6 +42,8 @@ enum Command {
     StagePlugin(stage_plugin::Arguments),
     /// Plug-ins that crash, hang, lie or were tampered with, through the whole product.
     Misbehave(misbehave::Arguments),
+    /// Faulty receivers under load: first-try success, and what the healthy ones notice.
+    Faults(faults::Arguments),
     /// Kill the studio at random points under load and account for every event.
     Kill(kill::Arguments),
 }
@@ -65,6 +69,7 @@ fn run() -> anyhow::Result<()> {
             Command::Bench(bench) => bench::run(&arguments.stage, bench).await,
             Command::StagePlugin(plugin) => stage_plugin::run(&arguments.stage, &plugin),
             Command::Misbehave(misbehave) => misbehave::run(&arguments.stage, &misbehave).await,
+            Command::Faults(faults) => faults::run(&arguments.stage, faults).await,
             Command::Kill(kill) => kill::run(&arguments.stage, kill).await,
         }
     })

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, area by area, each with its minutes.
 
-use crate::{rig, stage, tools};
+use crate::{fuzz, rig, stage, tools};
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +35,7 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         let mut nextest = tools::cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast"]);
         nextest.env("NOTIFY_STAGE", stage::stage_dir(root));
         if deep {
-            nextest.env("PROPTEST_CASES", "20000");
+            nextest.env("PROPTEST_CASES", "20000").env("POWER_CUTS", "500");
         }
         tools::run(&mut nextest)
     })?;
@@ -51,6 +51,14 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     report.area("kill", || {
         let rounds = if deep { "100" } else { "10" };
         tools::run(rig(root).args(["kill", "--rounds", rounds]))
+    })?;
+    report.area("faults", || {
+        let arguments: &[&str] = if deep { &[] } else { &["--events", "6000", "--seconds", "8"] };
+        tools::run(rig(root).arg("faults").args(arguments))
+    })?;
+    // Without the corpus, which is among the tests: this searches.
+    report.area("fuzz", || {
+        if deep { fuzz::run(root, 300, true, None) } else { fuzz::run(root, 5, false, None) }
     })?;
     report.close();
     Ok(())

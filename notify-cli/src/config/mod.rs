@@ -75,6 +75,7 @@ pub struct Intake {
 #[serde(deny_unknown_fields)]
 pub struct Dispatch {
     pub concurrency: usize,
+    pub per_channel: usize,
     pub timeout_seconds: u16,
     pub retry_schedule_seconds: Vec<u32>,
     pub response_bytes: usize,
@@ -207,7 +208,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let url = self.store_url()?;
         let limits = &self.limits;
-        let bounds: [(&'static str, bool, &'static str); 14] = [
+        let bounds: [(&'static str, bool, &'static str); 15] = [
             ("limits.event_bytes", (1_024..=524_288).contains(&limits.event_bytes), "be 1024 to 524288"),
             (
                 "limits.batch_bytes",
@@ -223,6 +224,7 @@ impl Config {
             ("store.read_connections", (1..=256).contains(&self.store.read_connections), "be 1 to 256"),
             ("intake.queue", self.intake.queue >= 1, "be at least 1"),
             ("dispatch.concurrency", self.dispatch.concurrency >= 1, "be at least 1"),
+            ("dispatch.per_channel", self.dispatch.per_channel >= 1, "be at least 1"),
             ("dispatch.timeout_seconds", (1..=120).contains(&self.dispatch.timeout_seconds), "be 1 to 120"),
             ("ledger.site", is_host_name(&self.ledger.site), "be a lower-case host name"),
             (

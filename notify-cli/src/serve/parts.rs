@@ -62,6 +62,7 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     let mut options = WorkerOptions::new(hex(name.get(..8).unwrap_or(&name)));
     options.plan_budget = Duration::from_millis(config.intake.plan_late_ms);
     options.concurrency = config.dispatch.concurrency;
+    options.per_channel = config.dispatch.per_channel;
     options.attempt_timeout = Duration::from_secs(u64::from(config.dispatch.timeout_seconds));
     options.inbox = config.intake.queue;
     options.retry =

@@ -39,6 +39,32 @@ pub fn open(file: &Path, last_resort_pages: &str) -> Result<Connection, sqlx::Er
     Ok(connection)
 }
 
+/// Whether SQLite could not get the disk to keep a commit.
+pub fn is_failed_sync(error: &sqlx::Error) -> bool {
+    let sqlx::Error::AnyDriverError(error) = error else { return false };
+    let error = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error);
+    error.is_some_and(|error| {
+        [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC]
+            .contains(&error.extended_code)
+    })
+}
+
+/// Moves everything that can be seen into the database file, syncs that, and empties the log, so that no frame of it
+/// that never reached the disk counts.
+///
+/// # Errors
+/// When the disk still fails, or readers are in the way.
+pub fn make_durable(connection: &Connection) -> Result<(), sqlx::Error> {
+    let busy: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
+    if busy == 0 {
+        return Ok(());
+    }
+    Err(sqlx::Error::AnyDriverError(
+        "a commit could not be synced, and readers keep the log from being emptied".into(),
+    ))
+}
+
 /// Runs a statement and gives the number of rows it changed.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 /// Ample for what takes milliseconds; a test that needs it all has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[allow(dead_code)] // each test binary uses its own part
 pub struct Studio {
     pub store: Store,
     pub tenant: TenantId,
@@ -46,11 +47,18 @@ pub fn now() -> Timestamp {
     SystemClock.now()
 }
 
+#[allow(dead_code)]
 impl Studio {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let backend = Backend::Sqlite { file: folder.path().join("notify.db") };
+        Self::on(backend, folder).await
+    }
+
+    /// On this database; other files go into the folder.
+    pub async fn on(backend: Backend, folder: TempDir) -> Self {
         let store = Store::open(OpenOptions {
-            backend: Backend::Sqlite { file: folder.path().join("notify.db") },
+            backend,
             site: "test.example".into(),
             log_seed: [7; 32],
             read_connections: 2,
@@ -125,12 +133,23 @@ impl Studio {
     }
 
     pub async fn worker_with(&self, adjust: impl FnOnce(&mut WorkerOptions)) -> Worker {
+        let secrets = Arc::new(SecretResolver::with_environment(None, "NONE_", |_| None));
+        self.worker_through(host(self.folder.path()), secrets, adjust).await
+    }
+
+    pub async fn worker_through(
+        &self,
+        host: Arc<ConnectorHost>,
+        secrets: Arc<SecretResolver>,
+        adjust: impl FnOnce(&mut WorkerOptions),
+    ) -> Worker {
         let mut options = WorkerOptions::new("tests".into());
         adjust(&mut options);
-        let secrets = Arc::new(SecretResolver::with_environment(None, "NONE_", |_| None));
-        Worker::start(self.store.clone(), host(self.folder.path()), secrets, Arc::new(SystemClock), options)
-            .await
-            .unwrap()
+        Worker::start(self.store.clone(), host, secrets, Arc::new(SystemClock), options).await.unwrap()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// All deliveries, newest first.
