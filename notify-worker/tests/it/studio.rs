@@ -46,17 +46,19 @@ pub fn now() -> Timestamp {
     SystemClock.now()
 }
 
+fn options(file: &Path) -> OpenOptions {
+    OpenOptions {
+        backend: Backend::Sqlite { file: file.to_owned() },
+        site: "test.example".into(),
+        log_seed: [7; 32],
+        read_connections: 2,
+    }
+}
+
 impl Studio {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(OpenOptions {
-            backend: Backend::Sqlite { file: folder.path().join("notify.db") },
-            site: "test.example".into(),
-            log_seed: [7; 32],
-            read_connections: 2,
-        })
-        .await
-        .unwrap();
+        let store = Store::open(options(&folder.path().join("notify.db"))).await.unwrap();
         let tenant = TenantId::new("acme").unwrap();
         let effect = Effect::CreateTenant {
             name: "Acme".into(),
@@ -66,6 +68,13 @@ impl Studio {
         let genesis = Genesis::default().into_draft();
         store.commit(Commit::new(tenant.clone(), vec![effect], vec![genesis])).await.unwrap();
         Self { store, tenant, folder }
+    }
+
+    /// The same after its worker has stopped, which closes the store.
+    pub async fn reopened(self) -> Self {
+        let file = self.folder.path().join("notify.db");
+        let store = Store::open(options(&file)).await.unwrap();
+        Self { store, ..self }
     }
 
     /// Channels `once` (one attempt), `later` (the second attempt is an hour away) and `off`; no rules.
@@ -131,6 +140,40 @@ impl Studio {
         Worker::start(self.store.clone(), host(self.folder.path()), secrets, Arc::new(SystemClock), options)
             .await
             .unwrap()
+    }
+
+    /// A worker that really sends: the webhook plug-in in its own process, loopback allowed. `secrets` are environment
+    /// variables.
+    pub async fn sending_worker(
+        &self,
+        secrets: &[(&str, &str)],
+        adjust: impl FnOnce(&mut WorkerOptions),
+    ) -> Worker {
+        let mut options = WorkerOptions::new("tests".into());
+        adjust(&mut options);
+        let known: Vec<(String, String)> =
+            secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let resolver = SecretResolver::with_environment(None, "NOTIFY_SECRET_", move |asked| {
+            known.iter().find(|(name, _)| name == asked).map(|(_, value)| value.clone())
+        });
+        let host = crate::receiver::sending_host(self.folder.path());
+        Worker::start(self.store.clone(), host, Arc::new(resolver), Arc::new(SystemClock), options)
+            .await
+            .unwrap()
+    }
+
+    /// A webhook channel that gives up after one attempt.
+    pub async fn hook(&self, id: &str, url: &str, secrets: &Value) {
+        let channel = json!({
+            "schema": "notify-channel@1", "id": id, "name": id, "type": "webhook", "enabled": true,
+            "config": {"url": url}, "secrets": secrets, "retry": {"scheduleSeconds": []},
+        });
+        self.put(Kind::Channel, &channel).await;
+    }
+
+    pub async fn channel(&self, id: &str) -> (u64, Value) {
+        let found = self.store.document(&self.tenant, Kind::Channel, id, None).await.unwrap().unwrap();
+        (found.version, serde_json::from_str(&found.body).unwrap())
     }
 
     /// All deliveries, newest first.
