@@ -3,11 +3,11 @@
 use crate::args::Global;
 use crate::failure::Failure;
 use notify_core::problem::{Code, Problem};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use std::ops::Deref;
 
-pub use notify_client::{Answered, segment, with_query};
+pub use notify_client::{Answered, segment};
 
 /// [`notify_client::Client`] from the command line's address and token. The methods here are its untyped ones; the typed
 /// ones come through `Deref`, and `?` turns their errors.
@@ -37,14 +37,6 @@ impl Client {
     /// The service's own problem, or that it cannot be reached.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answered, Failure> {
         Ok(self.0.send(request).await?)
-    }
-
-    /// Sends and gives the answer unread, whatever its status.
-    ///
-    /// # Errors
-    /// When the service cannot be reached.
-    pub async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        Ok(self.0.open(request).await?)
     }
 
     /// `GET`, JSON.
@@ -99,18 +91,4 @@ pub fn problem_of(body: &Value) -> Option<Problem> {
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let code: Code = serde_json::from_value(body.get("code")?.clone()).ok()?;
     Some(Problem::new(code, text("path"), text("detail"), text("fix")))
-}
-
-/// Reads a whole answer, JSON or not.
-///
-/// # Errors
-/// When it breaks off or is too large.
-pub async fn read(response: Response) -> Result<Answered, Failure> {
-    Ok(notify_client::read(response).await?)
-}
-
-/// The problem inside an answer, as the service's own words.
-#[must_use]
-pub fn refused(answered: &Answered) -> Failure {
-    answered.problem().into()
 }
