@@ -13,7 +13,7 @@ use notify_connector_host::AttemptResult;
 use notify_connector_host::request::Outcome;
 use notify_core::document::{Channel, Kind, Version, parse_any};
 use notify_core::event::{Event, EventLimits};
-use notify_core::ids::{ChannelId, TenantId};
+use notify_core::ids::{ChannelId, TenantId, hex};
 use notify_core::ledger::commitment::{Commitment, salt};
 use notify_core::ledger::entry::{ConfigAction, ConfigEntry, DocumentContent};
 use notify_core::time::{Timestamp, rfc3339_millis};
@@ -238,6 +238,9 @@ async fn own_event(
         return None;
     }
     let channel = ready.channel.as_str();
+    // Nobody can have taken this id before, which would keep the channel from being disabled. A draw of its own: the
+    // entropy behind salts must not show.
+    let unique = hex(entropy().ok()?.get(..8)?);
     let mut data = json!({
         "channel": channel, "version": version, "enabled": false,
         "reason": why.reason(), "detail": why.text(), "delivery": ready.id.as_str(),
@@ -247,7 +250,7 @@ async fn own_event(
         data["failingSince"] = rfc3339_millis(since).into();
     }
     let event = json!({
-        "specversion": "1.0", "id": format!("channel/{channel}/{version}"), "source": OWN_SOURCE,
+        "specversion": "1.0", "id": format!("channel/{channel}/{version}/{unique}"), "source": OWN_SOURCE,
         "type": CHANNEL_UPDATED, "subject": channel, "time": rfc3339_millis(at),
         "datacontenttype": "application/json", "severity": "high", "notifyhops": 1, "data": data,
     });

@@ -225,3 +225,24 @@ impl Manifest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SecretName;
+
+    #[test]
+    fn one_secret_or_many() {
+        let check = |many: bool, name: &str, expected: bool| {
+            let known =
+                SecretName { name: "header".into(), required: false, many, description: String::new() };
+            assert_eq!(known.names(name), expected, "{many} {name}");
+        };
+        check(false, "header", true);
+        check(false, "header-token", false);
+        check(true, "header-token", true);
+        check(true, "header-a-b2", true);
+        for other in ["header", "header-", "headers-x", "header-A", "header-x ", "signing"] {
+            check(true, other, false);
+        }
+    }
+}

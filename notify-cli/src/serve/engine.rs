@@ -277,3 +277,29 @@ fn shown(plugin: HostPlugin) -> PluginStatus {
         sha256: plugin.sha256.unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_that_a_config_names_must_be_there() {
+        let check = |headers: serde_json::Value, expected: Option<(&str, &str)>| {
+            let channel = json!({
+                "schema": "notify-channel@1", "id": "c", "name": "C", "type": "webhook",
+                "config": {"url": "https://x", "headers": headers},
+                "secrets": {"header-token": ["secret://env/X"]},
+            });
+            let channel: Channel = serde_json::from_value(channel).unwrap();
+            let config = serde_json::Value::Object(channel.config.clone());
+            let found = missing_secret(&config, &channel, "/config");
+            let expected = expected.map(|(path, name)| (path.to_owned(), name.to_owned()));
+            assert_eq!(found, expected, "{headers}");
+        };
+        check(json!({}), None);
+        check(json!({"a": "secret", "b": {"secret": "header-token"}}), None);
+        check(json!({"a/b": {"secret": "header-x"}}), Some(("/config/headers/a~1b/secret", "header-x")));
+        check(json!({"a": ["x", {"secret": "header-x"}]}), Some(("/config/headers/a/1/secret", "header-x")));
+    }
+}

@@ -332,6 +332,9 @@ fn delivery_routes() -> Vec<Route> {
             success: success![200 "A dry run: what would be sent." "Redriven", 202 "What is on its way." "Redriven"],
             problems: &[
                 Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
                 Code::UnknownField,
                 Code::InvalidParameter,
                 Code::IdempotencyConflict,

@@ -152,11 +152,14 @@ async fn a_redrive_is_strict_and_repeatable() {
     let again = redrive("{}", &key).await;
     assert_eq!((again.header("idempotent-replayed"), &again.body), ("true", &first.body));
     assert_problem(&redrive(r#"{"dryRun":true}"#, &key).await, 409, "idempotency-conflict");
+    let deep = "[".repeat(20);
     for (body, code, path) in [
         (r#"{"filter":{"rul":"x"}}"#, "unknown-field", "/filter/rul"),
         (r#"{"filter":{"state":"delivered"}}"#, "invalid-parameter", "/filter/state"),
         (r#"{"ratePerSecond":0}"#, "invalid-parameter", "/ratePerSecond"),
-        (r#"{"ratePerSecond":1,"ratePerSecond":2}"#, "duplicate-key", "/ratePerSecond"),
+        (r#"{"ratePerSecond":1,"ratePerSecond":2}"#, "duplicate-key", ""),
+        (r#"{"dryRun":tru}"#, "malformed-json", ""),
+        (deep.as_str(), "too-deep", ""),
     ] {
         let refused = redrive(body, &[]).await;
         assert_eq!((refused.code(), refused.text("/path")), (code, path), "{body}: {}", refused.body);
