@@ -3,6 +3,7 @@
 use crate::receiver::Receiver;
 use crate::studio::{Studio, eventually, now};
 use notify_core::document::Kind;
+use notify_core::time::Timestamp;
 use notify_store::model::{DeliveryState, EventState, Page};
 use notify_worker::Worker;
 use notify_worker::channels::{CHANNEL_UPDATED, OWN_SOURCE};
@@ -136,12 +137,26 @@ async fn nothing_but_failures_for_long_disables_a_channel() {
     settled(true).await;
     assert!(enabled().await, "failing for a moment only");
 
+    // What another process noted long ago is held against the successes that the store knows of.
+    worker.stop().await;
+    let studio = studio.reopened().await;
+    let long_ago = Timestamp::from_second(1_700_000_000).unwrap();
+    studio.store.note_channel_failing(&studio.tenant, &hook, long_ago).await.unwrap();
+    let worker = studio.sending_worker(&[], |options| options.disable_after = Some(limit)).await;
+    assert_eq!(send(&studio, &worker, "4", "alert").await, DeliveryState::Dead);
+    eventually("the count begins anew", || async {
+        let since = studio.store.channel_failing_since(&studio.tenant, &hook).await.unwrap();
+        since.filter(|since| *since > long_ago)
+    })
+    .await;
+    assert_eq!(studio.channel("hook").await.1["enabled"], true);
+
     // A restart does not forget.
     worker.stop().await;
     let studio = studio.reopened().await;
     let worker = studio.sending_worker(&[], |options| options.disable_after = Some(limit)).await;
     past_the_limit().await;
-    assert_eq!(send(&studio, &worker, "4", "alert").await, DeliveryState::Dead);
+    assert_eq!(send(&studio, &worker, "5", "alert").await, DeliveryState::Dead);
     disabled(&studio, "hook").await;
     let own = own_events(&studio).await;
     assert_eq!((own.len(), &own[0]["data"]["reason"]), (1, &"failing".into()));
@@ -152,7 +167,7 @@ async fn nothing_but_failures_for_long_disables_a_channel() {
     channel["enabled"] = true.into();
     studio.put(Kind::Channel, &channel).await;
     worker.configuration_changed(&studio.tenant).await;
-    assert_eq!(send(&studio, &worker, "5", "alert").await, DeliveryState::Dead);
+    assert_eq!(send(&studio, &worker, "6", "alert").await, DeliveryState::Dead);
     assert_eq!(studio.channel("hook").await.1["enabled"], true);
     worker.stop().await;
 }
