@@ -3,7 +3,9 @@
 mod doctor;
 mod offline;
 mod online;
+mod readme;
 mod webhook;
+mod webhook_tls;
 
 // The API's own harness: the same service, here behind a listener.
 #[allow(dead_code)]
