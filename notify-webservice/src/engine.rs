@@ -8,6 +8,7 @@ use notify_core::problem::Problem;
 use notify_core::time::Timestamp;
 use notify_store::model::DeliveryFilter;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -169,6 +170,9 @@ pub struct PreviewedAction {
     /// The exact request with `‹secret:name›` in place of secrets: method and URL, headers, empty line, body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// The channel's secrets by name, with the number of references: a webhook is signed with each of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, usize>,
     /// Why there is no message or no request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,

@@ -16,6 +16,7 @@ use notify_core::problem::{Code, Problem};
 use notify_core::time::Timestamp;
 use notify_store::model::{DeliveryState, NewDelivery, Opening};
 use notify_store::{Commit, Effect, Guard, Refused, StoreError};
+use std::collections::BTreeMap;
 
 /// What would be sent for an event, and why; nothing is.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct PreviewedDecision {
     pub message: Option<Message>,
     /// Method, URL, headers and body exactly as they would leave, with ‹secret:name› in place of secrets.
     pub request: Option<String>,
+    /// The channel's secrets: name and how many references it has (two or more: a rotation).
+    pub secrets: BTreeMap<String, usize>,
     /// Why the fallback template was used, or why there is no request.
     pub problem: Option<Problem>,
 }
@@ -117,6 +120,11 @@ impl Worker {
             control,
             message: delivery.map(|delivery| delivery.message.clone()),
             request: None,
+            secrets: channel
+                .map(|channel| {
+                    channel.document.secrets.iter().map(|(name, all)| (name.clone(), all.len())).collect()
+                })
+                .unwrap_or_default(),
             problem,
         };
         if let (Some(delivery), Some(channel)) = (delivery, channel) {

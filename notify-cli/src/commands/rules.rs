@@ -61,6 +61,12 @@ fn preview_text(preview: &Value) -> String {
             if let Some(problem) = action.get("problem") {
                 let _ = writeln!(out, "    problem: {}", text(problem, "/reason"));
             }
+            for (name, count) in action.get("secrets").and_then(Value::as_object).into_iter().flatten() {
+                let many = count.as_u64() > Some(1);
+                let shown =
+                    if many { format!("{count} references, in rotation") } else { "1 reference".to_owned() };
+                let _ = writeln!(out, "    secret {name}: {shown}");
+            }
             for line in text(action, "/request").lines() {
                 let _ = writeln!(out, "    | {line}");
             }

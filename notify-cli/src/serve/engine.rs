@@ -172,6 +172,7 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
                 outcome: decision.control.map_or_else(|| decision.outcome.to_owned(), str::to_owned),
                 message: decision.message,
                 request: decision.request,
+                secrets: decision.secrets,
                 problem: decision.problem,
             });
         }

@@ -141,6 +141,11 @@ fn documents() -> Value {
                                 "template": text(), "outcome": text(),
                                 "message": { "type": "object" },
                                 "request": { "type": "string", "description": "The exact request with ‹secret:name› in place of secrets." },
+                                "secrets": {
+                                    "type": "object",
+                                    "description": "The channel's secrets by name, and how many references each has.",
+                                    "additionalProperties": number(),
+                                },
                                 "problem": { "type": "object" },
                             },
                         } },

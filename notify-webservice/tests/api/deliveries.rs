@@ -159,7 +159,7 @@ async fn a_redrive_is_strict_and_repeatable() {
         (r#"{"ratePerSecond":0}"#, "invalid-parameter", "/ratePerSecond"),
         (r#"{"ratePerSecond":1,"ratePerSecond":2}"#, "duplicate-key", ""),
         (r#"{"dryRun":tru}"#, "malformed-json", ""),
-        (deep.as_str(), "too-deep", ""),
+        (deep.as_str(), "too-deep", "/0/0/0/0/0/0/0/0"),
     ] {
         let refused = redrive(body, &[]).await;
         assert_eq!((refused.code(), refused.text("/path")), (code, path), "{body}: {}", refused.body);

@@ -45,6 +45,9 @@ async fn the_python_library_verifies_our_deliveries() {
     studio.rule("all", "t", "hook").await;
     let known = [("NOTIFY_SECRET_ACME_NEW", NEW), ("NOTIFY_SECRET_ACME_OLD", OLD)];
     let worker = studio.sending_worker(&known, |_| {}).await;
+    let preview = worker.preview(&studio.tenant, None, &studio.event("0", "t", "x")).await.unwrap();
+    assert_eq!(preview.decisions[0].secrets, [("signing".to_owned(), 2)].into(), "the rotation shows");
+    assert!(preview.decisions[0].request.as_ref().is_some_and(|shown| shown.contains("‹secret:signing›")));
     worker.accept(studio.event("1", "t", "Grüße, 世界 \u{1f680} \"quoted\"")).await.unwrap();
     eventually("it arrives", || async { (!receiver.got().is_empty()).then_some(()) }).await;
     worker.stop().await;
