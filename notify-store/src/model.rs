@@ -126,6 +126,8 @@ pub struct Delivery {
     pub last_error: Option<String>,
     pub provider_reference: Option<String>,
     pub updated_at: Timestamp,
+    /// When the next attempt is due (or was, while it is running); `None` once it is over, and in a claim.
+    pub next_due: Option<Timestamp>,
 }
 
 /// A delivery whose turn it is.
@@ -242,12 +244,16 @@ pub struct Paged<T> {
     pub next: Option<String>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     pub rule: Option<RuleId>,
     pub channel: Option<ChannelId>,
     pub event: Option<EventKey>,
+    /// Created then or later.
+    pub created_from: Option<Timestamp>,
+    /// Created before then.
+    pub created_to: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! One suite, two databases: every case runs on a fresh store of each.
 
+#[path = "conformance/dead_letters.rs"]
+mod dead_letters;
 #[path = "conformance/deliveries.rs"]
 mod deliveries;
 #[path = "conformance/documents.rs"]
@@ -41,6 +43,10 @@ const CASES: &[Case] = cases![
     deliveries::refusals,
     deliveries::leases,
     deliveries::abandoned_claims,
+    dead_letters::due_times,
+    dead_letters::times_and_tokens,
+    dead_letters::dead_letters,
+    dead_letters::failing_channels,
     grouping::as_if_one_after_the_other,
     grouping::refused_leaves_nothing,
     grouping::poison_harms_nobody,

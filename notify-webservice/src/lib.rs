@@ -15,8 +15,10 @@ mod http_service;
 mod ledger;
 pub mod openapi;
 mod operations;
+mod paging;
 pub mod problems_page;
 mod query;
+mod redrive_request;
 pub mod routes;
 mod serve;
 #[cfg(test)]

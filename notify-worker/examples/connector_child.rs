@@ -1,5 +1,5 @@
-//! The connector process for this crate's tests: the same as the program `notify-connector-host`, which cargo builds for
-//! its own crate's tests only.
+//! The program in which the tests of this crate run a real plug-in: cargo builds it with them, and another crate's
+//! binary it would not. The same code as `notify-connector-host`.
 
 fn main() -> std::process::ExitCode {
     notify_connector_host::child::run()

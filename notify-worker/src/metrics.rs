@@ -43,6 +43,7 @@ counters! {
     suppressed = "notify_suppressed_total", "Actions of matching rules that were not sent.";
     retried = "notify_retry_total", "Attempts that another one follows.";
     dead = "notify_deadletter_total", "Deliveries given up.";
+    disabled = "notify_channels_disabled_total", "Channels disabled because their receiver was gone or failed for long.";
     late = "notify_attempt_late_total", "Results that came after their claim had gone to somebody else.";
     entries = "notify_ledger_entries_total", "Ledger entries written by this process.";
 }

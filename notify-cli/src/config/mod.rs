@@ -79,6 +79,7 @@ pub struct Dispatch {
     pub timeout_seconds: u16,
     pub retry_schedule_seconds: Vec<u32>,
     pub response_bytes: usize,
+    pub disable_after_hours: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

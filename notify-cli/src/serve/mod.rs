@@ -1,7 +1,7 @@
 //! `notify serve`: web service, bus and worker in one process, or one of them.
 
 mod engine;
-mod parts;
+pub mod parts;
 
 use crate::args::HomeArgs;
 use crate::config::{Config, LogFormat, Role};
@@ -99,7 +99,7 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         .await
         .map_err(|fault| Failure::other(fault.to_string(), "nothing was changed"))?;
     let guard = parts::egress_guard(config)?;
-    let host = parts::connector_host(home, guard.clone())?;
+    let host = parts::connector_host(config, guard.clone())?;
     let secrets = Arc::new(parts::secret_resolver(config));
     let worker = match config.server.role {
         Role::Web => None,

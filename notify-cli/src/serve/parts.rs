@@ -31,21 +31,24 @@ pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
 }
 
 /// Checks every plug-in's signature and hash; starts none.
-pub fn connector_host(home: &Home, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
-    let config = &home.loaded.config;
+pub fn connector_host(config: &Config, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
     let egress =
         EgressPolicy { guard, max_response_body: config.dispatch.response_bytes, ..EgressPolicy::default() };
-    let host_program = if config.connectors.host_program.as_os_str().is_empty() {
-        beside_this_program("notify-connector-host")?
-    } else {
-        config.connectors.host_program.clone()
-    };
+    let host_program = host_program(config)?;
     let connectors = &config.connectors;
     let mut options = HostConfig::new(&connectors.plugin_dir, &connectors.trust_dir, host_program, egress);
     options.codec_patience = Duration::from_secs(connectors.hang_seconds);
     let host = ConnectorHost::open(options)
         .map_err(|error| Failure::other(format!("the connectors cannot be used: {error}"), ""))?;
     Ok(Arc::new(host))
+}
+
+/// The program that runs a plug-in.
+pub fn host_program(config: &Config) -> Result<PathBuf, Failure> {
+    if config.connectors.host_program.as_os_str().is_empty() {
+        return beside_this_program("notify-connector-host");
+    }
+    Ok(config.connectors.host_program.clone())
 }
 
 fn beside_this_program(name: &str) -> Result<PathBuf, Failure> {
@@ -67,6 +70,8 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     options.inbox = config.intake.queue;
     options.retry =
         config.dispatch.retry_schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect();
+    let hours = config.dispatch.disable_after_hours;
+    options.disable_after = (hours > 0).then(|| Duration::from_secs(u64::from(hours) * 3_600));
     options.anchors = Some(config.ledger.anchor_path.clone());
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)

@@ -124,8 +124,46 @@ async fn events_and_deliveries() {
     site.run(&["delivery", "replay", "dlv_00000000000000000000000000000000"])
         .await
         .fails(1, "error[not-found]");
+    let none = ["delivery", "list", "--since", "7d", "--until", "2099-01-01T00:00:00Z", "--channel", "hook"];
+    assert_eq!(site.run(&none).await.ok(), "No deliveries.\n");
+    site.run(&["delivery", "list", "--since", "soon"]).await.fails(2, "neither a time nor a duration");
+    let redriven =
+        site.run(&["delivery", "redrive", "--channel", "hook", "--rate", "2.5", "--dry-run"]).await;
+    assert_eq!(redriven.ok(), "0 dead letters fit; 0 would be sent again\n");
+    site.run(&["delivery", "redrive", "--rate", "0"])
+        .await
+        .fails(1, "error[invalid-parameter]: /ratePerSecond");
+    let lines = site.run(&["delivery", "redrive", "-o", "json"]).await.ok();
+    assert_eq!(serde_json::from_str::<Value>(&lines).unwrap()["dryRun"], false);
     assert_eq!(site.run(&["plugin", "list"]).await.ok(), "No plug-ins are installed.\n");
     site.run(&["plugin", "list", "--token", "x"]).await.fails(1, "error[unauthenticated]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_and_its_switches() {
+    let site = site().await;
+    site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok();
+    for (verb, said) in [
+        ("disable", "channel hook disabled, version 2\n"),
+        ("disable", "channel hook is disabled already, version 2\n"),
+        ("enable", "channel hook enabled, version 3\n"),
+    ] {
+        assert_eq!(site.run(&["channel", verb, "hook"]).await.ok(), said);
+    }
+    let shown = site.run(&["channel", "get", "hook", "-o", "yaml"]).await.ok();
+    assert!(shown.contains("url: https://x.test/in") && shown.contains("enabled: true"), "{shown}");
+    site.run(&["rule", "enable", "none"]).await.fails(1, "error[not-found]");
+    assert!(site.run(&["service", "health"]).await.ok().contains("\"ok\""));
+    site.run(&["service", "ready"]).await.ok();
+    assert!(site.run(&["service", "metrics"]).await.ok().contains("notify_events_accepted_total 0"));
+    assert!(site.run(&["service", "openapi"]).await.ok().contains("\"openapi\": \"3.1"));
+    let alert = r#"{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"Up"},
+        "startsAt":"2026-11-22T00:00:00Z","fingerprint":"0123456789abcdef"}]}"#;
+    std::fs::write(site.folder.path().join("alert.json"), alert).unwrap();
+    let fates = site.run(&["event", "ingest", "alert.json"]).await.ok();
+    assert!(fates.contains("accepted  evt_"), "{fates}");
+    // Nothing but a terminal gets colours.
+    assert!(!site.run(&["channel", "list"]).await.ok().contains('\u{1b}'));
 }
 
 fn write_trust(folder: &Path) {

@@ -141,6 +141,11 @@ fn documents() -> Value {
                                 "template": text(), "outcome": text(),
                                 "message": { "type": "object" },
                                 "request": { "type": "string", "description": "The exact request with ‹secret:name› in place of secrets." },
+                                "secrets": {
+                                    "type": "object",
+                                    "description": "The channel's secrets by name, and how many references each has.",
+                                    "additionalProperties": number(),
+                                },
                                 "problem": { "type": "object" },
                             },
                         } },
@@ -186,6 +191,41 @@ fn deliveries() -> Value {
         "Replay": {
             "type": "object",
             "properties": { "id": text(), "replayOf": text(), "state": text() },
+        },
+        "RedriveRequest": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "filter": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "description": "Which dead letters; without it all that nobody has replayed.",
+                    "properties": {
+                        "state": { "const": "dead" },
+                        "rule": text(), "channel": text(), "from": time(), "to": time(),
+                    },
+                },
+                "ratePerSecond": { "type": "number", "minimum": 0.01, "maximum": 1000, "default": 10 },
+                "dryRun": { "type": "boolean", "default": false },
+            },
+        },
+        "Redriven": {
+            "type": "object",
+            "required": ["dryRun", "matched", "redriven", "skipped", "remaining", "ratePerSecond"],
+            "properties": {
+                "dryRun": { "type": "boolean" },
+                "matched": number(), "redriven": number(),
+                "remaining": { "type": "integer", "minimum": 0, "description": "Left for another request: one takes 10,000." },
+                "ratePerSecond": { "type": "number" },
+                "firstDueAt": time(), "lastDueAt": time(),
+                "skipped": { "type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "channel": text(), "count": number(),
+                        "reason": { "enum": ["channel-disabled", "channel-deleted", "replayed-meanwhile"] },
+                    },
+                } },
+            },
         },
     })
 }

@@ -27,6 +27,8 @@ const DELIVERY_FILTER: &[Parameter] = &[
     Parameter { name: "rule", about: "Only deliveries of this rule." },
     Parameter { name: "channel", about: "Only deliveries to this channel." },
     Parameter { name: "event", about: "Only deliveries that this event key caused." },
+    Parameter { name: "from", about: "Only deliveries created then or later (RFC 3339)." },
+    Parameter { name: "to", about: "Only deliveries created before then (RFC 3339)." },
 ];
 const ENTRIES: &[Parameter] = &[
     Parameter { name: "from", about: "First sequence number (0)." },
@@ -297,7 +299,7 @@ fn delivery_routes() -> Vec<Route> {
             summary: "Deliveries, newest first",
             parameters: DELIVERY_FILTER,
             success: success![200 "A page." "DeliveryPage"],
-            problems: &[Code::InvalidPageToken],
+            problems: &[Code::InvalidParameter, Code::InvalidPageToken],
             ..get("/api/v1/notify/deliveries", "listDeliveries", |call| Box::pin(deliveries::list(call)))
         },
         Route {
@@ -317,6 +319,29 @@ fn delivery_routes() -> Vec<Route> {
             problems: &[Code::NotFound, Code::NotReplayable, Code::IdempotencyConflict],
             ..get("/api/v1/notify/deliveries/{id}:replay", "replayDelivery", |call| {
                 Box::pin(deliveries::replay(call))
+            })
+        },
+        Route {
+            method: Method::POST,
+            tag: "deliveries",
+            summary: "Send dead letters again, each as a replay of its own, at a rate",
+            access: OPERATOR,
+            body: BodyKind::Document,
+            accepts: &[("application/json", "RedriveRequest")],
+            headers: &[IDEMPOTENCY],
+            success: success![200 "A dry run: what would be sent." "Redriven", 202 "What is on its way." "Redriven"],
+            problems: &[
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnknownField,
+                Code::InvalidParameter,
+                Code::IdempotencyConflict,
+                Code::Unavailable,
+            ],
+            ..get("/api/v1/notify/deliveries:redrive", "redriveDeliveries", |call| {
+                Box::pin(deliveries::redrive(call))
             })
         },
     ]

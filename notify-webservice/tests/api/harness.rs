@@ -14,7 +14,9 @@ use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
 use notify_webservice::auth::{Authenticator, Issue, Scope, TokenKey, issue_token};
-use notify_webservice::engine::{Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness};
+use notify_webservice::engine::{
+    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness, Redrive, Redriven,
+};
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -115,6 +117,14 @@ impl Engine for TestEngine {
     ) -> BoxFuture<Result<DeliveryId, Problem>> {
         let problem = Problem::new(Code::NotFound, "", format!("there is no delivery `{delivery}`"), "");
         Box::pin(std::future::ready(Err(problem)))
+    }
+    fn redrive(&self, _: &TenantId, asked: Redrive, _: &Actor) -> BoxFuture<Result<Redriven, Problem>> {
+        let redriven = Redriven {
+            dry_run: asked.dry_run,
+            rate_per_second: asked.rate_per_second,
+            ..Redriven::default()
+        };
+        Box::pin(std::future::ready(Ok(redriven)))
     }
     fn configuration_changed(&self, _: &TenantId) {
         self.changes.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 
 mod access;
 mod connections;
+mod deliveries;
 mod documents;
 mod events;
 mod harness;

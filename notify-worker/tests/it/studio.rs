@@ -47,6 +47,14 @@ pub fn now() -> Timestamp {
     SystemClock.now()
 }
 
+fn options(file: &Path) -> OpenOptions {
+    on_backend(Backend::Sqlite { file: file.to_owned() })
+}
+
+fn on_backend(backend: Backend) -> OpenOptions {
+    OpenOptions { backend, site: "test.example".into(), log_seed: [7; 32], read_connections: 2 }
+}
+
 #[allow(dead_code)]
 impl Studio {
     pub async fn new() -> Self {
@@ -57,14 +65,7 @@ impl Studio {
 
     /// On this database; other files go into the folder.
     pub async fn on(backend: Backend, folder: TempDir) -> Self {
-        let store = Store::open(OpenOptions {
-            backend,
-            site: "test.example".into(),
-            log_seed: [7; 32],
-            read_connections: 2,
-        })
-        .await
-        .unwrap();
+        let store = Store::open(on_backend(backend)).await.unwrap();
         let tenant = TenantId::new("acme").unwrap();
         let effect = Effect::CreateTenant {
             name: "Acme".into(),
@@ -74,6 +75,13 @@ impl Studio {
         let genesis = Genesis::default().into_draft();
         store.commit(Commit::new(tenant.clone(), vec![effect], vec![genesis])).await.unwrap();
         Self { store, tenant, folder }
+    }
+
+    /// The same after its worker has stopped, which closes the store.
+    pub async fn reopened(self) -> Self {
+        let file = self.folder.path().join("notify.db");
+        let store = Store::open(options(&file)).await.unwrap();
+        Self { store, ..self }
     }
 
     /// Channels `once` (one attempt), `later` (the second attempt is an hour away) and `off`; no rules.
@@ -150,6 +158,40 @@ impl Studio {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// A worker that really sends: the webhook plug-in in its own process, loopback allowed. `secrets` are environment
+    /// variables.
+    pub async fn sending_worker(
+        &self,
+        secrets: &[(&str, &str)],
+        adjust: impl FnOnce(&mut WorkerOptions),
+    ) -> Worker {
+        let mut options = WorkerOptions::new("tests".into());
+        adjust(&mut options);
+        let known: Vec<(String, String)> =
+            secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let resolver = SecretResolver::with_environment(None, "NOTIFY_SECRET_", move |asked| {
+            known.iter().find(|(name, _)| name == asked).map(|(_, value)| value.clone())
+        });
+        let host = crate::receiver::sending_host(self.folder.path());
+        Worker::start(self.store.clone(), host, Arc::new(resolver), Arc::new(SystemClock), options)
+            .await
+            .unwrap()
+    }
+
+    /// A webhook channel that gives up after one attempt.
+    pub async fn hook(&self, id: &str, url: &str, secrets: &Value) {
+        let channel = json!({
+            "schema": "notify-channel@1", "id": id, "name": id, "type": "webhook", "enabled": true,
+            "config": {"url": url}, "secrets": secrets, "retry": {"scheduleSeconds": []},
+        });
+        self.put(Kind::Channel, &channel).await;
+    }
+
+    pub async fn channel(&self, id: &str) -> (u64, Value) {
+        let found = self.store.document(&self.tenant, Kind::Channel, id, None).await.unwrap().unwrap();
+        (found.version, serde_json::from_str(&found.body).unwrap())
     }
 
     /// All deliveries, newest first.
