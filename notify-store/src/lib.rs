@@ -13,6 +13,7 @@ mod dialect;
 mod engine;
 pub mod model;
 mod pools;
+mod probe;
 mod queue;
 mod read;
 mod sql;

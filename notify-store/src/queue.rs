@@ -20,7 +20,7 @@ struct Due {
 impl Shared {
     /// Runs `work` in a transaction that may write: on the writer's connection where there is one writer, else on one
     /// of its own.
-    async fn writing<T>(
+    pub async fn writing<T>(
         &self,
         work: impl AsyncFnOnce(&mut Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

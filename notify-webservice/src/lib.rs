@@ -8,11 +8,14 @@ pub mod answer;
 pub mod app;
 pub mod auth;
 mod deliveries;
+mod docs_ui;
 pub mod documents;
 pub mod engine;
 mod events;
+pub mod health;
 mod http_service;
 mod ledger;
+pub mod metrics;
 pub mod openapi;
 mod operations;
 pub mod problems_page;
@@ -22,6 +25,7 @@ mod serve;
 #[cfg(test)]
 mod snapshot;
 
-pub use app::{App, Counters, Limits};
-pub use http_service::router;
+pub use app::{App, Limits};
+pub use http_service::{operations_router, router};
+pub use metrics::Counters;
 pub use serve::serve;

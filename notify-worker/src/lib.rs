@@ -16,4 +16,4 @@ pub mod record;
 pub mod snapshots;
 mod worker;
 
-pub use worker::{Accepted, Worker, WorkerOptions};
+pub use worker::{Accepted, Health, Worker, WorkerOptions};

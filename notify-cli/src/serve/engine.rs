@@ -1,15 +1,15 @@
 //! Where the web layer and the worker meet.
 
+use super::monitor::Monitor;
+use super::observed;
 use notify_bus::Bus;
 use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
 use notify_core::document::{Channel, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
 use notify_core::problem::{Code, Problem};
-use notify_store::Store;
 use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Check, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule,
-    Readiness,
+    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule, Readiness,
 };
 use notify_worker::Worker;
 use notify_worker::acts::{Previewed, PreviewedDecision};
@@ -21,7 +21,7 @@ pub struct StudioEngine {
     pub bus: Bus,
     pub worker: Option<Worker>,
     pub host: Arc<ConnectorHost>,
-    pub store: Store,
+    pub monitor: Arc<Monitor>,
     /// The operator's egress policy, to refuse a forbidden target when a channel is saved, not only when it is used.
     pub guard: notify_netguard::Policy,
 }
@@ -83,31 +83,24 @@ impl Engine for StudioEngine {
         self.host.plugins().into_iter().map(shown).collect()
     }
 
-    fn metrics(&self) -> String {
-        self.worker.as_ref().map(|worker| worker.metrics().render()).unwrap_or_default()
+    fn metrics(&self) -> BoxFuture<String> {
+        let (monitor, worker) = (Arc::clone(&self.monitor), self.worker.clone());
+        let (bus, plugins) = (self.bus.counts(), self.host.plugins());
+        Box::pin(async move {
+            let backlog = monitor.backlog().await;
+            let mut text = String::new();
+            if let Some(worker) = &worker {
+                text.push_str(&notify_webservice::metrics::text(worker.metrics().registry()));
+            }
+            let looked_up = observed::registry(backlog, bus, worker.is_none(), &plugins);
+            text.push_str(&notify_webservice::metrics::text(&looked_up));
+            text
+        })
     }
 
     fn ready(&self) -> BoxFuture<Readiness> {
-        let store = self.store.clone();
-        let refused: Vec<String> = self
-            .host
-            .plugins()
-            .into_iter()
-            .filter(|plugin| plugin.state == "refused")
-            .map(|plugin| plugin.name)
-            .collect();
-        Box::pin(async move {
-            let (ok, detail) = match store.now().await {
-                Ok(_) => (true, String::new()),
-                Err(error) => (false, error.to_string()),
-            };
-            let store = Check { name: "store".to_owned(), ok, detail };
-            // A refused plug-in is an operator's concern, not a reason to send traffic elsewhere.
-            let detail =
-                if refused.is_empty() { String::new() } else { format!("refused: {}", refused.join(", ")) };
-            let plugins = Check { name: "plugins".to_owned(), ok: refused.is_empty(), detail };
-            Readiness { ready: ok, checks: vec![store, plugins] }
-        })
+        let monitor = Arc::clone(&self.monitor);
+        Box::pin(async move { monitor.readiness().await })
     }
 }
 

@@ -33,8 +33,12 @@ pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
 /// Checks every plug-in's signature and hash; starts none.
 pub fn connector_host(home: &Home, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
     let config = &home.loaded.config;
-    let egress =
-        EgressPolicy { guard, max_response_body: config.dispatch.response_bytes, ..EgressPolicy::default() };
+    let egress = EgressPolicy {
+        guard,
+        max_response_body: config.dispatch.response_bytes,
+        extra_ca_pem: extra_authorities(&config.egress.ca)?,
+        ..EgressPolicy::default()
+    };
     let host_program = if config.connectors.host_program.as_os_str().is_empty() {
         beside_this_program("notify-connector-host")?
     } else {
@@ -46,6 +50,25 @@ pub fn connector_host(home: &Home, guard: Policy) -> Result<Arc<ConnectorHost>, 
     let host = ConnectorHost::open(options)
         .map_err(|error| Failure::other(format!("the connectors cannot be used: {error}"), ""))?;
     Ok(Arc::new(host))
+}
+
+/// The certificates of `egress.ca`, one file after the other. Each is looked at alone first, so that the message names
+/// the right one.
+fn extra_authorities(files: &[PathBuf]) -> Result<Option<Vec<u8>>, Failure> {
+    let mut all = Vec::new();
+    for file in files {
+        let wrong = |reason: String| {
+            Failure::other(
+                format!("egress.ca: {}: {reason}", file.display()),
+                "name files that hold PEM certificates (`-----BEGIN CERTIFICATE-----`)",
+            )
+        };
+        let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        notify_connector_host::outbound::check_authorities(&pem).map_err(|error| wrong(error.to_string()))?;
+        all.extend(pem);
+        all.push(b'\n');
+    }
+    Ok((!all.is_empty()).then_some(all))
 }
 
 fn beside_this_program(name: &str) -> Result<PathBuf, Failure> {

@@ -14,7 +14,9 @@ use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
 use notify_webservice::auth::{Authenticator, Issue, Scope, TokenKey, issue_token};
-use notify_webservice::engine::{Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness};
+use notify_webservice::engine::{
+    Accepted, Actor, BoxFuture, Check, Engine, PluginStatus, Preview, Readiness,
+};
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -129,12 +131,13 @@ impl Engine for TestEngine {
         assert!(self.fault() != Some(Fault::Panic), "asked to");
         vec![]
     }
-    fn metrics(&self) -> String {
-        "notify_events_accepted_total 0".to_owned()
+    fn metrics(&self) -> BoxFuture<String> {
+        Box::pin(std::future::ready("notify_events_accepted_total 0".to_owned()))
     }
     fn ready(&self) -> BoxFuture<Readiness> {
         let ready = self.fault() != Some(Fault::Unavailable);
-        Box::pin(std::future::ready(Readiness { ready, checks: vec![] }))
+        let store = if ready { Check::ok("store", "") } else { Check::fail("store", "full", "make room") };
+        Box::pin(std::future::ready(Readiness::of(vec![store])))
     }
 }
 
