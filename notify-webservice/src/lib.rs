@@ -21,6 +21,7 @@ mod operations;
 pub mod problems_page;
 mod query;
 pub mod routes;
+pub mod scopes_page;
 mod serve;
 #[cfg(test)]
 mod snapshot;

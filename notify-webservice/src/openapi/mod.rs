@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Problems that any route with a token can answer.
-const ALWAYS: [Code; 8] = [
+const ALWAYS: [Code; 9] = [
+    // The tenant of the token, besides what a route looks for.
+    Code::NotFound,
     Code::Unauthenticated,
     Code::Forbidden,
     Code::TenantMismatch,
@@ -53,6 +55,8 @@ pub fn document() -> Value {
                 "bearerFormat": "JWT",
                 "description": "Made by `notify token issue`. Its `tenant` is the tenant of every request.",
             } },
+            "headers": parts::all_headers(),
+            "examples": parts::all_examples(),
             "schemas": schemas::all(),
         },
     })
@@ -120,8 +124,8 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn body(schema: &str) -> Value {
     let mut content = content(schema);
-    if let Some(example) = parts::example(schema) {
-        content["example"] = example;
+    if parts::EXAMPLES.contains(&schema) {
+        content["examples"] = json!({ "sample": { "$ref": format!("#/components/examples/{schema}") } });
     }
     content
 }

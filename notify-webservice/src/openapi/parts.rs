@@ -39,40 +39,60 @@ pub fn schema(name: &str) -> Value {
     }
 }
 
-fn header(about: &str, schema: Value) -> Value {
-    json!({ "description": about, "schema": schema })
+/// Headers of answers, by name, for `components`.
+pub fn all_headers() -> Value {
+    let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
+    json!({
+        "X-Request-Id": header("Names the request; also in the operator's log."),
+        "ETag": header("The version; send it as `If-Match`."),
+        "Location": header("Where it is."),
+        "WWW-Authenticate": header("`Bearer`."),
+        "Retry-After": {
+            "description": "Seconds to wait.", "schema": { "type": "string", "pattern": "^[0-9]+$" },
+        },
+    })
 }
 
 /// Headers of an answer with this status.
 pub fn headers(route: &Route, status: u16) -> Value {
-    let mut out = Map::new();
-    let name = header("Names the request; also in the operator's log.", json!({ "type": "string" }));
-    out.insert("X-Request-Id".into(), name);
     let versioned = route.success.iter().any(|success| success.schema.ends_with("Version"));
-    if versioned && matches!(status, 200 | 201 | 304) {
-        out.insert("ETag".into(), header("The version; send it as `If-Match`.", json!({ "type": "string" })));
-    }
-    match status {
-        201 | 308 => {
-            out.insert("Location".into(), header("Where it is.", json!({ "type": "string" })));
-        }
-        401 => {
-            out.insert("WWW-Authenticate".into(), header("`Bearer`", json!({ "type": "string" })));
-        }
-        429 | 503 => {
-            let seconds = json!({ "type": "string", "pattern": "^[0-9]+$" });
-            // A process that is not ready does not know when it will be.
-            if route.operation != "readiness" {
-                out.insert("Retry-After".into(), header("Seconds to wait.", seconds));
-            }
-        }
-        _ => {}
-    }
-    Value::Object(out)
+    // A process that is not ready does not know when it will be.
+    let waits = matches!(status, 429 | 503) && route.operation != "readiness";
+    let names = [
+        ("X-Request-Id", true),
+        ("ETag", versioned && matches!(status, 200 | 201 | 304)),
+        ("Location", matches!(status, 201 | 308)),
+        ("WWW-Authenticate", status == 401),
+        ("Retry-After", waits),
+    ];
+    let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
+    let present = names.into_iter().filter(|(_, present)| *present);
+    Value::Object(present.map(|(name, _)| (name.to_owned(), reference(name))).collect::<Map<_, _>>())
 }
 
+/// Examples by the name of their schema, for `components`.
+pub fn all_examples() -> Value {
+    let examples =
+        EXAMPLES.iter().filter_map(|name| Some(((*name).to_owned(), json!({ "value": example(name)? }))));
+    Value::Object(examples.collect())
+}
+
+/// Schemas that have an example.
+pub const EXAMPLES: [&str; 10] = [
+    "CloudEvent",
+    "CloudEventBatch",
+    "AlertmanagerWebhook",
+    "Rule",
+    "Channel",
+    "Template",
+    "Bundle",
+    "PreviewRequest",
+    "ExplainRequest",
+    "ExportRequest",
+];
+
 /// Samples that the repository ships, so that an example is a thing that works.
-pub fn example(schema: &str) -> Option<Value> {
+fn example(schema: &str) -> Option<Value> {
     let text = match schema {
         "CloudEvent" => include_str!("../../../resources/samples/events/01-scanner-report-critical.json"),
         "AlertmanagerWebhook" => include_str!("../../../resources/samples/alertmanager/firing.json"),
@@ -138,17 +158,7 @@ mod tests {
     /// What cannot be read would silently be no example.
     #[test]
     fn every_sample_is_read() {
-        for schema in [
-            "CloudEvent",
-            "CloudEventBatch",
-            "AlertmanagerWebhook",
-            "Rule",
-            "Channel",
-            "Template",
-            "Bundle",
-            "PreviewRequest",
-            "ExplainRequest",
-        ] {
+        for schema in EXAMPLES {
             assert!(example(schema).is_some_and(|example| !example.is_null()), "{schema}");
         }
         assert_eq!(published().len(), 5);

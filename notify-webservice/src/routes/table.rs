@@ -77,6 +77,7 @@ const WRITE_PROBLEMS: &[Code] = &[
     Code::PreconditionRequired,
     Code::PreconditionFailed,
     Code::IdempotencyConflict,
+    Code::InvalidEvent,
 ];
 
 /// A JSON answer whose schema's name is put together.
@@ -301,7 +302,17 @@ fn document_routes() -> Vec<Route> {
         accepts: EXPLAIN_BODY,
         parameters: VERSION,
         success: success![200 "Each clause's verdict." "Explanation"],
-        problems: &[Code::NotFound, Code::InvalidEvent, Code::MalformedJson, Code::MalformedYaml],
+        problems: &[
+            Code::NotFound,
+            Code::InvalidEvent,
+            Code::MalformedJson,
+            Code::MalformedYaml,
+            Code::DuplicateKey,
+            Code::TooDeep,
+            Code::TooLarge,
+            Code::UnsupportedMediaType,
+            Code::UnknownField,
+        ],
         ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(preview::explain(call)))
     });
     all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
@@ -373,7 +384,14 @@ fn ledger_routes() -> Vec<Route> {
             body: BodyKind::Document,
             accepts: &[("application/json", "ExportRequest")],
             success: &[Success { status: 200, about: "The export.", schema: "", media: "application/x-tar" }],
-            problems: &[Code::InvalidParameter, Code::MalformedJson, Code::NotFound],
+            problems: &[
+                Code::InvalidParameter,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::NotFound,
+            ],
             ..get("/api/v1/notify/ledger:export", "exportLedger", |call| Box::pin(ledger::export(call)))
         },
     ]

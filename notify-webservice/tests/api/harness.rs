@@ -110,13 +110,18 @@ impl Engine for TestEngine {
     }
     fn replay(
         &self,
-        _: &TenantId,
+        tenant: &TenantId,
         delivery: &DeliveryId,
         _: &Actor,
         _: Option<&str>,
     ) -> BoxFuture<Result<DeliveryId, Problem>> {
-        let problem = Problem::new(Code::NotFound, "", format!("there is no delivery `{delivery}`"), "");
-        Box::pin(std::future::ready(Err(problem)))
+        let (store, tenant, id) = (self.store.clone(), tenant.clone(), delivery.clone());
+        Box::pin(async move {
+            match store.delivery(&tenant, &id).await {
+                Ok(Some(_)) => Ok(DeliveryId::derive([tenant.as_str(), "replay", id.as_str()])),
+                _ => Err(Problem::new(Code::NotFound, "", format!("there is no delivery `{id}`"), "")),
+            }
+        })
     }
     fn configuration_changed(&self, _: &TenantId) {
         self.changes.fetch_add(1, Ordering::Relaxed);

@@ -6,5 +6,7 @@ mod connections;
 mod documents;
 mod events;
 mod harness;
+mod isolation;
 mod ledger;
+mod limits;
 mod requests;
