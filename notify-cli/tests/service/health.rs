@@ -144,3 +144,24 @@ async fn a_worker_answers_for_itself() {
         assert!(process.ended().await.success());
     }
 }
+
+/// The database goes away under a running service: it lives, says so, and refuses what it cannot keep.
+#[tokio::test]
+async fn a_database_that_is_gone_is_noticed() {
+    let server = notify_testkit::postgres::start();
+    let home = Home::new("", &[("NOTIFY__STORE__URL", &server.url_for("gone"))]);
+    let client = Client::new(home.token("notify.admin,notify.publish"));
+    let studio = home.serve(&["--listen", "127.0.0.1:0"]).await;
+    assert_eq!(readyz(&client, &studio).await.0, 200);
+    assert_eq!(client.publish(&studio, "1", "nothing").await.status, 202);
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+    let answer = eventually("the store check fails", async || {
+        let (status, answer) = readyz(&client, &studio).await;
+        (status == 503 && state(&answer, "store") == "fail").then_some(answer)
+    })
+    .await;
+    // Anyone may ask: what the database said is in the log only.
+    assert!(!answer.to_string().contains("postgres"), "{answer}");
+    assert_eq!(client.get(&studio.url("/healthz")).await.status, 200);
+    assert_eq!(client.publish(&studio, "2", "nothing").await.status, 503);
+}

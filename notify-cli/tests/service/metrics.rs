@@ -54,10 +54,13 @@ fn value(text: &str, series: &str) -> f64 {
 async fn the_metrics_are_whole_true_and_well_formed() {
     let (_home, studio, client) = running("[limits]\ntenant_requests = 8\n").await;
     let receiver = receiver().await;
-    let to = |status: u16| json!({ "config": { "url": format!("http://{receiver}/{status}") }, "retry": { "scheduleSeconds": [3600] } });
-    client.wire(&studio, "good", &to(200)).await;
-    client.wire(&studio, "busy", &to(503)).await;
-    client.wire(&studio, "wrong", &to(400)).await;
+    let to = |status: u16, schedule: serde_json::Value| {
+        let url = format!("http://{receiver}/{status}");
+        json!({ "config": { "url": url }, "retry": { "scheduleSeconds": schedule } })
+    };
+    client.wire(&studio, "good", &to(200, json!([3600]))).await;
+    client.wire(&studio, "busy", &to(503, json!([3600]))).await;
+    client.wire(&studio, "wrong", &to(400, json!([]))).await;
     client
         .wire(
             &studio,

@@ -56,6 +56,7 @@ pub fn document() -> Value {
                 "description": "Made by `notify token issue`. Its `tenant` is the tenant of every request.",
             } },
             "headers": parts::all_headers(),
+            "responses": shared_responses(),
             "examples": parts::all_examples(),
             "schemas": schemas::all(),
         },
@@ -158,11 +159,10 @@ fn responses(route: &Route) -> Value {
         }
     }
     for (status, codes) in by_status {
-        let names: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
-        let problem = json!({ "application/problem+json": content("Problem") });
         match out.get_mut(&status.to_string()) {
             // One status for a success's document and for problems (`/readyz`, 503).
             Some(response) => {
+                let problem = json!({ "application/problem+json": content("Problem") });
                 if let (Some(Value::Object(content)), Value::Object(problem)) =
                     (response.get_mut("content"), problem)
                 {
@@ -170,16 +170,40 @@ fn responses(route: &Route) -> Value {
                 }
             }
             None => {
-                let response = json!({
-                    "description": names.join(", "),
-                    "headers": parts::headers(route, status),
-                    "content": problem,
-                });
+                let shared = codes == of_every_route(status);
+                let response = if shared {
+                    json!({ "$ref": format!("#/components/responses/Problem{status}") })
+                } else {
+                    problem(status, &codes)
+                };
                 out.insert(status.to_string(), response);
             }
         }
     }
     Value::Object(out)
+}
+
+/// Problems of this status that every route with a token can answer.
+fn of_every_route(status: u16) -> Vec<Code> {
+    ALWAYS.into_iter().filter(|code| code.status() == status).collect()
+}
+
+fn problem(status: u16, codes: &[Code]) -> Value {
+    let names: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
+    json!({
+        "description": names.join(", "),
+        "headers": parts::problem_headers(status),
+        "content": { "application/problem+json": content("Problem") },
+    })
+}
+
+/// Answers that most routes share.
+fn shared_responses() -> Value {
+    let statuses: std::collections::BTreeSet<u16> = ALWAYS.iter().map(|code| code.status()).collect();
+    let named = statuses
+        .into_iter()
+        .map(|status| (format!("Problem{status}"), problem(status, &of_every_route(status))));
+    Value::Object(named.collect())
 }
 
 /// Whether a method may carry a body; a description with a body elsewhere is a mistake in the table.

@@ -17,7 +17,19 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         "id" => json!({ "type": "string", "pattern": SLUG }),
         _ => json!({ "type": "string", "minLength": 1 }),
     };
-    json!({ "name": name, "in": "path", "required": true, "schema": schema })
+    let mut parameter = json!({ "name": name, "in": "path", "required": true, "schema": schema });
+    // The document that the example of a write makes.
+    let collections = [
+        ("/rules/", "Rule"),
+        ("/channels/", "Channel"),
+        ("/templates/", "Template"),
+        ("/bundles/", "Bundle"),
+    ];
+    let made = collections.into_iter().find(|(collection, _)| route.path.contains(collection));
+    if let Some(id) = made.and_then(|(_, kind)| example(kind)?.get("id").cloned()) {
+        parameter["example"] = id;
+    }
+    parameter
 }
 
 /// A query parameter or header, by its name; one that is not listed here is text.
@@ -53,21 +65,29 @@ pub fn all_headers() -> Value {
     })
 }
 
-/// Headers of an answer with this status.
+/// Headers of a success with this status.
 pub fn headers(route: &Route, status: u16) -> Value {
     let versioned = route.success.iter().any(|success| success.schema.ends_with("Version"));
-    // A process that is not ready does not know when it will be.
-    let waits = matches!(status, 429 | 503) && route.operation != "readiness";
-    let names = [
+    references(&[
         ("X-Request-Id", true),
         ("ETag", versioned && matches!(status, 200 | 201 | 304)),
         ("Location", matches!(status, 201 | 308)),
+    ])
+}
+
+/// Headers of a problem.
+pub fn problem_headers(status: u16) -> Value {
+    references(&[
+        ("X-Request-Id", true),
         ("WWW-Authenticate", status == 401),
-        ("Retry-After", waits),
-    ];
+        ("Retry-After", matches!(status, 429 | 503)),
+    ])
+}
+
+fn references(names: &[(&str, bool)]) -> Value {
     let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
-    let present = names.into_iter().filter(|(_, present)| *present);
-    Value::Object(present.map(|(name, _)| (name.to_owned(), reference(name))).collect::<Map<_, _>>())
+    let present = names.iter().filter(|(_, present)| *present);
+    Value::Object(present.map(|(name, _)| ((*name).to_owned(), reference(name))).collect::<Map<_, _>>())
 }
 
 /// Examples by the name of their schema, for `components`.
