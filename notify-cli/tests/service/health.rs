@@ -149,7 +149,10 @@ async fn a_worker_answers_for_itself() {
 #[tokio::test]
 async fn a_database_that_is_gone_is_noticed() {
     let server = notify_testkit::postgres::start();
-    let home = Home::new("", &[("NOTIFY__STORE__URL", &server.url_for("gone"))]);
+    let home = Home::new(
+        "[limits]\nrequest_timeout_seconds = 5\n",
+        &[("NOTIFY__STORE__URL", &server.url_for("gone"))],
+    );
     let client = Client::new(home.token("notify.admin,notify.publish"));
     let studio = home.serve(&["--listen", "127.0.0.1:0"]).await;
     assert_eq!(readyz(&client, &studio).await.0, 200);
