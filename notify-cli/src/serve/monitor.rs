@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A write that succeeded stands for this long.
 const WRITE_STANDS: Duration = Duration::from_secs(5);
 /// A part that does not answer within this time does not work.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Tenants whose oldest pending event is looked up.
 const TENANTS_LOOKED_AT: usize = 200;
 
@@ -47,7 +47,11 @@ pub struct State {
 struct Last {
     looked: Option<(Stopwatch, Vec<Check>, Option<Backlog>)>,
     wrote: Option<Stopwatch>,
+    /// A write that did not end in time and still runs: no second one is started on a disk that hangs.
+    hanging: Option<Probe>,
 }
+
+type Probe = tokio::task::JoinHandle<Result<(), StoreError>>;
 
 impl Monitor {
     /// The process was told to stop.
@@ -74,9 +78,13 @@ impl Monitor {
             return (checks.clone(), *backlog);
         }
         let wrote = last.wrote.filter(|at| at.elapsed() < WRITE_STANDS);
-        let store = if wrote.is_some() { store_works() } else { self.write().await };
+        // At once: whoever asks waits for the slower of the two, not for both.
+        let hanging = &mut last.hanging;
+        let (store, (backlog_check, backlog)) = tokio::join!(
+            async { if wrote.is_some() { store_works() } else { self.write(hanging).await } },
+            self.backlog_check()
+        );
         last.wrote = if store.ok { wrote.or_else(|| Some(Stopwatch::start())) } else { None };
-        let (backlog_check, backlog) = self.backlog_check().await;
         let mut checks = vec![store, backlog_check, self.disk(), self.connectors()];
         checks.extend(self.worker.as_ref().map(owners));
         last.looked = Some((Stopwatch::start(), checks.clone(), backlog));
@@ -84,18 +92,10 @@ impl Monitor {
     }
 
     /// A row of its own is written, and the committer, through which every other write goes, is asked to answer.
-    async fn write(&self) -> Check {
+    async fn write(&self, hanging: &mut Option<Probe>) -> Check {
         const FIX: &str = "look at the disk and the database of [store] url, and at the log";
-        let (store, now) = (self.store.clone(), self.clock.now());
-        let runtime = tokio::runtime::Handle::current();
-        // SQLite's flush blocks its caller: on a disk that hangs it must not take a thread that others need.
-        let writing = tokio::task::spawn_blocking(move || {
-            runtime.block_on(async {
-                store.probe_write(now).await?;
-                committer_answers(&store).await
-            })
-        });
-        match tokio::time::timeout(PATIENCE, writing).await {
+        let mut writing = hanging.take().unwrap_or_else(|| self.start_to_write());
+        match tokio::time::timeout(PATIENCE, &mut writing).await {
             Ok(Ok(Ok(()))) => store_works(),
             Ok(Ok(Err(error))) => {
                 tracing::error!(%error, "the store takes no writes");
@@ -106,10 +106,23 @@ impl Monitor {
                 Check::fail("store", "the write probe failed", FIX)
             }
             Err(_) => {
+                *hanging = Some(writing);
                 let detail = format!("the database did not take a write within {} s", PATIENCE.as_secs());
                 Check::fail("store", detail, FIX)
             }
         }
+    }
+
+    fn start_to_write(&self) -> Probe {
+        let (store, now) = (self.store.clone(), self.clock.now());
+        let runtime = tokio::runtime::Handle::current();
+        // SQLite's flush blocks its caller: on a disk that hangs it must not take a thread that others need.
+        tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                store.probe_write(now).await?;
+                committer_answers(&store).await
+            })
+        })
     }
 
     async fn backlog_check(&self) -> (Check, Option<Backlog>) {

@@ -38,7 +38,7 @@ async fn the_api_answers_as_it_is_described() {
     command
         .args(["run", &studio.url("/openapi.json"), "--checks", CHECKS])
         .args(["-H", &format!("Authorization: Bearer {}", client.token())])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--max-time", "40"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--max-time", "35"])
         .args(["--seed", "1", "--workers", "2", "--request-timeout", "20"])
         .args(["--suppress-health-check", "all", "--no-color", "--continue-on-failure"])
         .current_dir(std::env::temp_dir());

@@ -53,7 +53,7 @@ fn host_program() -> PathBuf {
 pub struct Home {
     folder: tempfile::TempDir,
     /// Variables of every process of this home.
-    pub environment: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Home {
@@ -98,7 +98,12 @@ impl Home {
 
     /// Runs a command to its end.
     pub fn notify(&self, arguments: &[&str]) -> Output {
-        self.command().args(arguments).output().unwrap()
+        self.notify_with(arguments, &[])
+    }
+
+    /// The same with other variables.
+    pub fn notify_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        self.command().args(arguments).envs(environment.iter().copied()).output().unwrap()
     }
 
     pub fn token(&self, scopes: &str) -> String {
