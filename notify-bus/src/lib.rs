@@ -21,6 +21,7 @@ use notify_store::{Bookkeeping, Commit, Refused, Store, StoreError};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use subscription::Subscribers;
 use tokio::task::JoinHandle;
 
@@ -46,6 +47,28 @@ pub trait DurableSink: Send + Sync {
 pub struct Bus {
     provider: Provider,
     subscribers: Subscribers,
+    cells: Arc<Cells>,
+}
+
+#[derive(Default)]
+struct Cells {
+    published: AtomicU64,
+    duplicates: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What went through a broker since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events that became durable.
+    pub published: u64,
+    /// Events that had been published before.
+    pub duplicates: u64,
+    /// Events that were not taken.
+    pub refused: u64,
+    pub subscribers: u64,
+    /// Notices that subscribers were too slow for.
+    pub missed: u64,
 }
 
 #[derive(Clone)]
@@ -57,12 +80,16 @@ enum Provider {
 impl Bus {
     #[must_use]
     pub fn memory(owner: Arc<dyn DurableSink>) -> Self {
-        Self { provider: Provider::Memory(owner), subscribers: Subscribers::default() }
+        Self { provider: Provider::Memory(owner), subscribers: Subscribers::default(), cells: Arc::default() }
     }
 
     #[must_use]
     pub fn database(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { provider: Provider::Database { store, clock }, subscribers: Subscribers::default() }
+        Self {
+            provider: Provider::Database { store, clock },
+            subscribers: Subscribers::default(),
+            cells: Arc::default(),
+        }
     }
 
     /// Publishes; the future resolves when the event is durable. The order of calls is the order of acceptance.
@@ -71,7 +98,7 @@ impl Bus {
     #[must_use]
     pub fn publish(&self, event: Event) -> Publishing {
         let notice = Notice::about(&event);
-        let subscribers = self.subscribers.clone();
+        let (subscribers, cells) = (self.subscribers.clone(), Arc::clone(&self.cells));
         let accepting = match &self.provider {
             Provider::Memory(owner) => owner.accept(event),
             Provider::Database { store, clock } => {
@@ -80,11 +107,17 @@ impl Bus {
             }
         };
         Box::pin(async move {
-            let receipt = accepting.await?;
-            if !receipt.duplicate {
-                subscribers.tell(&notice);
-            }
-            Ok(receipt)
+            let outcome = accepting.await;
+            let cell = match &outcome {
+                Ok(receipt) if receipt.duplicate => &cells.duplicates,
+                Ok(_) => {
+                    subscribers.tell(&notice);
+                    &cells.published
+                }
+                Err(_) => &cells.refused,
+            };
+            cell.fetch_add(1, Ordering::Relaxed);
+            outcome
         })
     }
 
@@ -98,6 +131,20 @@ impl Bus {
     #[must_use]
     pub fn subscribe(&self, types: Glob) -> Subscription {
         self.subscribers.add(types)
+    }
+
+    /// For `/metrics`.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let (subscribers, missed) = self.subscribers.counts();
+        Counts {
+            published: read(&self.cells.published),
+            duplicates: read(&self.cells.duplicates),
+            refused: read(&self.cells.refused),
+            subscribers,
+            missed,
+        }
     }
 }
 

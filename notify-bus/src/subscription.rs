@@ -46,7 +46,11 @@ impl Subscription {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Subscribers(Arc<Mutex<Vec<Subscriber>>>);
+pub(crate) struct Subscribers {
+    all: Arc<Mutex<Vec<Subscriber>>>,
+    /// Of all subscribers, also those that are gone.
+    missed: Arc<AtomicU64>,
+}
 
 #[derive(Debug)]
 struct Subscriber {
@@ -60,12 +64,12 @@ impl Subscribers {
         let (sender, notices) = mpsc::channel(WAITING);
         let missed = Arc::new(AtomicU64::new(0));
         let subscriber = Subscriber { types, notices: sender, missed: Arc::clone(&missed) };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(subscriber);
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(subscriber);
         Subscription { notices, missed }
     }
 
     pub fn tell(&self, notice: &Notice) {
-        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| {
             if !subscriber.types.matches(&notice.r#type) {
                 return !subscriber.notices.is_closed();
@@ -74,10 +78,18 @@ impl Subscribers {
                 Ok(()) => true,
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     subscriber.missed.fetch_add(1, Ordering::Relaxed);
+                    self.missed.fetch_add(1, Ordering::Relaxed);
                     true
                 }
                 Err(mpsc::error::TrySendError::Closed(_)) => false,
             }
         });
+    }
+
+    /// Live subscribers, and notices that were missed.
+    pub fn counts(&self) -> (u64, u64) {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = all.iter().filter(|subscriber| !subscriber.notices.is_closed()).count();
+        (live as u64, self.missed.load(Ordering::Relaxed))
     }
 }

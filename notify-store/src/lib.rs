@@ -15,6 +15,7 @@ mod health;
 pub mod inspect;
 pub mod model;
 mod pools;
+mod probe;
 mod queue;
 mod read;
 mod sql;

@@ -336,4 +336,16 @@ impl Store {
     pub async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
         self.inner.shared.backlog(now).await
     }
+    /// Writes one row that nobody reads and waits until it is durable: a disk that is full or a database that is gone
+    /// shows here. Costs a flush; callers keep the answer for a while.
+    pub async fn probe_write(&self, at: Timestamp) -> Result<(), StoreError> {
+        if self.inner.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Err(StoreError::Closed);
+        }
+        self.inner.shared.probe_write(at).await
+    }
+    /// Current documents of a kind, deleted ones not counted.
+    pub async fn document_count(&self, tenant: &TenantId, kind: Kind) -> Result<u64, StoreError> {
+        self.inner.shared.document_count(tenant, kind).await
+    }
 }

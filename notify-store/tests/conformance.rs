@@ -31,6 +31,8 @@ const CASES: &[Case] = cases![
     documents::versions,
     documents::guards,
     documents::pages,
+    documents::counts,
+    documents::probe,
     events::accepted_and_planned,
     events::pages,
     events::idempotency,

@@ -2,6 +2,7 @@
 
 use crate::auth::{Authenticator, Caller};
 use crate::engine::Engine;
+use crate::metrics::Counters;
 use crate::query::Query;
 use axum::response::Response;
 use bytes::Bytes;
@@ -11,9 +12,8 @@ use notify_core::ids::TenantId;
 use notify_core::ledger::keys::ExportKey;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::Clock;
-use notify_store::Store;
+use notify_store::{Commit, Committed, Store, StoreError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Bounds on requests. The operator's config sets them.
@@ -31,6 +31,15 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Connections at once; more wait in the listener's queue.
     pub connections: usize,
+    /// Requests of one tenant at once; more are answered 429.
+    pub tenant_requests: usize,
+    /// Current documents that one tenant may have.
+    pub tenant_rules: u64,
+    pub tenant_channels: u64,
+    pub tenant_templates: u64,
+    pub tenant_bundles: u64,
+    /// After the stop, requests in flight may take this long.
+    pub drain: Duration,
 }
 
 impl Default for Limits {
@@ -42,6 +51,12 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(15),
             header_bytes: 16 * 1024,
             connections: 4_096,
+            tenant_requests: 1_024,
+            tenant_rules: 20_000,
+            tenant_channels: 2_000,
+            tenant_templates: 2_000,
+            tenant_bundles: 100,
+            drain: Duration::from_secs(20),
         }
     }
 }
@@ -58,26 +73,15 @@ pub struct App {
     pub counters: Counters,
 }
 
-/// What the web layer counts itself.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Requests by status class: index 1 to 5.
-    pub answers: [AtomicU64; 6],
-    /// Panics caught.
-    pub panics: AtomicU64,
-    requests: AtomicU64,
-}
-
-impl Counters {
-    /// A name for one request, unique while the process lives.
-    pub fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub fn answered(&self, status: http::StatusCode) {
-        if let Some(counter) = self.answers.get(usize::from(status.as_u16() / 100)) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+impl App {
+    /// Commits, and counts what was written to the ledger.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let done = self.store.commit(commit).await?;
+        self.counters.ledger_entries.inc_by(done.seqs.len() as u64);
+        Ok(done)
     }
 }
 

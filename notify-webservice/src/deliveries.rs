@@ -83,7 +83,7 @@ pub async fn replay(call: Call) -> Answer {
         let remember = repeat.remember(StatusCode::ACCEPTED, &body.to_string(), now);
         let commit = notify_store::Commit::bookkeeping(call.tenant().clone(), vec![remember]);
         // The key also names the new delivery, so that a lost note costs nothing.
-        if let Err(error) = call.app.store.commit(commit).await {
+        if let Err(error) = call.app.commit(commit).await {
             tracing::warn!(request = call.request, %error, "the answer to an idempotency key was not kept");
         }
     }

@@ -1,5 +1,7 @@
 //! What the web layer needs of the worker: one trait, implemented where both meet (`notify serve`).
 
+pub use crate::health::{Check, Readiness, State};
+
 use notify_core::document::{Channel, Rule};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TemplateId, TenantId};
@@ -57,8 +59,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Every plug-in found, also those that were refused.
     fn plugins(&self) -> Vec<PluginStatus>;
 
-    /// Prometheus text, without the web layer's own metrics.
-    fn metrics(&self) -> String;
+    /// Prometheus text (see [`crate::metrics::text`]), without the web layer's own metrics.
+    fn metrics(&self) -> BoxFuture<String>;
 
     /// Whether traffic should come here now.
     fn ready(&self) -> BoxFuture<Readiness>;
@@ -214,19 +216,4 @@ pub struct PluginStatus {
     /// SHA-256 of the verified file, hexadecimal.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sha256: String,
-}
-
-/// `/readyz`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Readiness {
-    pub ready: bool,
-    pub checks: Vec<Check>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    pub name: String,
-    pub ok: bool,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub detail: String,
 }

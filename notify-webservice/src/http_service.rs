@@ -14,20 +14,29 @@ use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderName, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use notify_core::problem::{Code, Problem};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The whole API as an axum router.
 pub fn router(app: Arc<App>) -> Router {
+    router_of(app, routes())
+}
+
+/// Health, readiness and metrics only: for processes that serve no API.
+pub fn operations_router(app: Arc<App>) -> Router {
+    let wanted = ["/healthz", "/readyz", "/metrics"];
+    router_of(app, routes().into_iter().filter(|route| wanted.contains(&route.path)).collect())
+}
+
+fn router_of(app: Arc<App>, offered: Vec<Route>) -> Router {
     let mut places: BTreeMap<&'static str, Vec<Route>> = BTreeMap::new();
-    for route in routes() {
+    for route in offered {
         places.entry(route.split_verb().0).or_default().push(route);
     }
     let mut router = Router::new();
@@ -62,6 +71,7 @@ async fn enter(
     request: Request,
 ) -> Response {
     let name = name_request(&app, &request);
+    let _under_way = app.counters.enter();
     let method = request.method().clone();
     let Ok(Path(mut params)) = params else {
         let problem = Problem::new(
@@ -76,7 +86,14 @@ async fn enter(
     let here: Vec<&Route> = offered.iter().filter(|route| route.split_verb().1 == verb.as_deref()).collect();
     let wanted = if method == Method::HEAD { Method::GET } else { method.clone() };
     let answer = match here.iter().find(|route| route.method == wanted) {
-        Some(route) => guarded(&app, route, params, request, &name).await,
+        Some(route) => {
+            let answer = guarded(&app, route, params, request, &name).await;
+            // Neither path nor query: both may hold what a sender should not have put there.
+            let status =
+                answer.as_ref().map_or_else(|problem| problem.code.status(), |ok| ok.status().as_u16());
+            tracing::debug!(request = name, operation = route.operation, status, "answered");
+            answer
+        }
         None if here.is_empty() => Err(no_such_address()),
         None => {
             let allowed: Vec<_> = here.iter().map(|route| route.method.as_str()).collect();
@@ -112,7 +129,7 @@ async fn guarded(
     match tokio::time::timeout(app.limits.request_timeout, work).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => {
-            app.counters.panics.fetch_add(1, Ordering::Relaxed);
+            app.counters.panics.inc();
             tracing::error!(request = name, operation = route.operation, "a handler panicked");
             Err(answer::internal())
         }
@@ -133,6 +150,7 @@ async fn run(
     name: &str,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let _place;
     let caller = match route.access {
         Access::Public => Arc::new(nobody()?),
         Access::AnyOf(scopes) => {
@@ -144,6 +162,7 @@ async fn run(
                 }
             };
             auth::require(&caller, scopes)?;
+            _place = app.counters.enter_tenant(&caller.tenant, app.limits.tenant_requests)?;
             caller
         }
     };
@@ -208,6 +227,7 @@ fn name_request(app: &App, request: &Request) -> String {
 fn finish(app: &App, name: &str, method: &Method, answer: Result<Response, Problem>) -> Response {
     let mut response = answer.unwrap_or_else(|problem| answer::problem(&problem, Some(name)));
     answer::set(&mut response, REQUEST_ID, name);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     app.counters.answered(response.status());
     if *method == Method::HEAD {
         *response.body_mut() = Body::empty();
@@ -216,7 +236,7 @@ fn finish(app: &App, name: &str, method: &Method, answer: Result<Response, Probl
     if !response.headers().contains_key(header::CACHE_CONTROL)
         && response.status() != StatusCode::NOT_MODIFIED
     {
-        response.headers_mut().insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
 }

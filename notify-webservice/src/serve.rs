@@ -13,8 +13,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// How long requests in flight may take after the stop.
-const DRAIN: Duration = Duration::from_secs(20);
 /// Most headers of one request.
 const MAX_HEADERS: usize = 100;
 
@@ -69,8 +67,8 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests still ran {} s after the stop and were cut", DRAIN.as_secs());
+    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests still ran {} s after the stop and were cut", limits.drain.as_secs());
     }
     Ok(())
 }

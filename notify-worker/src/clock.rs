@@ -56,3 +56,20 @@ pub fn entropy() -> Result<[u8; 32], getrandom::Error> {
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
+
+/// Measures how long something took; never shown to the domain.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    #[must_use]
+    #[allow(clippy::disallowed_methods)] // only metrics see it
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

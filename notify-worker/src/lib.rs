@@ -20,4 +20,4 @@ pub mod redrive;
 pub mod snapshots;
 mod worker;
 
-pub use worker::{Accepted, Worker, WorkerOptions};
+pub use worker::{Accepted, Health, Worker, WorkerOptions};

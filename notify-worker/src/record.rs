@@ -33,7 +33,7 @@ pub(crate) async fn attempt(
     let Some(row) = row(ready, started_at, finished_at, &result, follows.clone()) else { return false };
     let again = matches!(next, Next::Again { .. });
     let Some(committed) = commit_attempt(shared, ready, row).await else { return false };
-    count(shared, &committed, next);
+    count(shared, &committed, next, finished_at.duration_since(ready.created_at));
     if again {
         dispatcher.wake_poll();
     }
@@ -173,14 +173,17 @@ async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<
     None
 }
 
-fn count(shared: &Shared, committed: &Committed, next: Next) {
+fn count(shared: &Shared, committed: &Committed, next: Next, since_decided: jiff::SignedDuration) {
     let metrics = &shared.metrics;
     metrics.entries.add(committed.seqs.len() as u64);
     if committed.late {
         return metrics.late.add(1);
     }
     match next {
-        Next::Delivered | Next::Accepted => metrics.sent.add(1),
+        Next::Delivered | Next::Accepted => {
+            metrics.sent.add(1);
+            metrics.delivery_latency.observe(Duration::try_from(since_decided).unwrap_or_default());
+        }
         Next::Again { .. } => {
             metrics.failed.add(1);
             metrics.retried.add(1);
@@ -189,7 +192,7 @@ fn count(shared: &Shared, committed: &Committed, next: Next) {
             metrics.failed.add(1);
             metrics.dead.add(1);
         }
-        Next::Cancelled => {}
+        Next::Cancelled => metrics.dropped.add(1),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starts and stops the parts, and is the handle that the web service talks to.
 
-use crate::channels::Health;
+use crate::channels::Health as ChannelHealth;
 use crate::dispatch::Dispatcher;
 use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub snapshots: Snapshots,
     pub metrics: Metrics,
-    pub health: Health,
+    pub health: ChannelHealth,
     /// Tenants whose owner has to look at the store's pending events.
     pub pending: mpsc::UnboundedSender<TenantId>,
     pub options: WorkerOptions,
@@ -123,8 +123,23 @@ pub struct Worker {
 #[derive(Default)]
 struct Owners {
     inboxes: HashMap<TenantId, mpsc::Sender<Incoming>>,
-    tasks: Vec<JoinHandle<()>>,
+    /// Named for those who ask how the worker is.
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
     closed: bool,
+}
+
+/// An owner's name among the tasks; a tenant's owner that failed is replaced.
+const OWNER: &str = "owner";
+
+/// How the parts of a worker are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Owners that run.
+    pub owners: usize,
+    /// Owners that had failed and were started anew by this look.
+    pub revived: usize,
+    /// Parts that ended although no stop was asked for; only a restart brings them back.
+    pub ended: Vec<&'static str>,
 }
 
 impl Worker {
@@ -160,7 +175,7 @@ impl Worker {
             clock,
             snapshots,
             metrics: Metrics::default(),
-            health: Health::default(),
+            health: ChannelHealth::default(),
             pending,
             options,
             stopping,
@@ -168,27 +183,30 @@ impl Worker {
         let dispatcher = Dispatcher::new(Arc::clone(&shared));
         let worker = Self { shared, dispatcher, owners: Arc::default(), stop: Arc::new(stop) };
         worker.wake_owners_with_pending_events().await?;
-        worker.keep(tokio::spawn(poll::run(Arc::clone(&worker.shared), worker.dispatcher.clone())));
+        worker.keep("poll", tokio::spawn(poll::run(Arc::clone(&worker.shared), worker.dispatcher.clone())));
         let waker = worker.clone();
-        worker.keep(tokio::spawn(async move {
-            let mut stopping = waker.shared.stopping.clone();
-            loop {
-                tokio::select! {
-                    _ = stopping.wait_for(|stop| *stop) => return,
-                    Some(tenant) = tenants_with_pending.recv() => {
-                        if let Ok(inbox) = waker.inbox(&tenant) {
-                            // A full inbox means that the owner is awake.
-                            let _ = inbox.try_send(Incoming::Pending);
+        worker.keep(
+            "pending",
+            tokio::spawn(async move {
+                let mut stopping = waker.shared.stopping.clone();
+                loop {
+                    tokio::select! {
+                        _ = stopping.wait_for(|stop| *stop) => return,
+                        Some(tenant) = tenants_with_pending.recv() => {
+                            if let Ok(inbox) = waker.inbox(&tenant) {
+                                // A full inbox means that the owner is awake.
+                                let _ = inbox.try_send(Incoming::Pending);
+                            }
                         }
                     }
                 }
-            }
-        }));
+            }),
+        );
         if let Some(folder) = worker.shared.options.anchors.clone() {
-            worker.keep(tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
+            worker.keep("anchor", tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
         }
         if let Some(every) = worker.shared.options.sweep {
-            worker.keep(tokio::spawn(worker.clone().sweep(every)));
+            worker.keep("sweep", tokio::spawn(worker.clone().sweep(every)));
         }
         Ok(worker)
     }
@@ -241,9 +259,9 @@ impl Worker {
             owners.inboxes.clear();
             std::mem::take(&mut owners.tasks)
         };
-        for task in tasks {
+        for (part, task) in tasks {
             if let Err(error) = task.await {
-                tracing::error!(%error, "a part of the worker had failed");
+                tracing::error!(part, %error, "a part of the worker had failed");
             }
         }
         self.dispatcher.drain(self.shared.options.drain).await;
@@ -263,13 +281,40 @@ impl Worker {
         }
         let (sender, receiver) = mpsc::channel(self.shared.options.inbox);
         let owner = Owner::new(tenant.clone(), Arc::clone(&self.shared), self.dispatcher.clone());
-        owners.tasks.push(tokio::spawn(owner.run(receiver)));
+        owners.tasks.push((OWNER, tokio::spawn(owner.run(receiver))));
         owners.inboxes.insert(tenant.clone(), sender.clone());
         Ok(sender)
     }
 
-    fn keep(&self, task: JoinHandle<()>) {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner).tasks.push(task);
+    fn keep(&self, name: &'static str, task: JoinHandle<()>) {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).tasks.push((name, task));
+    }
+
+    /// Looks at every part. An owner that has failed gets a successor, which plans what waits in the store: nobody would
+    /// start one before the tenant's next event, and none comes to a process that says it is not ready.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let (mut health, dead): (Health, Vec<TenantId>) = {
+            let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            if owners.closed {
+                return Health::default();
+            }
+            owners.tasks.retain(|(name, task)| *name != OWNER || !task.is_finished());
+            let ended = owners.tasks.iter().filter(|(_, task)| task.is_finished()).map(|(name, _)| *name);
+            let ended = ended.collect();
+            let dead = owners.inboxes.iter().filter(|(_, inbox)| inbox.is_closed());
+            let dead: Vec<TenantId> = dead.map(|(tenant, _)| tenant.clone()).collect();
+            let health = Health { owners: owners.inboxes.len(), revived: dead.len(), ended };
+            (health, dead)
+        };
+        for tenant in dead {
+            tracing::error!(tenant = %tenant, "the owner had failed; another one takes over");
+            if let Ok(inbox) = self.inbox(&tenant) {
+                let _ = inbox.try_send(Incoming::Pending);
+            }
+        }
+        health.ended.sort_unstable();
+        health
     }
 
     async fn wake_owners_with_pending_events(&self) -> Result<(), StoreError> {

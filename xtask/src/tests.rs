@@ -11,6 +11,7 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_NEXTEST: &str = "0.9.143";
 /// What an outsider verifies our webhooks with (`notify-worker/tests/it/signatures.rs`).
 const STANDARDWEBHOOKS: &str = "1.1.0";
+const SCHEMATHESIS: &str = "4.32.5";
 
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -36,6 +37,7 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     report.area("tests", || {
         let mut nextest = tools::cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast"]);
         nextest.env("NOTIFY_STAGE", stage::stage_dir(root));
+        nextest.env("NOTIFY_SCHEMATHESIS", schemathesis(root));
         if deep {
             nextest.env("PROPTEST_CASES", "20000").env("POWER_CUTS", "500");
         }
@@ -70,6 +72,10 @@ fn cargo_deny(root: &Path) -> PathBuf {
     root.join("target/tools/bin/cargo-deny")
 }
 
+fn schemathesis(root: &Path) -> PathBuf {
+    root.join("target/tools/bin/schemathesis")
+}
+
 /// What a fresh machine lacks, by package name through the ordinary clients.
 fn install_tools(root: &Path) -> anyhow::Result<()> {
     if !tools::succeeds("cargo", &["nextest", "--version"]) {
@@ -89,6 +95,13 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &wheel]))?;
     }
     python_package(root, "standardwebhooks", STANDARDWEBHOOKS)?;
+    python_package(root, "schemathesis", SCHEMATHESIS)?;
+    // `promtool`, which checks our metrics.
+    if !tools::succeeds("promtool", &["--version"]) {
+        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
+        let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
+        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
     let postgres =
         std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
     if !postgres {

@@ -3,7 +3,7 @@
 //! It never fails: whatever goes wrong is an outcome that the dispatcher records.
 
 use crate::manifest::Kind;
-use crate::outbound::OutboundFault;
+use crate::outbound::{OutboundFault, clean_text};
 use crate::registry::{ConnectorHost, InterpretInput, Phase, PrepareInput};
 use crate::request::{HttpResponse, Outcome, Verdict};
 use crate::secrets::{ResolvedSecrets, SecretResolver};
@@ -163,7 +163,14 @@ impl ConnectorHost {
             sent,
             Ok(_) | Err(HostFault::Crashed { .. } | HostFault::Timeout { .. } | HostFault::Garbage { .. })
         );
-        let verdict = sent.unwrap_or_else(|fault| fault.verdict());
+        let mut verdict = sent.unwrap_or_else(|fault| fault.verdict());
+        // A transport has the secrets, and a peer's words may repeat them.
+        if let Some(cleaned) = clean_text(&verdict.detail, secrets) {
+            verdict.detail = cleaned;
+        }
+        let reference = verdict.provider_reference.take();
+        verdict.provider_reference =
+            reference.map(|reference| clean_text(&reference, secrets).unwrap_or(reference));
         AttemptResult { never_sent: !in_doubt, ..unsent(verdict) }
     }
 }

@@ -59,6 +59,11 @@ impl ResolvedSecrets {
         self.values(name).first()
     }
 
+    /// Every value with its name.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &SecretValue)> {
+        self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_str(), value)))
+    }
+
     pub fn insert(&mut self, name: impl Into<String>, values: Vec<SecretValue>) {
         self.0.insert(name.into(), values);
     }

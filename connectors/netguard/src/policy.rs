@@ -62,6 +62,8 @@ pub enum Blocked {
     NoHost,
     #[error("port 0 cannot be called")]
     PortZero,
+    #[error("{0} names a cloud metadata service")]
+    MetadataName(String),
     #[error("{0} is not on the operator's list of hosts ([egress] hosts)")]
     HostNotListed(String),
     #[error("{address} is {}; the operator can allow it in [egress] allow", kind.description())]
@@ -75,6 +77,16 @@ pub enum Blocked {
     Resolved { name: String, blocked: Box<Blocked> },
 }
 
+/// Names of the metadata services of clouds, inside their networks.
+const METADATA_NAMES: [&str; 6] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "metadata.azure.internal",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+
 impl Blocked {
     /// Stable word for metrics, problems and the ledger.
     #[must_use]
@@ -86,7 +98,7 @@ impl Blocked {
             Self::NoHost => "no-host",
             Self::PortZero => "port-zero",
             Self::HostNotListed(_) => "host-not-listed",
-            Self::Address { .. } | Self::Embedded { .. } => "address",
+            Self::Address { .. } | Self::Embedded { .. } | Self::MetadataName(_) => "address",
             Self::Resolved { blocked, .. } => blocked.code(),
         }
     }
@@ -101,6 +113,7 @@ impl Blocked {
                     kind.description()
                 )
             }
+            Self::MetadataName(_) => "the URL leads to a cloud metadata service".to_owned(),
             Self::HostNotListed(_) => {
                 "the URL's host is not on the operator's list of hosts ([egress] hosts)".to_owned()
             }
@@ -141,8 +154,16 @@ impl Policy {
         {
             return Err(Blocked::HostNotListed(host.to_string()));
         }
-        if let TargetHost::Ip(address) = host {
-            self.check_address(address, port)?;
+        match &host {
+            TargetHost::Ip(address) => self.check_address(*address, port)?,
+            // They lead to an address that is refused as well; but where a name is not looked up yet, when a channel is
+            // saved, it would pass, and there is no honest use of one.
+            TargetHost::Domain(name) => {
+                let bare = name.strip_suffix('.').unwrap_or(name);
+                if METADATA_NAMES.contains(&bare) {
+                    return Err(Blocked::MetadataName(bare.to_owned()));
+                }
+            }
         }
         Ok(Target { https, host, port })
     }

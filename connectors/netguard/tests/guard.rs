@@ -23,51 +23,32 @@ fn check(policy: &Policy, url: &str, expected: &str) {
     assert!(fits, "{url}: expected `{expected}`, got `{got}`");
 }
 
+/// `resources/ssrf/cases.jsonl`; the host's and the service's tests read the same lines. A line has a `url`, or a `name`
+/// with what it resolves to at each look-up; `why` is a part of the refusal.
 #[test]
-fn every_spelling_of_loopback_is_refused() {
-    for url in [
-        "http://127.0.0.1/",
-        "http://127.0.0.1:8080/",
-        "http://127.0.0.1./",
-        "http://127.1/",
-        "http://127.0.1/",
-        "http://127.255.255.254/",
-        "http://2130706433/",
-        "http://0x7f000001/",
-        "http://0x7f.0.0.1/",
-        "http://0x7f.1/",
-        "http://0X7F.0X0.0X0.0X1/",
-        "http://017700000001/",
-        "http://0177.0.0.1/",
-        "http://0177.0.0.01/",
-        "http://00000177.0.0.1/",
-        "http://127.0x0.0.1/",
-        "http://\u{ff11}\u{ff12}\u{ff17}.\u{ff10}.\u{ff10}.\u{ff11}/", // full-width digits
-        "http://\u{ff11}\u{ff12}\u{ff17}\u{ff0e}0\u{ff0e}0\u{ff0e}1/", // full-width full stops
-        "http://127\u{3002}0\u{3002}0\u{3002}1/",                      // ideographic full stops
-        "http://\u{1d7cf}\u{1d7d0}\u{1d7d5}.0.0.1/",                   // mathematical bold digits
-        "http://①②⑦.⓪.⓪.①/",
-        "http://①②⑦。⓪.0.1/",
-        "http://%31%32%37.0.0.1/",
-        "http://12\t7.0.0.1/",
-        "http:\\\\127.0.0.1\\",
-        "http:127.0.0.1",
-        "http:///127.0.0.1/",
-        "http://[::1]/",
-        "http://[0:0:0:0:0:0:0:1]/",
-        "http://[0000::0001]/",
-        "http://[::0.0.0.1]/",
-        "http://[::ffff:127.0.0.1]/",
-        "http://[::ffff:7f00:1]/",
-        "http://[0:0:0:0:0:ffff:127.0.0.1]/",
-        "http://[64:ff9b::127.0.0.1]/",
-        "http://[64:ff9b::7f00:1]/",
-    ] {
-        check(&Policy::default(), url, "a loopback address");
+fn the_table_holds() {
+    let table = include_str!("../../../resources/ssrf/cases.jsonl");
+    let mut lines = 0;
+    for line in table.lines() {
+        let case: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| case.get(name).and_then(serde_json::Value::as_str);
+        let expected = text("why").unwrap_or("ok");
+        lines += 1;
+        if let Some(url) = text("url") {
+            check(&Policy::default(), url, expected);
+            continue;
+        }
+        let name = text("name").unwrap();
+        let answers: Vec<Vec<std::net::IpAddr>> = serde_json::from_value(case["answers"].clone()).unwrap();
+        // The last look-up is the one that shows what the name is.
+        let addresses: Vec<SocketAddr> =
+            answers.last().unwrap().iter().map(|ip| SocketAddr::new(*ip, 443)).collect();
+        let got = Policy::default()
+            .check_resolved(name, &addresses)
+            .map_or_else(|blocked| blocked.to_string(), |()| "ok".to_owned());
+        assert!(if expected == "ok" { got == "ok" } else { got.contains(expected) }, "{name}: {got}");
     }
-    for url in ["http://0/", "http://0.0.0.0/", "http://0x0/", "http://00/", "http://[::]/"] {
-        check(&Policy::default(), url, "the unspecified address");
-    }
+    assert!(lines > 150, "only {lines} cases");
 }
 
 #[test]
@@ -86,87 +67,6 @@ fn user_information_does_not_hide_the_host() {
     }
     let url = Url::parse("http://example.com\\@127.0.0.1/").unwrap();
     assert_eq!(Policy::default().check_url(&url).unwrap().host.to_string(), "example.com");
-}
-
-#[test]
-fn every_range_has_its_reason() {
-    for (address, expected) in [
-        ("0.1.2.3", "this network"),
-        ("10.0.0.1", "a private address"),
-        ("100.64.0.1", "a shared address"),
-        ("100.127.255.255", "a shared address"),
-        ("100.128.0.0", "ok"),
-        ("100.100.100.200", "metadata"),
-        ("168.63.129.16", "metadata"),
-        ("169.254.169.254", "metadata"),
-        ("169.254.170.2", "metadata"),
-        ("169.254.1.1", "a link-local address"),
-        ("172.15.255.255", "ok"),
-        ("172.16.0.1", "a private address"),
-        ("172.31.255.255", "a private address"),
-        ("172.32.0.0", "ok"),
-        ("192.0.0.8", "protocol assignments"),
-        ("192.0.0.192", "metadata"),
-        ("192.0.1.0", "ok"),
-        ("192.0.2.1", "a documentation address"),
-        ("192.88.99.1", "6to4 relay"),
-        ("192.168.1.1", "a private address"),
-        ("198.17.255.255", "ok"),
-        ("198.18.0.1", "a benchmarking address"),
-        ("198.19.255.255", "a benchmarking address"),
-        ("198.51.100.7", "a documentation address"),
-        ("203.0.113.7", "a documentation address"),
-        ("223.255.255.255", "ok"),
-        ("224.0.0.1", "a multicast address"),
-        ("239.255.255.255", "a multicast address"),
-        ("240.0.0.1", "a reserved address"),
-        ("255.255.255.255", "the broadcast address"),
-        ("1.1.1.1", "ok"),
-        ("8.8.8.8", "ok"),
-        ("::2", "IPv4-compatible"),
-        ("::127.0.0.1", "IPv4-compatible"),
-        ("::8.8.8.8", "IPv4-compatible"),
-        ("::ffff:10.1.2.3", "leads to 10.1.2.3, which is a private address"),
-        ("::ffff:8.8.8.8", "ok"),
-        ("::ffff:0:127.0.0.1", "IPv4-translated"),
-        ("64:ff9b::169.254.169.254", "leads to 169.254.169.254, which is a cloud metadata address"),
-        ("64:ff9b::8.8.8.8", "ok"),
-        ("64:ff9b::1:7f00:1", "not a global unicast address"),
-        ("64:ff9b:1::10.0.0.1", "local NAT64"),
-        ("64:ff9b:1:ffff:ffff:ffff:8.8.8.8", "local NAT64"),
-        ("100::1", "discard-only"),
-        ("2001::1", "Teredo"),
-        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "Teredo"),
-        ("2001:2::1", "a benchmarking address"),
-        ("2001:10::1", "ORCHID"),
-        ("2001:20::1", "ORCHID"),
-        ("2001:2f:ffff::1", "ORCHID"),
-        ("2001:1::1", "protocol assignments"),
-        ("2001:db8::1", "a documentation address"),
-        ("2002:7f00:1::", "6to4"),
-        ("2002:808:808::1", "6to4"),
-        ("3ffe::1", "a reserved address"),
-        ("3fff:fff::1", "a documentation address"),
-        ("5f00::1", "segment routing"),
-        ("4000::1", "not a global unicast address"),
-        ("fc00::1", "a unique local address"),
-        ("fd12:3456::1", "a unique local address"),
-        ("fd00:ec2::254", "metadata"),
-        ("fe80::1", "a link-local address"),
-        ("febf::1", "a link-local address"),
-        ("fec0::1", "a site-local address"),
-        ("ff02::1", "a multicast address"),
-        ("2606:4700:4700::1111", "ok"),
-        ("2001:4860:4860::8888", "ok"),
-        ("2a00:1450:4001::1", "ok"),
-    ] {
-        let url = if address.contains(':') {
-            format!("https://[{address}]/")
-        } else {
-            format!("https://{address}/")
-        };
-        check(&Policy::default(), &url, expected);
-    }
 }
 
 #[test]

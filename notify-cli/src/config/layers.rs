@@ -189,14 +189,30 @@ fn flatten(table: Table) -> Vec<(String, Value)> {
     out
 }
 
+/// The URL as it may be shown. One that cannot be read is hidden from its scheme on: its password could be anywhere.
 fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            let _ = parsed.set_password(Some("hidden"));
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
+    if url.starts_with("sqlite:") {
+        return url.to_owned();
     }
+    let Ok(mut parsed) = url::Url::parse(url) else {
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        return format!("{scheme}://hidden, because it is no URL");
+    };
+    if parsed.password().is_some() {
+        let _ = parsed.set_password(Some("hidden"));
+    }
+    // PostgreSQL's URLs may carry it as a parameter.
+    if parsed.query().is_some() {
+        let shown: Vec<(String, String)> = parsed
+            .query_pairs()
+            .map(|(name, value)| {
+                let secret = name.to_ascii_lowercase().contains("password");
+                (name.into_owned(), if secret { "hidden".to_owned() } else { value.into_owned() })
+            })
+            .collect();
+        parsed.query_pairs_mut().clear().extend_pairs(shown);
+    }
+    parsed.to_string()
 }
 
 /// Levenshtein's distance, for suggestions.

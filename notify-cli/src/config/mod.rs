@@ -34,6 +34,7 @@ pub struct Config {
     pub egress: Egress,
     pub secrets: Secrets,
     pub ledger: Ledger,
+    pub health: HealthConfig,
     pub log: Log,
 }
 
@@ -42,6 +43,10 @@ pub struct Config {
 pub struct Server {
     pub listen: std::net::SocketAddr,
     pub role: Role,
+    /// Empty: none.
+    pub operations_listen: String,
+    pub stop_grace_seconds: u64,
+    pub drain_seconds: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -62,6 +67,11 @@ pub struct LimitsConfig {
     pub connections: usize,
     pub request_timeout_seconds: u64,
     pub header_timeout_seconds: u64,
+    pub tenant_requests: usize,
+    pub tenant_rules: u64,
+    pub tenant_channels: u64,
+    pub tenant_templates: u64,
+    pub tenant_bundles: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -96,6 +106,7 @@ pub struct Connectors {
 pub struct Egress {
     pub allow: Vec<String>,
     pub allow_http: bool,
+    pub ca: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -114,12 +125,19 @@ pub struct Ledger {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct HealthConfig {
+    pub backlog_age_seconds: u64,
+    pub disk_free_mib: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     pub level: String,
     pub format: LogFormat,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Text,
@@ -185,7 +203,7 @@ impl Config {
             &mut self.secrets.dir,
             &mut self.ledger.anchor_path,
         ];
-        for path in paths {
+        for path in paths.into_iter().chain(&mut self.egress.ca) {
             *path = home.join(&*path);
         }
         if let Some(file) = self.store.url.strip_prefix("sqlite:") {
@@ -206,10 +224,19 @@ impl Config {
         Err(ConfigError::Bounds { key: "store.url", must: "begin with `sqlite:` or `postgres://`" })
     }
 
+    /// Where a process of the role `worker` answers; `None`: nowhere.
+    ///
+    /// # Errors
+    /// When it is no address.
+    pub fn operations_listen(&self) -> Result<Option<std::net::SocketAddr>, std::net::AddrParseError> {
+        let text = self.server.operations_listen.trim();
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let url = self.store_url()?;
         let limits = &self.limits;
-        let bounds: [(&'static str, bool, &'static str); 15] = [
+        let bounds: &[(&'static str, bool, &'static str)] = &[
             ("limits.event_bytes", (1_024..=524_288).contains(&limits.event_bytes), "be 1024 to 524288"),
             (
                 "limits.batch_bytes",
@@ -222,6 +249,17 @@ impl Config {
             ("limits.connections", limits.connections >= 1, "be at least 1"),
             ("limits.request_timeout_seconds", limits.request_timeout_seconds >= 1, "be at least 1"),
             ("limits.header_timeout_seconds", limits.header_timeout_seconds >= 1, "be at least 1"),
+            ("limits.tenant_requests", limits.tenant_requests >= 1, "be at least 1"),
+            ("limits.tenant_rules", limits.tenant_rules >= 1, "be at least 1"),
+            ("limits.tenant_channels", limits.tenant_channels >= 1, "be at least 1"),
+            ("limits.tenant_templates", limits.tenant_templates >= 1, "be at least 1"),
+            ("limits.tenant_bundles", limits.tenant_bundles >= 1, "be at least 1"),
+            ("server.stop_grace_seconds", self.server.stop_grace_seconds <= 600, "be at most 600"),
+            (
+                "server.operations_listen",
+                self.operations_listen().is_ok(),
+                "be an address and port such as 127.0.0.1:8651, or empty",
+            ),
             ("store.read_connections", (1..=256).contains(&self.store.read_connections), "be 1 to 256"),
             ("intake.queue", self.intake.queue >= 1, "be at least 1"),
             ("dispatch.concurrency", self.dispatch.concurrency >= 1, "be at least 1"),
@@ -234,7 +272,7 @@ impl Config {
                 "be `all` with SQLite: one process per home",
             ),
         ];
-        for (key, holds, must) in bounds {
+        for &(key, holds, must) in bounds {
             if !holds {
                 return Err(ConfigError::Bounds { key, must });
             }

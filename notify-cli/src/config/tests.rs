@@ -62,10 +62,18 @@ fn mistakes_are_named() {
 
 #[test]
 fn a_password_is_not_shown() {
-    let environment = [("NOTIFY__STORE__URL", "postgres://notify:geheim@127.0.0.1/notify")];
-    let loaded = load_from("", &environment, &[]).unwrap();
-    let shown = format!("{:?}", loaded.explained);
-    assert!(!shown.contains("geheim") && shown.contains("hidden"), "{shown}");
+    for url in [
+        "postgres://notify:geheim@127.0.0.1/notify",
+        "postgres://notify@127.0.0.1/notify?password=geheim&sslmode=disable",
+        "postgres://notify:geheim@[broken/notify",
+        "postgres://notify:geheim@127.0.0.1:99999999/notify",
+    ] {
+        let loaded = load_from("", &[("NOTIFY__STORE__URL", url)], &[]).unwrap();
+        let shown = format!("{:?}", loaded.explained);
+        assert!(!shown.contains("geheim") && shown.contains("hidden"), "{url}: {shown}");
+    }
+    let shown = format!("{:?}", load_from("", &[], &[]).unwrap().explained);
+    assert!(shown.contains("sqlite:notify.db"), "{shown}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where the web layer and the worker meet.
 
+use super::monitor::Monitor;
+use super::observed;
 use notify_bus::Bus;
 use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
 use notify_core::document::{Channel, Rule, Version};
@@ -7,10 +9,9 @@ use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
-use notify_store::Store;
 use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Check, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule,
-    Readiness, Redrive, Redriven, Skipped,
+    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule, Readiness,
+    Redrive, Redriven, Skipped,
 };
 use notify_worker::Worker;
 use notify_worker::acts::{Previewed, PreviewedDecision};
@@ -23,7 +24,7 @@ pub struct StudioEngine {
     pub bus: Bus,
     pub worker: Option<Worker>,
     pub host: Arc<ConnectorHost>,
-    pub store: Store,
+    pub monitor: Arc<Monitor>,
     /// The operator's egress policy, to refuse a forbidden target when a channel is saved, not only when it is used.
     pub guard: notify_netguard::Policy,
 }
@@ -111,38 +112,31 @@ impl Engine for StudioEngine {
     }
 
     fn validate_channel(&self, _tenant: &TenantId, channel: &Channel) -> Result<(), Problem> {
-        self.check_channel(channel)
+        check_channel(&self.host, &self.guard, channel)
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
         self.host.plugins().into_iter().map(shown).collect()
     }
 
-    fn metrics(&self) -> String {
-        self.worker.as_ref().map(|worker| worker.metrics().render()).unwrap_or_default()
+    fn metrics(&self) -> BoxFuture<String> {
+        let (monitor, worker) = (Arc::clone(&self.monitor), self.worker.clone());
+        let (bus, plugins) = (self.bus.counts(), self.host.plugins());
+        Box::pin(async move {
+            let backlog = monitor.backlog().await;
+            let mut text = String::new();
+            if let Some(worker) = &worker {
+                text.push_str(&notify_webservice::metrics::text(worker.metrics().registry()));
+            }
+            let looked_up = observed::registry(backlog, bus, worker.is_none(), &plugins);
+            text.push_str(&notify_webservice::metrics::text(&looked_up));
+            text
+        })
     }
 
     fn ready(&self) -> BoxFuture<Readiness> {
-        let store = self.store.clone();
-        let refused: Vec<String> = self
-            .host
-            .plugins()
-            .into_iter()
-            .filter(|plugin| plugin.state == "refused")
-            .map(|plugin| plugin.name)
-            .collect();
-        Box::pin(async move {
-            let (ok, detail) = match store.now().await {
-                Ok(_) => (true, String::new()),
-                Err(error) => (false, error.to_string()),
-            };
-            let store = Check { name: "store".to_owned(), ok, detail };
-            // A refused plug-in is an operator's concern, not a reason to send traffic elsewhere.
-            let detail =
-                if refused.is_empty() { String::new() } else { format!("refused: {}", refused.join(", ")) };
-            let plugins = Check { name: "plugins".to_owned(), ok: refused.is_empty(), detail };
-            Readiness { ready: ok, checks: vec![store, plugins] }
-        })
+        let monitor = Arc::clone(&self.monitor);
+        Box::pin(async move { monitor.readiness().await })
     }
 }
 
@@ -180,61 +174,63 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
     Preview { event_key: event.key, matched, unmatched: previewed.unmatched }
 }
 
-impl StudioEngine {
-    fn check_channel(&self, channel: &Channel) -> Result<(), Problem> {
-        let Some(plugin) = self.host.manifest(&channel.r#type) else {
-            let mut types: Vec<String> =
-                self.host.plugins().into_iter().flat_map(|p| p.channel_types).collect();
-            types.sort();
-            return Err(Problem::new(
-                Code::InvalidChannel,
-                "/type",
-                format!("no plug-in offers the channel type `{}`", channel.r#type),
-                format!("use one of: {}", types.join(", ")),
-            ));
-        };
-        if let Err(problems) = self.host.validate_config(&channel.r#type, &channel.config)
-            && let Some(problem) = problems.into_iter().next()
-        {
-            return Err(problem.under("/config"));
-        }
-        let known = &plugin.manifest.secrets;
-        if let Some(name) = channel.secrets.keys().find(|name| !known.iter().any(|k| k.names(name))) {
-            let names: Vec<String> = known.iter().map(|known| known.shown()).collect();
-            return Err(Problem::new(
-                Code::InvalidChannel,
-                format!("/secrets/{}", notify_core::json::pointer_token(name)),
-                format!("channels of type `{}` have no secret `{name}`", channel.r#type),
-                format!("use one of: {}", names.join(", ")),
-            ));
-        }
-        let config = serde_json::Value::Object(channel.config.clone());
-        if let Some((path, name)) = missing_secret(&config, channel, "/config") {
-            return Err(Problem::new(
-                Code::InvalidSecretReference,
-                path,
-                format!("the channel has no secret `{name}`"),
-                format!("add `{name}: [\"secret://…\"]` to `secrets`"),
-            ));
-        }
-        let Some(url) = channel.config.get("url").and_then(serde_json::Value::as_str) else { return Ok(()) };
-        let url = url::Url::parse(url).map_err(|error| {
-            Problem::new(
-                Code::InvalidChannel,
-                "/config/url",
-                format!("not a URL: {error}"),
-                "write an absolute https URL",
-            )
-        })?;
-        self.guard.check_url(&url).map(drop).map_err(|blocked| {
-            Problem::new(
-                Code::ForbiddenTarget,
-                "/config/url",
-                blocked.to_string(),
-                "use a public https address, or have the operator allow this one in `egress` of notify.toml",
-            )
-        })
+/// Whether a channel may be saved.
+fn check_channel(
+    host: &ConnectorHost,
+    guard: &notify_netguard::Policy,
+    channel: &Channel,
+) -> Result<(), Problem> {
+    let Some(plugin) = host.manifest(&channel.r#type) else {
+        let mut types: Vec<String> = host.plugins().into_iter().flat_map(|p| p.channel_types).collect();
+        types.sort();
+        return Err(Problem::new(
+            Code::InvalidChannel,
+            "/type",
+            format!("no plug-in offers the channel type `{}`", channel.r#type),
+            format!("use one of: {}", types.join(", ")),
+        ));
+    };
+    if let Err(problems) = host.validate_config(&channel.r#type, &channel.config)
+        && let Some(problem) = problems.into_iter().next()
+    {
+        return Err(problem.under("/config"));
     }
+    let known = &plugin.manifest.secrets;
+    if let Some(name) = channel.secrets.keys().find(|name| !known.iter().any(|k| k.names(name))) {
+        let names: Vec<String> = known.iter().map(|known| known.shown()).collect();
+        return Err(Problem::new(
+            Code::InvalidChannel,
+            format!("/secrets/{}", notify_core::json::pointer_token(name)),
+            format!("channels of type `{}` have no secret `{name}`", channel.r#type),
+            format!("use one of: {}", names.join(", ")),
+        ));
+    }
+    let config = serde_json::Value::Object(channel.config.clone());
+    if let Some((path, name)) = missing_secret(&config, channel, "/config") {
+        return Err(Problem::new(
+            Code::InvalidSecretReference,
+            path,
+            format!("the channel has no secret `{name}`"),
+            format!("add `{name}: [\"secret://…\"]` to `secrets`"),
+        ));
+    }
+    let Some(url) = channel.config.get("url").and_then(serde_json::Value::as_str) else { return Ok(()) };
+    let url = url::Url::parse(url).map_err(|error| {
+        Problem::new(
+            Code::InvalidChannel,
+            "/config/url",
+            format!("not a URL: {error}"),
+            "write an absolute https URL",
+        )
+    })?;
+    guard.check_url(&url).map(drop).map_err(|blocked| {
+        Problem::new(
+            Code::ForbiddenTarget,
+            "/config/url",
+            blocked.to_string(),
+            "use a public https address, or have the operator allow this one in `egress` of notify.toml",
+        )
+    })
 }
 
 /// The first `{"secret": NAME}` in a channel's config, with its place, that the channel does not have.
@@ -283,7 +279,9 @@ fn shown(plugin: HostPlugin) -> PluginStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use notify_connector_host::HostConfig;
+    use notify_connector_host::outbound::EgressPolicy;
+    use serde_json::{Value, json};
 
     #[test]
     fn secrets_that_a_config_names_must_be_there() {
@@ -303,5 +301,62 @@ mod tests {
         check(json!({"a": "secret", "b": {"secret": "header-token"}}), None);
         check(json!({"a/b": {"secret": "header-x"}}), Some(("/config/headers/a~1b/secret", "header-x")));
         check(json!({"a": ["x", {"secret": "header-x"}]}), Some(("/config/headers/a/1/secret", "header-x")));
+    }
+
+    /// The webhook's manifest; nothing runs, so any bytes do for its library.
+    fn host(folder: &std::path::Path) -> ConnectorHost {
+        use ed25519_dalek::pkcs8::EncodePublicKey as _;
+        use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+        let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        for name in ["plugins", "trust"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+        }
+        std::fs::write(folder.join("library.so"), "nothing").unwrap();
+        let manifest = include_bytes!("../../../connectors/webhook/notify-plugin.json");
+        let (library, plugins) = (folder.join("library.so"), folder.join("plugins"));
+        notify_connector_host::stage::stage_plugin(&library, manifest, &key, &plugins).unwrap();
+        let pem = key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
+        std::fs::write(folder.join("trust/main.pem"), pem).unwrap();
+        let config =
+            HostConfig::new(plugins, folder.join("trust"), folder.join("none"), EgressPolicy::default());
+        ConnectorHost::open(config).unwrap()
+    }
+
+    fn channel(url: &str) -> Result<Channel, Problem> {
+        let value = json!({
+            "schema": "notify-channel@1", "id": "c", "name": "C", "type": "webhook", "config": { "url": url },
+        });
+        notify_core::document::parse::parse_channel(&value).map(|(channel, _, _)| channel)
+    }
+
+    /// `resources/ssrf/cases.jsonl` when a channel is saved; names are looked up when something is sent.
+    #[tokio::test]
+    async fn forbidden_targets_cannot_be_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, guard) = (host(folder.path()), notify_netguard::Policy::default());
+        let (mut refused, mut saved) = (0, 0);
+        for line in include_str!("../../../resources/ssrf/cases.jsonl").lines() {
+            let case: Value = serde_json::from_str(line).unwrap();
+            let text = |name: &str| case.get(name).and_then(Value::as_str);
+            let Some(url) = text("url") else { continue };
+            let outcome = channel(url).and_then(|channel| check_channel(&host, &guard, &channel));
+            match (text("why"), outcome) {
+                (Some(why), Err(problem)) => {
+                    // What the plug-in's schema refuses (a user name, a space) is not even parsed.
+                    let told = problem.code == Code::ForbiddenTarget && problem.reason.contains(why);
+                    assert!(told || problem.code == Code::InvalidChannel, "{url}: {problem}");
+                    assert_eq!(problem.path, "/config/url", "{url}: {problem}");
+                    refused += 1;
+                }
+                (None, Ok(())) => saved += 1,
+                // `\\`, `#` and `@` are no part of what the schema of the webhook takes.
+                (None, Err(problem)) => assert_eq!(problem.code, Code::InvalidChannel, "{url}: {problem}"),
+                (Some(why), Ok(())) => panic!("{url} was saved; it leads to {why}"),
+            }
+        }
+        assert!(refused > 100 && saved > 5, "{refused} refused, {saved} saved");
+        let channel = channel("http://user:pass-word@127.0.0.1/").unwrap();
+        let problem = check_channel(&host, &guard, &channel).unwrap_err();
+        assert!(!problem.to_string().contains("pass-word"), "{problem}");
     }
 }

@@ -1,6 +1,8 @@
 //! `notify serve`: web service, bus and worker in one process, or one of them.
 
 mod engine;
+mod monitor;
+mod observed;
 pub mod parts;
 
 use crate::args::HomeArgs;
@@ -9,11 +11,12 @@ use crate::failure::Failure;
 use crate::home::Home;
 use clap::Args;
 use engine::StudioEngine;
+use monitor::Monitor;
 use notify_bus::Bus;
 use notify_core::event::EventLimits;
 use notify_core::time::Clock;
 use notify_webservice::auth::Authenticator;
-use notify_webservice::{App, Counters, router};
+use notify_webservice::{App, Counters, operations_router, router};
 use notify_worker::{Worker, anchor};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +34,12 @@ pub struct ServeArgs {
     /// What this process does.
     #[arg(long, value_enum)]
     pub role: Option<Role>,
+    /// Form of the log.
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `info,notify_worker=debug`.
+    #[arg(long)]
+    pub log_level: Option<String>,
 }
 
 impl ServeArgs {
@@ -51,6 +60,14 @@ impl ServeArgs {
             };
             flags.push(("server.role", name.to_owned()));
         }
+        if let Some(format) = self.log_format {
+            let name = match format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            };
+            flags.push(("log.format", name.to_owned()));
+        }
+        flags.extend(self.log_level.clone().map(|level| ("log.level", level)));
         Home::open(&self.home, flags)
     }
 }
@@ -71,6 +88,12 @@ pub fn web_limits(config: &Config) -> notify_webservice::Limits {
         header_timeout: Duration::from_secs(limits.header_timeout_seconds),
         header_bytes: limits.header_bytes,
         connections: limits.connections,
+        tenant_requests: limits.tenant_requests,
+        tenant_rules: limits.tenant_rules,
+        tenant_channels: limits.tenant_channels,
+        tenant_templates: limits.tenant_templates,
+        tenant_bundles: limits.tenant_bundles,
+        drain: Duration::from_secs(config.server.drain_seconds),
     }
 }
 
@@ -90,9 +113,15 @@ async fn serve(home: &Home) -> Result<(), Failure> {
     let config = &home.loaded.config;
     let clock: Arc<dyn Clock> = Arc::new(notify_worker::clock::SystemClock);
     // Bound before anything else is touched: a port in use is the most common mistake.
-    let listener = match config.server.role {
-        Role::Worker => None,
-        Role::All | Role::Web => Some(listen(config.server.listen).await?),
+    let (listener, offered) = match config.server.role {
+        Role::All | Role::Web => (Some(listen(config.server.listen).await?), Offered::Everything),
+        Role::Worker => {
+            let wrong = |error: std::net::AddrParseError| Failure::other(error.to_string(), "");
+            match config.operations_listen().map_err(wrong)? {
+                Some(address) => (Some(listen(address).await?), Offered::Operations),
+                None => (None, Offered::Operations),
+            }
+        }
     };
     let store = home.open_store().await?;
     anchor::check(&store, &config.ledger.anchor_path)
@@ -118,39 +147,94 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         Some(worker) => Bus::memory(Arc::new(worker.clone())),
         None => Bus::database(store.clone(), Arc::clone(&clock)),
     };
-    if let Some(listener) = listener {
-        let address = listener.local_addr().map_err(|error| Failure::other(error.to_string(), ""))?;
-        let app = App {
-            store: store.clone(),
-            engine: Arc::new(StudioEngine {
-                bus,
-                worker: worker.clone(),
-                host: Arc::clone(&host),
+    let monitor = Arc::new(Monitor {
+        store: store.clone(),
+        worker: worker.clone(),
+        host: Arc::clone(&host),
+        clock: Arc::clone(&clock),
+        home: home.folder.clone(),
+        bounds: config.health.clone(),
+        role: config.server.role,
+        state: monitor::State::default(),
+    });
+    let grace = Duration::from_secs(config.server.stop_grace_seconds);
+    let stop = stopped(Arc::clone(&monitor), grace);
+    let outcome = match listener {
+        Some(listener) => {
+            let counters = match &worker {
+                Some(worker) => Counters::sharing(worker.metrics().entries.cell()),
+                None => Counters::default(),
+            };
+            let engine =
+                StudioEngine { bus, worker: worker.clone(), host: Arc::clone(&host), monitor, guard };
+            let app = App {
                 store: store.clone(),
-                guard,
-            }),
-            authenticator: Authenticator::new(home.token_key()?),
-            clock,
-            limits: web_limits(config),
-            export_key: home.export_key()?,
-            counters: Counters::default(),
-        };
-        let limits = app.limits.clone();
-        tracing::info!(%address, "serving");
-        notify_webservice::serve(listener, router(Arc::new(app)), &limits, stop_signal())
-            .await
-            .map_err(|error| Failure::other(format!("the listener broke: {error}"), ""))?;
-    } else {
-        tracing::info!("working");
-        stop_signal().await;
-    }
+                engine: Arc::new(engine),
+                authenticator: Authenticator::new(home.token_key()?),
+                clock,
+                limits: web_limits(config),
+                export_key: home.export_key()?,
+                counters,
+            };
+            answer(listener, app, offered, stop).await
+        }
+        None => {
+            tracing::info!("working");
+            stop.await;
+            Ok(())
+        }
+    };
+    // Also after a broken listener: what was accepted is finished and recorded.
     tracing::info!("stopping");
     match worker {
         Some(worker) => worker.stop().await,
         None => store.close().await,
     }
     host.shutdown(Duration::from_secs(2)).await;
-    Ok(())
+    tracing::info!("stopped");
+    outcome
+}
+
+/// What a process answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offered {
+    Everything,
+    /// Health, readiness and metrics.
+    Operations,
+}
+
+async fn answer(
+    listener: TcpListener,
+    app: App,
+    offered: Offered,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), Failure> {
+    if let Ok(address) = listener.local_addr() {
+        match offered {
+            Offered::Everything => tracing::info!(%address, "serving"),
+            Offered::Operations => tracing::info!(%address, "working; health and metrics are here"),
+        }
+    }
+    let limits = app.limits.clone();
+    let app = Arc::new(app);
+    let router = match offered {
+        Offered::Everything => router(app),
+        Offered::Operations => operations_router(app),
+    };
+    notify_webservice::serve(listener, router, &limits, stop)
+        .await
+        .map_err(|error| Failure::other(format!("the listener broke: {error}"), ""))
+}
+
+/// Resolves when accepting ends. From the signal on `/readyz` says so; the grace gives those who ask it time to look
+/// away.
+async fn stopped(monitor: Arc<Monitor>, grace: Duration) {
+    stop_signal().await;
+    monitor.drain();
+    if !grace.is_zero() {
+        tracing::info!(seconds = grace.as_secs(), "draining");
+        notify_worker::clock::wait(grace).await;
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -32,8 +32,12 @@ pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
 
 /// Checks every plug-in's signature and hash; starts none.
 pub fn connector_host(config: &Config, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
-    let egress =
-        EgressPolicy { guard, max_response_body: config.dispatch.response_bytes, ..EgressPolicy::default() };
+    let egress = EgressPolicy {
+        guard,
+        max_response_body: config.dispatch.response_bytes,
+        extra_ca_pem: extra_authorities(&config.egress.ca)?,
+        ..EgressPolicy::default()
+    };
     let host_program = host_program(config)?;
     let connectors = &config.connectors;
     let mut options = HostConfig::new(&connectors.plugin_dir, &connectors.trust_dir, host_program, egress);
@@ -49,6 +53,25 @@ pub fn host_program(config: &Config) -> Result<PathBuf, Failure> {
         return beside_this_program("notify-connector-host");
     }
     Ok(config.connectors.host_program.clone())
+}
+
+/// The certificates of `egress.ca`, one file after the other. Each is looked at alone first, so that the message names
+/// the right one.
+fn extra_authorities(files: &[PathBuf]) -> Result<Option<Vec<u8>>, Failure> {
+    let mut all = Vec::new();
+    for file in files {
+        let wrong = |reason: String| {
+            Failure::other(
+                format!("egress.ca: {}: {reason}", file.display()),
+                "name files that hold PEM certificates (`-----BEGIN CERTIFICATE-----`)",
+            )
+        };
+        let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        notify_connector_host::outbound::check_authorities(&pem).map_err(|error| wrong(error.to_string()))?;
+        all.extend(pem);
+        all.push(b'\n');
+    }
+    Ok((!all.is_empty()).then_some(all))
 }
 
 fn beside_this_program(name: &str) -> Result<PathBuf, Failure> {
@@ -75,4 +98,35 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     options.anchors = Some(config.ledger.anchor_path.clone());
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_file_of_authorities_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let good = write("good.pem", include_str!("../../tests/service/authority.pem"));
+        let no_certificate = write("empty.pem", "nothing\n");
+        let damaged = write("damaged.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let text = |files: &[PathBuf]| {
+            extra_authorities(files).err().map(|failure| failure.text()).unwrap_or_default()
+        };
+        assert_eq!(extra_authorities(&[]).ok().flatten(), None);
+        let both = extra_authorities(&[good.clone(), good.clone()]).ok().flatten().unwrap();
+        assert_eq!(String::from_utf8(both).unwrap().matches("BEGIN CERTIFICATE").count(), 2);
+        for (files, named) in [
+            (vec![good.clone(), no_certificate], "empty.pem"),
+            (vec![damaged, good], "damaged.pem"),
+            (vec![folder.path().join("none.pem")], "none.pem"),
+        ] {
+            assert!(text(&files).contains(named), "{}", text(&files));
+        }
+    }
 }

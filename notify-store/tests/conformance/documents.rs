@@ -122,3 +122,31 @@ pub async fn pages(fresh: Fresh) {
     }
     assert_eq!(seen, ["ac", "de"]);
 }
+
+pub async fn counts(fresh: Fresh) {
+    let store = fresh.store;
+    let (acme, other) = (tenant("acme"), tenant("other"));
+    for id in [&acme, &other] {
+        store.commit(create_tenant(id)).await.unwrap();
+    }
+    for id in ["a", "b", "c"] {
+        store.commit(put(&acme, Kind::Rule, id, id)).await.unwrap();
+    }
+    // A second version and a delete: neither is one more.
+    store.commit(put(&acme, Kind::Rule, "a", "again")).await.unwrap();
+    store.commit(delete(&acme, Kind::Rule, "b")).await.unwrap();
+    for (tenant, kind, expected) in
+        [(&acme, Kind::Rule, 2), (&acme, Kind::Channel, 0), (&other, Kind::Rule, 0)]
+    {
+        assert_eq!(store.document_count(tenant, kind).await.unwrap(), expected, "{tenant} {kind:?}");
+    }
+}
+
+pub async fn probe(fresh: Fresh) {
+    let store = fresh.store;
+    for _ in 0..3 {
+        store.probe_write(crate::support::at(5)).await.unwrap();
+    }
+    store.close().await;
+    assert!(store.probe_write(crate::support::at(6)).await.is_err(), "a closed store takes no write");
+}

@@ -41,7 +41,7 @@ pub async fn record_first_use(
         let entry = AccessEntry { act: "token-first-used".to_owned(), actor, details, about };
         let effects = vec![Effect::KeepOpening(opening)];
         let commit = Commit::new(caller.tenant.clone(), effects, vec![entry.into_draft()]);
-        app.store.commit(commit).await.map_err(failed)?;
+        app.commit(commit).await.map_err(failed)?;
     }
     verified.put(digest, Arc::clone(caller), app.clock.now());
     Ok(())

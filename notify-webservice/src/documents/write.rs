@@ -103,6 +103,10 @@ async fn try_put(
     let configuration = store.config_version(tenant).await.map_err(failed)?;
     let current = store.document(tenant, kind, &checked.id, None).await.map_err(failed)?;
     let action = decide(current.as_ref(), &checked.id)?;
+    if action == ConfigAction::Create {
+        // Counted at the configuration that the commit is guarded with, so two creations cannot both be the last.
+        room_for_one_more(kind, call).await?;
+    }
     check::against(checked, call).await?;
 
     let at = truncate_to_millis(call.app.clock.now());
@@ -157,6 +161,31 @@ async fn try_put(
     Ok(Try::Done(response))
 }
 
+async fn room_for_one_more(kind: Kind, call: &Call) -> Result<(), Problem> {
+    let limits = &call.app.limits;
+    let most = match kind {
+        Kind::Rule => limits.tenant_rules,
+        Kind::Channel => limits.tenant_channels,
+        Kind::Template => limits.tenant_templates,
+        Kind::Bundle => limits.tenant_bundles,
+    };
+    let count = call.app.store.document_count(call.tenant(), kind).await;
+    let count = count.map_err(|error| store_problem(&call.request, &error))?;
+    if count < most {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::LimitReached,
+        "",
+        format!("the tenant has {count} {}s; it may have {most}", kind.as_str()),
+        format!(
+            "delete {}s that are not needed, or let the operator raise `limits.tenant_{}s`",
+            kind.as_str(),
+            kind.as_str()
+        ),
+    ))
+}
+
 /// `DELETE /{kind}s/{id}`
 pub async fn delete(kind: Kind, call: Call) -> Answer {
     let expected = IfMatch::of(&call)?;
@@ -191,7 +220,7 @@ pub async fn delete(kind: Kind, call: Call) -> Answer {
 
 /// Commits; `None` when something was written in between.
 async fn settle(call: &Call, commit: Commit) -> Result<Option<Committed>, Problem> {
-    match call.app.store.commit(commit).await {
+    match call.app.commit(commit).await {
         Ok(done) => {
             call.app.engine.configuration_changed(call.tenant());
             Ok(Some(done))

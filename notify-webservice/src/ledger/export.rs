@@ -72,7 +72,7 @@ pub async fn export(call: Call) -> Answer {
     let (who, opening) = record::commit(&entropy, &act, "who", record::actor_bytes(&call.caller));
     let entry = ExportEntry { from, to, root: Hash(plan.head.root), who }.into_draft();
     let commit = Commit::new(call.tenant().clone(), vec![Effect::KeepOpening(opening)], vec![entry]);
-    call.app.store.commit(commit).await.map_err(|error| store_problem(&call.request, &error))?;
+    call.app.commit(commit).await.map_err(|error| store_problem(&call.request, &error))?;
 
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(AHEAD);
     let (app, request) = (Arc::clone(&call.app), call.request.clone());

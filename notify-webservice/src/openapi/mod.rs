@@ -1,5 +1,6 @@
 //! `/openapi.json`: OpenAPI 3.1 built from the route table. `docs/openapi.json` is a snapshot that a test compares.
 
+mod parts;
 mod schemas;
 
 use crate::routes::{Access, Parameter, Route, routes};
@@ -9,15 +10,20 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Problems that any route with a token can answer.
-const ALWAYS: [Code; 7] = [
+const ALWAYS: [Code; 9] = [
+    // The tenant of the token, besides what a route looks for.
+    Code::NotFound,
     Code::Unauthenticated,
     Code::Forbidden,
     Code::TenantMismatch,
     Code::InvalidParameter,
+    Code::RateLimited,
     Code::Timeout,
     Code::Unavailable,
     Code::Internal,
 ];
+/// Problems that a route without a token can answer.
+const ALWAYS_PUBLIC: [Code; 3] = [Code::InvalidParameter, Code::Timeout, Code::Internal];
 
 /// The whole description.
 #[must_use]
@@ -38,6 +44,9 @@ pub fn document() -> Value {
                 Errors are RFC 9457 problem documents with a stable `code`.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
+        // Where this description was read from.
+        "servers": [{ "url": "/" }],
+        "tags": tags(),
         "paths": paths,
         "components": {
             "securitySchemes": { "token": {
@@ -46,9 +55,23 @@ pub fn document() -> Value {
                 "bearerFormat": "JWT",
                 "description": "Made by `notify token issue`. Its `tenant` is the tenant of every request.",
             } },
+            "headers": parts::all_headers(),
+            "responses": shared_responses(),
+            "examples": parts::all_examples(),
             "schemas": schemas::all(),
         },
     })
+}
+
+/// Each tag that a route has, once, in the order of the routes.
+fn tags() -> Vec<Value> {
+    let mut names: Vec<&str> = Vec::new();
+    for route in routes() {
+        if !names.contains(&route.tag) {
+            names.push(route.tag);
+        }
+    }
+    names.into_iter().map(|name| json!({ "name": name })).collect()
 }
 
 fn operation(route: &Route) -> Value {
@@ -72,7 +95,7 @@ fn operation(route: &Route) -> Value {
     }
     if !route.accepts.is_empty() {
         let content: Map<String, Value> =
-            route.accepts.iter().map(|(media, schema)| ((*media).to_owned(), content(schema))).collect();
+            route.accepts.iter().map(|(media, schema)| ((*media).to_owned(), body(schema))).collect();
         out.insert("requestBody".into(), json!({ "required": true, "content": content }));
     }
     out.insert("responses".into(), responses(route));
@@ -80,10 +103,12 @@ fn operation(route: &Route) -> Value {
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let in_path =
-        route.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(
-            |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
-        );
+    let in_path = route
+        .path
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split('}').next())
+        .map(|name| parts::in_path(route, name));
     let listed = |parameters: &'static [Parameter], place: &'static str| {
         parameters.iter().map(move |parameter| {
             json!({
@@ -91,11 +116,19 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "in": place,
                 "required": false,
                 "description": parameter.about,
-                "schema": { "type": "string" },
+                "schema": parts::schema(parameter.name),
             })
         })
     };
     in_path.chain(listed(route.parameters, "query")).chain(listed(route.headers, "header")).collect()
+}
+
+fn body(schema: &str) -> Value {
+    let mut content = content(schema);
+    if parts::EXAMPLES.contains(&schema) {
+        content["examples"] = json!({ "sample": { "$ref": format!("#/components/examples/{schema}") } });
+    }
+    content
 }
 
 fn content(schema: &str) -> Value {
@@ -105,14 +138,19 @@ fn content(schema: &str) -> Value {
 fn responses(route: &Route) -> Value {
     let mut out: Map<String, Value> = Map::new();
     for success in route.success {
-        let mut response = json!({ "description": success.about });
-        if success.status != 204 {
-            let body = if success.schema.is_empty() { json!({}) } else { content(success.schema) };
+        let mut response =
+            json!({ "description": success.about, "headers": parts::headers(route, success.status) });
+        if !success.media.is_empty() {
+            let body = match success.schema {
+                "" if success.media.starts_with("text/") => json!({ "schema": { "type": "string" } }),
+                "" => json!({}),
+                schema => content(schema),
+            };
             response["content"] = json!({ success.media: body });
         }
         out.insert(success.status.to_string(), response);
     }
-    let general: &[Code] = if route.access == Access::Public { &[Code::Internal] } else { &ALWAYS };
+    let general: &[Code] = if route.access == Access::Public { &ALWAYS_PUBLIC } else { &ALWAYS };
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in general.iter().chain(route.problems) {
         let codes = by_status.entry(code.status()).or_default();
@@ -121,15 +159,51 @@ fn responses(route: &Route) -> Value {
         }
     }
     for (status, codes) in by_status {
-        let names: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
-        out.entry(status.to_string()).or_insert_with(|| {
-            json!({
-                "description": names.join(", "),
-                "content": { "application/problem+json": content("Problem") },
-            })
-        });
+        match out.get_mut(&status.to_string()) {
+            // One status for a success's document and for problems (`/readyz`, 503).
+            Some(response) => {
+                let problem = json!({ "application/problem+json": content("Problem") });
+                if let (Some(Value::Object(content)), Value::Object(problem)) =
+                    (response.get_mut("content"), problem)
+                {
+                    content.extend(problem);
+                }
+            }
+            None => {
+                let shared = codes == of_every_route(status);
+                let response = if shared {
+                    json!({ "$ref": format!("#/components/responses/Problem{status}") })
+                } else {
+                    problem(status, &codes)
+                };
+                out.insert(status.to_string(), response);
+            }
+        }
     }
     Value::Object(out)
+}
+
+/// Problems of this status that every route with a token can answer.
+fn of_every_route(status: u16) -> Vec<Code> {
+    ALWAYS.into_iter().filter(|code| code.status() == status).collect()
+}
+
+fn problem(status: u16, codes: &[Code]) -> Value {
+    let names: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
+    json!({
+        "description": names.join(", "),
+        "headers": parts::problem_headers(status),
+        "content": { "application/problem+json": content("Problem") },
+    })
+}
+
+/// Answers that most routes share.
+fn shared_responses() -> Value {
+    let statuses: std::collections::BTreeSet<u16> = ALWAYS.iter().map(|code| code.status()).collect();
+    let named = statuses
+        .into_iter()
+        .map(|status| (format!("Problem{status}"), problem(status, &of_every_route(status))));
+    Value::Object(named.collect())
 }
 
 /// Whether a method may carry a body; a description with a body elsewhere is a mistake in the table.

@@ -27,8 +27,8 @@ fn page(item: &str) -> Value {
 }
 
 pub fn all() -> Value {
-    let mut all = serde_json::Map::new();
-    for group in [events(), documents(), deliveries(), ledger(), operations()] {
+    let mut all = super::parts::published();
+    for group in [events(), versions(), documents(), deliveries(), ledger(), operations()] {
         if let Value::Object(members) = group {
             all.extend(members);
         }
@@ -38,18 +38,6 @@ pub fn all() -> Value {
 
 fn events() -> Value {
     json!({
-        "CloudEvent": {
-            "type": "object",
-            "description": "CloudEvents 1.0 in the JSON format.",
-            "required": ["specversion", "id", "source", "type"],
-            "properties": {
-                "specversion": { "const": "1.0" },
-                "id": text(), "source": text(), "type": text(), "subject": text(), "time": time(),
-                "datacontenttype": text(), "dataschema": text(), "data": {},
-                "severity": { "enum": ["none", "info", "low", "medium", "high", "critical", "blocker"] },
-                "correlationid": text(), "traceparent": text(),
-            },
-        },
         "CloudEventBatch": { "type": "array", "items": { "$ref": "#/components/schemas/CloudEvent" } },
         "BinaryData": {
             "description": "Binary mode: the body is `data`, the attributes are `ce-…` headers.",
@@ -103,20 +91,31 @@ fn events() -> Value {
     })
 }
 
-fn documents() -> Value {
-    json!({
-        "Document": {
+/// A document in its version, and pages of them.
+fn versions() -> Value {
+    let mut all = serde_json::Map::new();
+    for (name, kind) in
+        [("Rule", "rule"), ("Channel", "channel"), ("Template", "template"), ("Bundle", "bundle")]
+    {
+        let version = json!({
             "type": "object",
-            "description": "A request carries the bare document; an answer wraps it in its version.",
+            "required": ["kind", "id", "version", "digest", "createdAt", "document"],
             "properties": {
-                "kind": { "enum": ["rule", "channel", "template", "bundle"] },
+                "kind": { "const": kind },
                 "id": text(), "version": number(),
                 "digest": { "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" },
                 "createdAt": time(), "deleted": { "type": "boolean" },
-                "document": { "type": "object" },
+                "document": { "$ref": format!("#/components/schemas/{name}") },
             },
-        },
-        "DocumentPage": page("Document"),
+        });
+        all.insert(format!("{name}Version"), version);
+        all.insert(format!("{name}VersionPage"), page(&format!("{name}Version")));
+    }
+    Value::Object(all)
+}
+
+fn documents() -> Value {
+    json!({
         "PreviewRequest": {
             "type": "object",
             "required": ["event"],
@@ -299,9 +298,14 @@ fn operations() -> Value {
             "type": "object",
             "properties": {
                 "ready": { "type": "boolean" },
+                "status": { "enum": ["ready", "not-ready", "draining"] },
                 "checks": { "type": "array", "items": {
                     "type": "object",
-                    "properties": { "name": text(), "ok": { "type": "boolean" }, "detail": text() },
+                    "required": ["name", "ok", "state"],
+                    "properties": {
+                        "name": text(), "ok": { "type": "boolean" }, "state": { "enum": ["ok", "warn", "fail"] },
+                        "detail": text(), "fix": { "type": "string", "description": "What to do about it." },
+                    },
                 } },
             },
         },

@@ -3,7 +3,7 @@
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
 use crate::documents::{preview, read, write};
-use crate::{deliveries, events, ledger, operations};
+use crate::{deliveries, docs_ui, events, ledger, operations};
 use http::Method;
 use notify_core::document::Kind;
 use notify_core::problem::Code;
@@ -37,12 +37,15 @@ const ENTRIES: &[Parameter] = &[
 
 const IF_MATCH: Parameter =
     Parameter { name: "If-Match", about: "ETag of the version this write replaces, or `*`." };
+const IF_NONE_MATCH: Parameter = Parameter {
+    name: "If-None-Match",
+    about: "ETag of the version at hand; when it is current the answer is 304.",
+};
 const IDEMPOTENCY: Parameter = Parameter {
     name: "Idempotency-Key",
     about: "A repeated request with the same key gets the first answer.",
 };
 
-const DOCUMENT_BODY: &[(&str, &str)] = &[("application/yaml", "Document"), ("application/json", "Document")];
 const EVENT_BODY: &[(&str, &str)] = &[
     ("application/cloudevents+json", "CloudEvent"),
     ("application/cloudevents-batch+json", "CloudEventBatch"),
@@ -71,11 +74,20 @@ const WRITE_PROBLEMS: &[Code] = &[
     Code::InvalidSecretReference,
     Code::UnsupportedFeature,
     Code::AlreadyExists,
+    Code::LimitReached,
     Code::NotFound,
     Code::PreconditionRequired,
     Code::PreconditionFailed,
     Code::IdempotencyConflict,
+    Code::InvalidEvent,
 ];
+
+/// A JSON answer whose schema's name is put together.
+macro_rules! ok {
+    ($status:literal, $about:literal, $schema:expr) => {
+        Success { status: $status, about: $about, schema: $schema, media: "application/json" }
+    };
+}
 
 macro_rules! success {
     ($($status:literal $about:literal $schema:literal),+) => {
@@ -178,6 +190,12 @@ fn event_routes() -> Vec<Route> {
     ]
 }
 
+/// Not modified: the body that the sender has is current.
+const UNCHANGED: Success =
+    Success { status: 304, about: "The version is that of `If-None-Match`.", schema: "", media: "" };
+const UNCHANGED_FILE: Success =
+    Success { status: 304, about: "The file is that of `If-None-Match`.", schema: "", media: "" };
+
 macro_rules! documents {
     ($kind:ident, $write:expr, $path:literal, $one:literal, $name:literal, $names:literal) => {
         [
@@ -185,7 +203,7 @@ macro_rules! documents {
                 tag: $path,
                 summary: concat!("Current ", $path, ", by id"),
                 parameters: PAGE,
-                success: success![200 "A page." "DocumentPage"],
+                success: &[ok!(200, "A page.", concat!($name, "VersionPage"))],
                 problems: &[Code::InvalidPageToken],
                 ..get(concat!("/api/v1/notify/", $path), concat!("list", $names), |call| {
                     Box::pin(read::list(Kind::$kind, call))
@@ -197,9 +215,9 @@ macro_rules! documents {
                 summary: concat!("Create a ", $one),
                 access: $write,
                 body: BodyKind::Document,
-                accepts: DOCUMENT_BODY,
+                accepts: &[("application/yaml", $name), ("application/json", $name)],
                 headers: &[IDEMPOTENCY],
-                success: success![201 "Version 1, or the next one after a delete." "Document"],
+                success: &[ok!(201, "Version 1, or the next one after a delete.", concat!($name, "Version"))],
                 problems: WRITE_PROBLEMS,
                 ..get(concat!("/api/v1/notify/", $path), concat!("create", $name), |call| {
                     Box::pin(write::create(Kind::$kind, call))
@@ -209,7 +227,8 @@ macro_rules! documents {
                 tag: $path,
                 summary: concat!("Read a ", $one, " and its ETag"),
                 parameters: VERSION,
-                success: success![200 "The document." "Document"],
+                headers: &[IF_NONE_MATCH],
+                success: &[ok!(200, "The document.", concat!($name, "Version")), UNCHANGED],
                 problems: &[Code::NotFound],
                 ..get(concat!("/api/v1/notify/", $path, "/{id}"), concat!("read", $name), |call| {
                     Box::pin(read::read(Kind::$kind, call))
@@ -221,9 +240,9 @@ macro_rules! documents {
                 summary: concat!("Replace a ", $one, " with a new version"),
                 access: $write,
                 body: BodyKind::Document,
-                accepts: DOCUMENT_BODY,
+                accepts: &[("application/yaml", $name), ("application/json", $name)],
                 headers: &[IF_MATCH, IDEMPOTENCY],
-                success: success![200 "The new version." "Document"],
+                success: &[ok!(200, "The new version.", concat!($name, "Version"))],
                 problems: WRITE_PROBLEMS,
                 ..get(concat!("/api/v1/notify/", $path, "/{id}"), concat!("replace", $name), |call| {
                     Box::pin(write::replace(Kind::$kind, call))
@@ -235,7 +254,7 @@ macro_rules! documents {
                 summary: concat!("Delete a ", $one, "; its versions stay readable"),
                 access: $write,
                 headers: &[IF_MATCH],
-                success: success![204 "Deleted." ""],
+                success: &[Success { status: 204, about: "Deleted.", schema: "", media: "" }],
                 problems: &[
                     Code::NotFound,
                     Code::InUse,
@@ -250,11 +269,13 @@ macro_rules! documents {
                 tag: $path,
                 summary: concat!("Versions of a ", $one, ", newest first"),
                 parameters: PAGE,
-                success: success![200 "A page." "DocumentPage"],
+                success: &[ok!(200, "A page.", concat!($name, "VersionPage"))],
                 problems: &[Code::NotFound, Code::InvalidPageToken],
-                ..get(concat!("/api/v1/notify/", $path, "/{id}/versions"), concat!("list", $name, "Versions"), |call| {
-                    Box::pin(read::versions(Kind::$kind, call))
-                })
+                ..get(
+                    concat!("/api/v1/notify/", $path, "/{id}/versions"),
+                    concat!("list", $name, "Versions"),
+                    |call| Box::pin(read::versions(Kind::$kind, call)),
+                )
             },
         ]
     };
@@ -283,7 +304,17 @@ fn document_routes() -> Vec<Route> {
         accepts: EXPLAIN_BODY,
         parameters: VERSION,
         success: success![200 "Each clause's verdict." "Explanation"],
-        problems: &[Code::NotFound, Code::InvalidEvent, Code::MalformedJson, Code::MalformedYaml],
+        problems: &[
+            Code::NotFound,
+            Code::InvalidEvent,
+            Code::MalformedJson,
+            Code::MalformedYaml,
+            Code::DuplicateKey,
+            Code::TooDeep,
+            Code::TooLarge,
+            Code::UnsupportedMediaType,
+            Code::UnknownField,
+        ],
         ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(preview::explain(call)))
     });
     all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
@@ -378,7 +409,14 @@ fn ledger_routes() -> Vec<Route> {
             body: BodyKind::Document,
             accepts: &[("application/json", "ExportRequest")],
             success: &[Success { status: 200, about: "The export.", schema: "", media: "application/x-tar" }],
-            problems: &[Code::InvalidParameter, Code::MalformedJson, Code::NotFound],
+            problems: &[
+                Code::InvalidParameter,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::NotFound,
+            ],
             ..get("/api/v1/notify/ledger:export", "exportLedger", |call| Box::pin(ledger::export(call)))
         },
     ]
@@ -412,6 +450,35 @@ fn operations_routes() -> Vec<Route> {
             summary: "This description",
             success: success![200 "OpenAPI 3.1." "OpenApi"],
             ..get("/openapi.json", "openApi", |call| Box::pin(operations::openapi(call)))
+        }),
+        public(Route {
+            summary: "This description for people, with Swagger UI; nothing is loaded from elsewhere",
+            success: &[
+                Success { status: 200, about: "The page.", schema: "", media: "text/html" },
+                UNCHANGED_FILE,
+            ],
+            headers: &[IF_NONE_MATCH],
+            ..get("/docs/", "docs", |call| Box::pin(docs_ui::page(call)))
+        }),
+        public(Route {
+            summary: "A file of that page",
+            success: &[
+                Success {
+                    status: 200,
+                    about: "The file, as gzip where it is large.",
+                    schema: "",
+                    media: "text/*",
+                },
+                UNCHANGED_FILE,
+            ],
+            headers: &[IF_NONE_MATCH],
+            problems: &[Code::NotFound],
+            ..get("/docs/{file}", "docsFile", |call| Box::pin(docs_ui::asset(call)))
+        }),
+        public(Route {
+            summary: "The page has a slash at its end",
+            success: &[Success { status: 308, about: "Go to `/docs/`.", schema: "", media: "" }],
+            ..get("/docs", "docsPlace", |call| Box::pin(docs_ui::redirect(call)))
         }),
     ]
 }

@@ -83,3 +83,41 @@ async fn a_stop_lets_running_requests_finish() {
     served.await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
+
+#[tokio::test]
+async fn a_hundred_headers_and_no_more() {
+    let service = service().await;
+    let (address, _stop, _) = listen(&service, Limits::default()).await;
+    for (count, status) in [(100, "HTTP/1.1 200"), (101, "HTTP/1.1 431")] {
+        // `host` and `connection` are two of them.
+        let extra: String = (2..count).map(|n| format!("x-{n}: 1\r\n")).collect();
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{extra}\r\n");
+        let answer = exchange(address, &request).await;
+        assert!(answer.starts_with(status), "{count}: {}", answer.chars().take(60).collect::<String>());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_limit_waits_for_a_place() {
+    let service = service().await;
+    let limits = Limits { connections: 2, header_timeout: Duration::from_secs(20), ..Limits::default() };
+    let (address, _stop, _) = listen(&service, limits).await;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        held.push(stream);
+    }
+    let mut third = TcpStream::connect(address).await.unwrap();
+    third.write_all(request).await.unwrap();
+    let mut first = [0; 12];
+    let waited = tokio::time::timeout(Duration::from_millis(300), third.read_exact(&mut first)).await;
+    assert!(waited.is_err(), "both places are taken");
+    held.pop();
+    tokio::time::timeout(Duration::from_secs(10), third.read_exact(&mut first)).await.unwrap().unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+}

@@ -15,7 +15,7 @@ use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
 use notify_webservice::auth::{Authenticator, Issue, Scope, TokenKey, issue_token};
 use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness, Redrive, Redriven,
+    Accepted, Actor, BoxFuture, Check, Engine, PluginStatus, Preview, Readiness, Redrive, Redriven,
 };
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
@@ -110,13 +110,18 @@ impl Engine for TestEngine {
     }
     fn replay(
         &self,
-        _: &TenantId,
+        tenant: &TenantId,
         delivery: &DeliveryId,
         _: &Actor,
         _: Option<&str>,
     ) -> BoxFuture<Result<DeliveryId, Problem>> {
-        let problem = Problem::new(Code::NotFound, "", format!("there is no delivery `{delivery}`"), "");
-        Box::pin(std::future::ready(Err(problem)))
+        let (store, tenant, id) = (self.store.clone(), tenant.clone(), delivery.clone());
+        Box::pin(async move {
+            match store.delivery(&tenant, &id).await {
+                Ok(Some(_)) => Ok(DeliveryId::derive([tenant.as_str(), "replay", id.as_str()])),
+                _ => Err(Problem::new(Code::NotFound, "", format!("there is no delivery `{id}`"), "")),
+            }
+        })
     }
     fn redrive(&self, _: &TenantId, asked: Redrive, _: &Actor) -> BoxFuture<Result<Redriven, Problem>> {
         let redriven = Redriven {
@@ -139,12 +144,13 @@ impl Engine for TestEngine {
         assert!(self.fault() != Some(Fault::Panic), "asked to");
         vec![]
     }
-    fn metrics(&self) -> String {
-        "notify_events_accepted_total 0".to_owned()
+    fn metrics(&self) -> BoxFuture<String> {
+        Box::pin(std::future::ready("notify_events_accepted_total 0".to_owned()))
     }
     fn ready(&self) -> BoxFuture<Readiness> {
         let ready = self.fault() != Some(Fault::Unavailable);
-        Box::pin(std::future::ready(Readiness { ready, checks: vec![] }))
+        let store = if ready { Check::ok("store", "") } else { Check::fail("store", "full", "make room") };
+        Box::pin(std::future::ready(Readiness::of(vec![store])))
     }
 }
 

@@ -7,5 +7,7 @@ mod deliveries;
 mod documents;
 mod events;
 mod harness;
+mod isolation;
 mod ledger;
+mod limits;
 mod requests;

@@ -3,11 +3,12 @@
 use super::{Item, Landed, MAX_TRIES, Owner, refuse};
 use crate::clock::{after, entropy};
 use crate::dispatch::{Dispatcher, Ready, Slot};
+use crate::metrics::Suppressed;
 use crate::worker::{Accepted, Shared, unavailable};
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
 use notify_core::ledger::EntryDraft;
-use notify_core::plan::{Planned, Snapshot, plan};
+use notify_core::plan::{Planned, Snapshot};
 use notify_core::time::{Timestamp, logical};
 use notify_store::model::{NewDelivery, NewEvent};
 use notify_store::{Bookkeeping, Commit, Committed, Effect, Guard, Refused, StoreError};
@@ -27,14 +28,14 @@ struct Batch {
     ready: Vec<(Slot, Ready)>,
     /// Deliveries for which there was no place: they wait in the store's queue.
     queued: u64,
-    suppressed: u64,
+    suppressed: Suppressed,
 }
 
 /// What happens once a batch is durable.
 struct Launch {
     ready: Vec<(Slot, Ready)>,
     queued: u64,
-    suppressed: u64,
+    suppressed: Suppressed,
 }
 
 impl Owner {
@@ -53,7 +54,7 @@ impl Owner {
                 self.accept_pending(vec![item]);
                 break;
             };
-            let plan = plan(snapshot, &item.event, at, &entropy);
+            let plan = self.shared.metrics.plan(snapshot, &item.event, at, &entropy);
             let event = new_event(&item.event, started, Some(plan.event_salt));
             batch.effects.push(Effect::AcceptPlanned(Box::new(event)));
             batch.take(plan, Some(item.event.key.clone()), now, &self.dispatcher, snapshot);
@@ -78,7 +79,7 @@ impl Owner {
         let now = self.shared.clock.now();
         let accept = |item: &Item| Bookkeeping::AcceptPending(Box::new(new_event(&item.event, now, None)));
         let commit = Commit::bookkeeping(self.tenant.clone(), items.iter().map(accept).collect());
-        let nothing = Launch { ready: vec![], queued: 0, suppressed: 0 };
+        let nothing = Launch { ready: vec![], queued: 0, suppressed: Suppressed::default() };
         self.submit(commit, items, now, true, nothing);
     }
 
@@ -118,7 +119,7 @@ impl Owner {
             let now = self.shared.clock.now();
             let at = self.logical(stored.event.accepted_at);
             let entropy = entropy().map_err(|error| StoreError::Corrupt(format!("no entropy: {error}")))?;
-            let plan = plan(&snapshot, &event, at, &entropy);
+            let plan = self.shared.metrics.plan(&snapshot, &event, at, &entropy);
             batch.effects.push(Effect::MarkPlanned { key: event.key.clone(), salt: plan.event_salt });
             batch.take(plan, Some(event.key), now, &self.dispatcher, &snapshot);
         }
@@ -237,7 +238,7 @@ fn not_written(keys: Vec<EventKey>, items: Vec<Item>, error: StoreError) -> Land
 impl Launch {
     fn go(self, shared: &Shared, dispatcher: &Dispatcher, committed: &Committed) {
         shared.metrics.entries.add(committed.seqs.len() as u64);
-        shared.metrics.suppressed.add(self.suppressed);
+        shared.metrics.suppressed(&self.suppressed);
         for (slot, ready) in self.ready {
             dispatcher.start(slot, ready);
         }
@@ -278,8 +279,7 @@ impl Batch {
         snapshot: &Snapshot,
     ) {
         self.entries.push(plan.entry);
-        let sent = plan.deliveries.len();
-        self.suppressed += (plan.decisions.len() - sent) as u64;
+        self.suppressed.note(&plan.decisions);
         for planned in plan.deliveries {
             let slot = dispatcher.reserve_for_new(&snapshot.tenant, &planned.channel);
             let claim = slot.as_ref().map(|_| dispatcher.new_claim(&planned.channel, snapshot, now));

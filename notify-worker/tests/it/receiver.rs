@@ -4,8 +4,10 @@ use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePublicKey as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use notify_connector_host::outbound::EgressPolicy;
+use notify_connector_host::secrets::SecretResolver;
 use notify_connector_host::stage::stage_plugin;
 use notify_connector_host::{ConnectorHost, HostConfig};
+use notify_worker::{Worker, WorkerOptions};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -93,4 +95,21 @@ pub fn sending_host(folder: &Path) -> Arc<ConnectorHost> {
     let child = deps.parent().unwrap().join("examples/connector_child");
     assert!(child.exists(), "{} is built with the tests, as an example of this crate", child.display());
     Arc::new(ConnectorHost::open(HostConfig::new(plugins, trust, child, egress)).unwrap())
+}
+
+impl crate::studio::Studio {
+    /// A worker that really sends: the webhook plug-in in its own process, loopback allowed. `secrets` are environment
+    /// variables.
+    pub async fn sending_worker(
+        &self,
+        secrets: &[(&str, &str)],
+        adjust: impl FnOnce(&mut WorkerOptions),
+    ) -> Worker {
+        let known: Vec<(String, String)> =
+            secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let resolver = SecretResolver::with_environment(None, "NOTIFY_SECRET_", move |asked| {
+            known.iter().find(|(name, _)| name == asked).map(|(_, value)| value.clone())
+        });
+        self.worker_through(sending_host(self.folder()), Arc::new(resolver), adjust).await
+    }
 }

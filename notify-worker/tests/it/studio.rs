@@ -160,26 +160,6 @@ impl Studio {
         self.folder.path()
     }
 
-    /// A worker that really sends: the webhook plug-in in its own process, loopback allowed. `secrets` are environment
-    /// variables.
-    pub async fn sending_worker(
-        &self,
-        secrets: &[(&str, &str)],
-        adjust: impl FnOnce(&mut WorkerOptions),
-    ) -> Worker {
-        let mut options = WorkerOptions::new("tests".into());
-        adjust(&mut options);
-        let known: Vec<(String, String)> =
-            secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let resolver = SecretResolver::with_environment(None, "NOTIFY_SECRET_", move |asked| {
-            known.iter().find(|(name, _)| name == asked).map(|(_, value)| value.clone())
-        });
-        let host = crate::receiver::sending_host(self.folder.path());
-        Worker::start(self.store.clone(), host, Arc::new(resolver), Arc::new(SystemClock), options)
-            .await
-            .unwrap()
-    }
-
     /// A webhook channel that gives up after one attempt.
     pub async fn hook(&self, id: &str, url: &str, secrets: &Value) {
         let channel = json!({

@@ -176,6 +176,24 @@ fn tls_detail(error: &io::Error) -> String {
     }
 }
 
+fn add_authorities(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), InvalidEgress> {
+    let mut found = false;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| InvalidEgress::ExtraCa)?;
+        roots.add(certificate).map_err(|_| InvalidEgress::ExtraCa)?;
+        found = true;
+    }
+    if found { Ok(()) } else { Err(InvalidEgress::ExtraCa) }
+}
+
+/// Whether this could be an operator's file of certificate authorities.
+///
+/// # Errors
+/// [`InvalidEgress::ExtraCa`]
+pub fn check_authorities(pem: &[u8]) -> Result<(), InvalidEgress> {
+    add_authorities(&mut RootCertStore::empty(), pem)
+}
+
 /// Certificates of the system (if wanted) and the operator's own.
 pub(super) fn tls_connector(
     system_roots: bool,
@@ -191,15 +209,7 @@ pub(super) fn tls_connector(
         roots.add_parsable_certificates(loaded.certs);
     }
     if let Some(pem) = extra_ca_pem {
-        let mut found = false;
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|_| InvalidEgress::ExtraCa)?;
-            roots.add(certificate).map_err(|_| InvalidEgress::ExtraCa)?;
-            found = true;
-        }
-        if !found {
-            return Err(InvalidEgress::ExtraCa);
-        }
+        add_authorities(&mut roots, pem)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)

@@ -9,11 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod dial;
+mod echo;
 mod fault;
 mod fill;
 mod pool;
 
-pub use dial::{InvalidEgress, Resolve, Resolving, SystemResolver};
+pub use dial::{InvalidEgress, Resolve, Resolving, SystemResolver, check_authorities};
+pub(crate) use echo::clean_text;
 pub use fault::{FaultKind, OutboundFault};
 
 use crate::request::{HttpResponse, PreparedRequest};
@@ -126,9 +128,14 @@ impl Outbound {
             &self.dialer.policy,
             self.max_request_body,
         )?;
+        let sent = echo::Sent::of(filled.request.headers());
         let on_wire = AtomicBool::new(false);
         match tokio::time::timeout(timeout, self.send(filled, &on_wire)).await {
-            Ok(result) => result,
+            // Nobody sees an answer before this: not the codec, which must not learn a secret, and not the store.
+            Ok(result) => result.map(|mut response| {
+                echo::clean(&mut response, secrets, &sent);
+                response
+            }),
             Err(_) => {
                 let never_sent = !on_wire.load(Ordering::Relaxed);
                 let what = if never_sent { "no connection" } else { "no complete response" };
