@@ -1,0 +1,111 @@
+//! The schemas of a tenant's event types, compiled, and events against them.
+
+use jsonschema::{PatternOptions, Validator};
+use notify_core::document::{EventType, Kind};
+use notify_core::event::Event;
+use notify_core::problem::{Code, Problem};
+use notify_store::model::Document;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// Bytes that the program of one pattern may have.
+const PATTERN_BYTES: usize = 128 * 1024;
+/// Faults told of one event; the first one's place is the problem's path.
+const FAULTS_TOLD: usize = 3;
+/// Characters told of one fault.
+const FAULT_TEXT: usize = 300;
+
+/// What runs on events: JSON Schema 2020-12, patterns on an engine with linear time, nothing fetched.
+///
+/// # Errors
+/// [`Code::InvalidEventType`]; the path is a pointer into the schema.
+pub fn compile_schema(schema: &Value) -> Result<Validator, Problem> {
+    let options = jsonschema::draft202012::options()
+        .with_pattern_options(
+            PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES),
+        )
+        .should_validate_formats(false)
+        .offline();
+    jsonschema::meta::validate(&with_dialect(schema)).map_err(|error| refused(&error))?;
+    options.build(schema).map_err(|error| refused(&error))
+}
+
+/// The meta-schema is chosen by `$schema`, which authors may leave out.
+fn with_dialect(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Value::Object(members) = &mut schema {
+        members.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    }
+    schema
+}
+
+fn refused(error: &jsonschema::ValidationError<'_>) -> Problem {
+    let reason = format!("the schema is not valid: {}", cut(&error.to_string()));
+    let fix = "write JSON Schema 2020-12; patterns without look-around and back-references";
+    Problem::new(Code::InvalidEventType, error.instance_path().to_string(), reason, fix)
+}
+
+/// By CloudEvents `type`.
+#[derive(Default)]
+pub struct Schemas(HashMap<String, Compiled>);
+
+struct Compiled {
+    id: String,
+    version: u64,
+    /// `None`: it was accepted once and cannot be compiled now.
+    validator: Option<Validator>,
+}
+
+impl Schemas {
+    pub fn compile(documents: &[Document]) -> Self {
+        let types = documents.iter().filter(|document| document.kind == Kind::EventType && !document.deleted);
+        let one = |document: &Document| {
+            let parsed: EventType = serde_json::from_str(&document.body)
+                .inspect_err(|error| {
+                    tracing::error!(id = document.id, %error, "a stored event type cannot be read");
+                })
+                .ok()?;
+            let validator = compile_schema(&parsed.data_schema)
+                .inspect_err(|problem| {
+                    tracing::error!(id = document.id, %problem, "a stored event type cannot be used");
+                })
+                .ok();
+            Some((parsed.r#type, Compiled { id: document.id.clone(), version: document.version, validator }))
+        };
+        Self(types.filter_map(one).collect())
+    }
+
+    pub fn check(&self, event: &Event) -> Result<(), Problem> {
+        let Some(compiled) = self.0.get(&event.r#type) else { return Ok(()) };
+        let Compiled { id, version, validator } = compiled;
+        let Some(validator) = validator else {
+            let reason = format!("the event type `{id}` cannot be used by this version of the service");
+            return Err(Problem::new(Code::Unavailable, "", reason, "have a tenant admin save it again"));
+        };
+        if event.value.get("data_base64").is_some() {
+            let reason = format!("the event type `{id}` has a schema for JSON, and this data is not JSON");
+            let fix = "send the data as JSON, with `datacontenttype: application/json`";
+            return Err(Problem::new(Code::SchemaMismatch, "/data_base64", reason, fix));
+        }
+        let data = event.value.get("data").unwrap_or(&Value::Null);
+        if validator.is_valid(data) {
+            return Ok(());
+        }
+        let mut reason = format!("`data` does not fit version {version} of the event type `{id}`");
+        let mut first = None;
+        for (index, error) in validator.iter_errors(data).take(FAULTS_TOLD).enumerate() {
+            let path = format!("/data{}", error.instance_path());
+            // The library quotes the value; what an event holds is nobody's business in logs and answers.
+            let text = error.masked_with("the value").to_string();
+            let _ = write!(reason, "{} {path}: {}", if index == 0 { ":" } else { ";" }, cut(&text));
+            first.get_or_insert(path);
+        }
+        let fix = format!("`notify event-type get {id}` shows the schema; change the event or the schema");
+        Err(Problem::new(Code::SchemaMismatch, first.unwrap_or_else(|| "/data".to_owned()), reason, fix))
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(FAULT_TEXT).collect()
+}
