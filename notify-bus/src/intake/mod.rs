@@ -73,18 +73,18 @@ impl Intake {
             let gates = self.gates.read().unwrap_or_else(PoisonError::into_inner);
             gates.get(tenant).map(|kept| (kept.gate.clone(), kept.config_version, kept.looked_at))
         };
-        if let Some((gate, version, looked_at)) = known {
-            let fresh = now.duration_since(looked_at).unsigned_abs() < STALE_AFTER;
+        if let Some((gate, version, looked_at)) = &known {
+            let fresh = now.duration_since(*looked_at).unsigned_abs() < STALE_AFTER;
             if fresh {
-                return Ok(gate);
+                return Ok(gate.clone());
             }
-            if self.store.config_version(tenant).await.map_err(|error| unreadable(&error))? == version {
-                self.keep(&gate, version, now);
-                return Ok(gate);
+            if self.store.config_version(tenant).await.map_err(|error| unreadable(&error))? == *version {
+                self.keep(gate, *version, now);
+                return Ok(gate.clone());
             }
         }
         let configuration = self.store.configuration(tenant).await.map_err(|error| unreadable(&error))?;
-        let schemas = Arc::new(Schemas::compile(&configuration.documents));
+        let schemas = Arc::new(Schemas::compile(&configuration.documents, known.as_ref().map(|(gate, ..)| gate.schemas.as_ref())));
         let gate = Gate { tenant: tenant.clone(), schemas, producers: self.producers.clone() };
         self.keep(&gate, configuration.version, now);
         Ok(gate)

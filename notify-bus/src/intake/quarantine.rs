@@ -48,6 +48,7 @@ pub struct Message<'a> {
     /// `application/cloudevents+json`, or empty, which means the same.
     pub content_type: &'a str,
     pub body: &'a [u8],
+    /// The bus's own time of the message, the same on every delivery.
     pub received_at: Timestamp,
 }
 

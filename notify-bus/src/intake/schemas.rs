@@ -8,6 +8,7 @@ use notify_store::model::Document;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// Bytes that the program of one pattern may have.
 const PATTERN_BYTES: usize = 128 * 1024;
@@ -48,17 +49,19 @@ fn refused(error: &jsonschema::ValidationError<'_>) -> Problem {
 
 /// By CloudEvents `type`.
 #[derive(Default)]
-pub struct Schemas(HashMap<String, Compiled>);
+pub struct Schemas(HashMap<String, Arc<Compiled>>);
 
 struct Compiled {
     id: String,
     version: u64,
+    digest: String,
     /// `None`: it was accepted once and cannot be compiled now.
     validator: Option<Validator>,
 }
 
 impl Schemas {
-    pub fn compile(documents: &[Document]) -> Self {
+    /// What `before` holds of the same version is taken over: every change of a rule asks for this anew.
+    pub fn compile(documents: &[Document], before: Option<&Self>) -> Self {
         let types = documents.iter().filter(|document| document.kind == Kind::EventType && !document.deleted);
         let one = |document: &Document| {
             let parsed: EventType = serde_json::from_str(&document.body)
@@ -66,19 +69,27 @@ impl Schemas {
                     tracing::error!(id = document.id, %error, "a stored event type cannot be read");
                 })
                 .ok()?;
+            let same = before.and_then(|before| before.0.get(&parsed.r#type)).filter(|kept| {
+                (kept.id.as_str(), kept.version, kept.digest.as_str())
+                    == (document.id.as_str(), document.version, document.digest.as_str())
+            });
+            if let Some(same) = same {
+                return Some((parsed.r#type, Arc::clone(same)));
+            }
             let validator = compile_schema(&parsed.data_schema)
                 .inspect_err(|problem| {
                     tracing::error!(id = document.id, %problem, "a stored event type cannot be used");
                 })
                 .ok();
-            Some((parsed.r#type, Compiled { id: document.id.clone(), version: document.version, validator }))
+            let (id, version, digest) = (document.id.clone(), document.version, document.digest.clone());
+            Some((parsed.r#type, Arc::new(Compiled { id, version, digest, validator })))
         };
         Self(types.filter_map(one).collect())
     }
 
     pub fn check(&self, event: &Event) -> Result<(), Problem> {
         let Some(compiled) = self.0.get(&event.r#type) else { return Ok(()) };
-        let Compiled { id, version, validator } = compiled;
+        let Compiled { id, version, validator, .. } = compiled.as_ref();
         let Some(validator) = validator else {
             let reason = format!("the event type `{id}` cannot be used by this version of the service");
             return Err(Problem::new(Code::Unavailable, "", reason, "have a tenant admin save it again"));
