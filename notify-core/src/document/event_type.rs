@@ -54,3 +54,48 @@ pub fn parse_event_type(value: &Value) -> Result<Parsed<EventType>, Problem> {
     };
     seal(document, code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn published() -> Value {
+        serde_json::from_str(include_str!("../../../resources/schemas/event-type.schema.json")).unwrap()
+    }
+
+    fn example() -> Value {
+        published()["examples"][0].clone()
+    }
+
+    #[test]
+    fn the_published_schema_and_the_parser_agree() {
+        let schema = jsonschema::draft202012::options().build(&published()).unwrap();
+        let check = |edit: &dyn Fn(&mut Value), expected: &str| {
+            let mut value = example();
+            edit(&mut value);
+            let found = parse_event_type(&value).err().map(|problem| problem.path).unwrap_or_default();
+            assert_eq!(found, expected, "{value}");
+            assert_eq!(schema.is_valid(&value), expected.is_empty(), "{value}");
+        };
+        check(&|_| (), "");
+        check(&|value| value["labels"] = json!({ "team": "security" }), "");
+        check(&|value| value["id"] = json!("Not A Slug"), "/id");
+        check(&|value| value["type"] = json!(""), "/type");
+        check(&|value| value["type"] = json!("x".repeat(256)), "/type");
+        check(&|value| value["dataSchema"] = json!(true), "/dataSchema");
+        check(&|value| value["version"] = json!(2), "/version");
+        check(&|value| value["schema"] = json!("notify-event-type@2"), "/schema");
+        for name in ["schema", "id", "name", "type", "dataSchema"] {
+            check(&|value| drop(value.as_object_mut().unwrap().remove(name)), &format!("/{name}"));
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        let (document, text, digest) = parse_event_type(&example()).unwrap();
+        assert_eq!(serde_json::from_str::<EventType>(&text).unwrap(), document);
+        assert!(digest.starts_with("sha256:"));
+        assert_eq!(parse_event_type(&serde_json::from_str(&text).unwrap()).unwrap(), (document, text, digest));
+    }
+}
