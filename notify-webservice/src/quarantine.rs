@@ -44,7 +44,12 @@ pub async fn redrive(call: Call) -> Answer {
     let message = find(&call).await?;
     if message.truncated {
         let reason = "only the beginning of this message was kept: it is larger than any event may be";
-        return Err(Problem::new(Code::TooLarge, "", reason, "publish what it was to say anew, then delete it"));
+        return Err(Problem::new(
+            Code::TooLarge,
+            "",
+            reason,
+            "publish what it was to say anew, then delete it",
+        ));
     }
     let again = Message {
         tenant: call.tenant(),

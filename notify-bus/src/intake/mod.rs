@@ -84,7 +84,10 @@ impl Intake {
             }
         }
         let configuration = self.store.configuration(tenant).await.map_err(|error| unreadable(&error))?;
-        let schemas = Arc::new(Schemas::compile(&configuration.documents, known.as_ref().map(|(gate, ..)| gate.schemas.as_ref())));
+        let schemas = Arc::new(Schemas::compile(
+            &configuration.documents,
+            known.as_ref().map(|(gate, ..)| gate.schemas.as_ref()),
+        ));
         let gate = Gate { tenant: tenant.clone(), schemas, producers: self.producers.clone() };
         self.keep(&gate, configuration.version, now);
         Ok(gate)
@@ -135,7 +138,12 @@ const fn is_passing(code: Code) -> bool {
 
 fn unreadable(error: &StoreError) -> Problem {
     tracing::error!(%error, "the event types could not be read");
-    Problem::new(Code::Unavailable, "", "the store cannot be read", "send it again in a moment; nothing was accepted")
+    Problem::new(
+        Code::Unavailable,
+        "",
+        "the store cannot be read",
+        "send it again in a moment; nothing was accepted",
+    )
 }
 
 impl Gate {

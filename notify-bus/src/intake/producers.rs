@@ -21,8 +21,8 @@ const MAX_KEYS: usize = 64;
 const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// SPKI of a P-256 key, without the point's 65 bytes.
 const P256_SPKI: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-    0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 /// Why the folder is refused. For the operator.
@@ -95,9 +95,17 @@ impl ProducerKeys {
         if material.signatures.iter().any(fits) {
             return Ok(());
         }
-        let ids: Vec<&str> =
-            material.signatures.iter().map(|signature| signature.keyid.as_str()).filter(|id| !id.is_empty()).collect();
-        let by = if ids.is_empty() { String::new() } else { format!(" (signed by `{}`)", ids.join("`, `").escape_debug()) };
+        let ids: Vec<&str> = material
+            .signatures
+            .iter()
+            .map(|signature| signature.keyid.as_str())
+            .filter(|id| !id.is_empty())
+            .collect();
+        let by = if ids.is_empty() {
+            String::new()
+        } else {
+            format!(" (signed by `{}`)", ids.join("`, `").escape_debug())
+        };
         Err(Problem::new(
             Code::UnverifiedEvent,
             "/dssematerial",
@@ -123,8 +131,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, ProducerKeysFault> {
 impl Key {
     fn from_pem(name: String, text: &str) -> Option<Self> {
         let inner = text.trim().strip_prefix("-----BEGIN PUBLIC KEY-----")?;
-        let inner: String =
-            inner.strip_suffix("-----END PUBLIC KEY-----")?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let inner: String = inner
+            .strip_suffix("-----END PUBLIC KEY-----")?
+            .chars()
+            .filter(|c| !c.is_ascii_whitespace())
+            .collect();
         let der = STANDARD.decode(inner).ok()?;
         let kind = if let Some(key) = der.strip_prefix(&ED25519_SPKI[..]) {
             (key.len() == 32).then(|| Kind::Ed25519(key.to_vec()))?
@@ -142,7 +153,9 @@ impl Key {
             Kind::P256(key) if signature.len() == 64 => {
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(message, signature).is_ok()
             }
-            Kind::P256(key) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(message, signature).is_ok(),
+            Kind::P256(key) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(message, signature).is_ok()
+            }
         }
     }
 }

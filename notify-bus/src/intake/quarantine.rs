@@ -64,7 +64,8 @@ impl Message<'_> {
     /// # Errors
     /// When it is no single event in the JSON format.
     pub fn event(&self, limits: &EventLimits) -> Result<Event, Problem> {
-        let media = if self.content_type.is_empty() { "application/cloudevents+json" } else { self.content_type };
+        let media =
+            if self.content_type.is_empty() { "application/cloudevents+json" } else { self.content_type };
         match Mode::of(Some(media))? {
             Mode::Structured => Event::structured(self.tenant, self.body, limits),
             Mode::Batch | Mode::Binary => Err(Problem::new(
@@ -79,7 +80,9 @@ impl Message<'_> {
     /// The same message has one id, also when the bus delivers it again.
     fn id(&self) -> String {
         let mut hash = Sha256::new();
-        for part in [self.tenant.as_str().as_bytes(), self.origin.as_bytes(), self.content_type.as_bytes(), self.body] {
+        for part in
+            [self.tenant.as_str().as_bytes(), self.origin.as_bytes(), self.content_type.as_bytes(), self.body]
+        {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -97,7 +100,11 @@ pub fn is_quarantine_id(text: &str) -> bool {
 }
 
 impl Intake {
-    pub(super) async fn put_aside(&self, message: &Message<'_>, problem: &Problem) -> Result<String, Problem> {
+    pub(super) async fn put_aside(
+        &self,
+        message: &Message<'_>,
+        problem: &Problem,
+    ) -> Result<String, Problem> {
         let failed = |error: StoreError| {
             tracing::error!(tenant = %message.tenant, %error, "a message could not be put into quarantine");
             Problem::new(Code::Unavailable, "", "the store cannot be used", "hand it over again in a moment")
@@ -107,7 +114,8 @@ impl Intake {
             return Ok(id);
         }
         if self.store.quarantine_size(message.tenant).await.map_err(failed)? >= self.quarantine.messages {
-            let reason = format!("the quarantine holds {} messages and takes no more", self.quarantine.messages);
+            let reason =
+                format!("the quarantine holds {} messages and takes no more", self.quarantine.messages);
             let fix = "send them on or delete them: `notify quarantine list`";
             return Err(Problem::new(Code::Unavailable, "", reason, fix));
         }

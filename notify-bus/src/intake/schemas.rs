@@ -23,9 +23,7 @@ const FAULT_TEXT: usize = 300;
 /// [`Code::InvalidEventType`]; the path is a pointer into the schema.
 pub fn compile_schema(schema: &Value) -> Result<Validator, Problem> {
     let options = jsonschema::draft202012::options()
-        .with_pattern_options(
-            PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES),
-        )
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
         .should_validate_formats(false)
         .offline();
     jsonschema::meta::validate(&with_dialect(schema)).map_err(|error| refused(&error))?;

@@ -58,7 +58,11 @@ fn mistakes_are_named() {
     check("[server]\nrole = \"boss\"", &[], "unknown variant `boss`");
     check("[server", &[], "is not TOML");
     let publisher = |rest: &str| format!("[[intake.publishers]]\nname = \"scanner\"\n{rest}");
-    check(&publisher("tenants = []\nsecrets = [\"secret://env/A\"]"), &[], "`intake.publishers` must be at most 32");
+    check(
+        &publisher("tenants = []\nsecrets = [\"secret://env/A\"]"),
+        &[],
+        "`intake.publishers` must be at most 32",
+    );
     check(&publisher("tenants = [\"acme\"]\nsecrets = []"), &[], "`intake.publishers` must be at most 32");
     check(&publisher("tenants = [\"A B\"]\nsecrets = [\"secret://env/A\"]"), &[], "tenant id");
     check(&publisher("tenants = [\"acme\"]\nsecrets = [\"whsec_Z2VoZWlt\"]"), &[], "not a secret reference");

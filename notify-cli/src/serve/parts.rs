@@ -21,11 +21,14 @@ use std::time::Duration;
 pub fn intake(config: &Config, store: Store, clock: Arc<dyn Clock>) -> Result<Arc<Intake>, Failure> {
     let folder = &config.intake.producer_keys_dir;
     let keys = ProducerKeys::read(folder).map_err(|fault| {
-        let fix = "`intake.producer_keys_dir` holds one folder per tenant, with one `<keyid>.pem` per public key";
+        let fix =
+            "`intake.producer_keys_dir` holds one folder per tenant, with one `<keyid>.pem` per public key";
         Failure::other(format!("the producers' keys cannot be used: {fault}"), fix)
     })?;
-    let limits = QuarantineLimits { messages: config.intake.quarantine_messages, ..QuarantineLimits::default() };
-    let intake = Intake::new(store, clock, keys, super::web_limits(config).events).with_quarantine_limits(limits);
+    let limits =
+        QuarantineLimits { messages: config.intake.quarantine_messages, ..QuarantineLimits::default() };
+    let intake =
+        Intake::new(store, clock, keys, super::web_limits(config).events).with_quarantine_limits(limits);
     Ok(Arc::new(intake))
 }
 

@@ -39,7 +39,11 @@ pub fn parse_event_type(value: &Value) -> Result<Parsed<EventType>, Problem> {
     reader.only(&["schema", "id", "name", "description", "labels", "type", "dataSchema"], &[])?;
     let id: TemplateId = reader.id("id")?;
     let r#type = reader.line("type", MAX_TYPE)?.ok_or_else(|| {
-        reader.fault("type", "`type` is missing", "write the `type` of the events, e.g. `scanner.report.ready`")
+        reader.fault(
+            "type",
+            "`type` is missing",
+            "write the `type` of the events, e.g. `scanner.report.ready`",
+        )
     })?;
     let schema = reader.need("dataSchema", "write a JSON Schema for the events' `data`")?;
     json_schema::check(schema).map_err(|problem| problem.under("/dataSchema"))?;
@@ -96,6 +100,9 @@ mod tests {
         let (document, text, digest) = parse_event_type(&example()).unwrap();
         assert_eq!(serde_json::from_str::<EventType>(&text).unwrap(), document);
         assert!(digest.starts_with("sha256:"));
-        assert_eq!(parse_event_type(&serde_json::from_str(&text).unwrap()).unwrap(), (document, text, digest));
+        assert_eq!(
+            parse_event_type(&serde_json::from_str(&text).unwrap()).unwrap(),
+            (document, text, digest)
+        );
     }
 }

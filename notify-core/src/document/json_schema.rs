@@ -71,12 +71,12 @@ pub fn check(schema: &Value) -> Result<(), Problem> {
     }
     let mut walk = Walk { root: schema, known: BTreeMap::new() };
     let cost = walk.cost(schema, "", 0)?;
-    for (found, limit, what) in [
-        (cost.subschemas, MAX_SUBSCHEMAS, "subschemas"),
-        (cost.patterns, MAX_PATTERNS, "patterns"),
-    ] {
+    for (found, limit, what) in
+        [(cost.subschemas, MAX_SUBSCHEMAS, "subschemas"), (cost.patterns, MAX_PATTERNS, "patterns")]
+    {
         if found > limit {
-            let reason = format!("with its references written out, the schema has {found} {what}, more than {limit}");
+            let reason =
+                format!("with its references written out, the schema has {found} {what}, more than {limit}");
             return Err(fault("", &reason, "describe only what receivers rely on"));
         }
     }
@@ -97,7 +97,11 @@ impl<'s> Walk<'s> {
             _ => return Err(fault(at, "a subschema is an object, `true` or `false`", "write one of them")),
         };
         if level >= MAX_DEPTH {
-            return Err(fault(at, &format!("subschemas are nested deeper than {MAX_DEPTH} levels"), "flatten them"));
+            return Err(fault(
+                at,
+                &format!("subschemas are nested deeper than {MAX_DEPTH} levels"),
+                "flatten them",
+            ));
         }
         let mut cost = Cost { subschemas: 1, patterns: 0, depth: 1 };
         for (keyword, value) in members {
@@ -105,7 +109,9 @@ impl<'s> Walk<'s> {
             match keyword.as_str() {
                 "$schema" => dialect(value, &here)?,
                 "$id" | "$anchor" | "$dynamicAnchor" | "$dynamicRef" | "$recursiveRef" | "$vocabulary" => {
-                    let reason = format!("`{keyword}` is not allowed here: every reference must lead into this document");
+                    let reason = format!(
+                        "`{keyword}` is not allowed here: every reference must lead into this document"
+                    );
                     return Err(fault(&here, &reason, "use `$defs` and `$ref: '#/$defs/…'`"));
                 }
                 "$ref" => cost.add(self.reference(value, &here, level)?),
@@ -130,7 +136,11 @@ impl<'s> Walk<'s> {
                 }
                 name if LISTS.contains(&name) => {
                     let Value::Array(items) = value else {
-                        return Err(fault(&here, &format!("`{name}` is not a list"), "write a list of subschemas"));
+                        return Err(fault(
+                            &here,
+                            &format!("`{name}` is not a list"),
+                            "write a list of subschemas",
+                        ));
                     };
                     for (index, subschema) in items.iter().enumerate() {
                         cost.add(self.cost(subschema, &format!("{here}/{index}"), level + 1)?);
@@ -147,7 +157,11 @@ impl<'s> Walk<'s> {
         let fix = "put what is referred to into `$defs` of this schema and write `$ref: '#/$defs/…'`";
         let Some(text) = value.as_str() else { return Err(fault(at, "`$ref` is not a text", fix)) };
         let Some(pointer) = text.strip_prefix('#') else {
-            return Err(fault(at, "`$ref` leads out of this document; nothing is fetched from elsewhere", fix));
+            return Err(fault(
+                at,
+                "`$ref` leads out of this document; nothing is fetched from elsewhere",
+                fix,
+            ));
         };
         match self.known.get(pointer) {
             Some(Some(cost)) => return Ok(*cost),
@@ -172,7 +186,11 @@ impl<'s> Walk<'s> {
 fn dialect(value: &Value, at: &str) -> Result<(), Problem> {
     match value.as_str() {
         Some(text) if text.trim_end_matches('#') == DIALECT => Ok(()),
-        _ => Err(fault(at, "only JSON Schema 2020-12 is read here", &format!("write `{DIALECT}`, or leave `$schema` out"))),
+        _ => Err(fault(
+            at,
+            "only JSON Schema 2020-12 is read here",
+            &format!("write `{DIALECT}`, or leave `$schema` out"),
+        )),
     }
 }
 
@@ -186,7 +204,9 @@ fn pattern(text: &str, at: &str) -> Result<(), Problem> {
 }
 
 fn object<'v>(value: &'v Value, at: &str) -> Result<&'v Map<String, Value>, Problem> {
-    value.as_object().ok_or_else(|| fault(at, "this is not an object of subschemas", "write `name: subschema` members"))
+    value
+        .as_object()
+        .ok_or_else(|| fault(at, "this is not an object of subschemas", "write `name: subschema` members"))
 }
 
 fn fault(path: &str, reason: &str, fix: &str) -> Problem {
@@ -202,7 +222,10 @@ mod tests {
         for (schema, expected) in cases {
             let found = check(schema).err().map(|problem| format!("{}: {}", problem.path, problem.reason));
             let found = found.unwrap_or_default();
-            assert!(found.starts_with(expected) && (found.is_empty() == expected.is_empty()), "{schema}\n{found}");
+            assert!(
+                found.starts_with(expected) && (found.is_empty() == expected.is_empty()),
+                "{schema}\n{found}"
+            );
         }
     }
 
@@ -210,7 +233,10 @@ mod tests {
     fn what_stays_inside_and_ends_is_allowed() {
         check_all(&[
             (json!({}), ""),
-            (json!({ "$schema": DIALECT, "$defs": { "a": { "type": "string" } }, "properties": { "x": { "$ref": "#/$defs/a" } } }), ""),
+            (
+                json!({ "$schema": DIALECT, "$defs": { "a": { "type": "string" } }, "properties": { "x": { "$ref": "#/$defs/a" } } }),
+                "",
+            ),
             // Names of members and plain data are no keywords.
             (json!({ "properties": { "$ref": { "type": "string" }, "pattern": true, "$id": {} } }), ""),
             (json!({ "const": { "$ref": "https://example.com" }, "enum": [{ "$id": "x" }] }), ""),
@@ -235,15 +261,26 @@ mod tests {
             (json!({ "items": { "$ref": "other.json#/x" } }), "/items/$ref: `$ref` leads out"),
             (json!({ "$ref": "#/$defs/none" }), "/$ref: `#/$defs/none` is nowhere"),
             (json!({ "$ref": "#" }), "/$ref: the references form a cycle"),
-            (json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "items": { "$ref": "#/$defs/a" } } }, "$ref": "#/$defs/a" }),
-                "/$defs/b/items/$ref: the references form a cycle"),
-            (json!({ "$schema": "http://json-schema.org/draft-07/schema#" }), "/$schema: only JSON Schema 2020-12"),
+            (
+                json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "items": { "$ref": "#/$defs/a" } } }, "$ref": "#/$defs/a" }),
+                "/$defs/a/$ref: the references form a cycle",
+            ),
+            (
+                json!({ "$schema": "http://json-schema.org/draft-07/schema#" }),
+                "/$schema: only JSON Schema 2020-12",
+            ),
             (json!({ "properties": { "a": { "$id": "urn:x" } } }), "/properties/a/$id: `$id` is not allowed"),
             (json!({ "$dynamicRef": "#x" }), "/$dynamicRef: "),
             (json!({ "$defs": defs, "$ref": "#/$defs/a0" }), ": with its references written out"),
             (deep, "/items/items"),
-            (json!({ "properties": wide }), ": with its references written out, the schema has 1002 subschemas"),
-            (json!({ "patternProperties": patterns }), ": with its references written out, the schema has 101 patterns"),
+            (
+                json!({ "properties": wide }),
+                ": with its references written out, the schema has 1002 subschemas",
+            ),
+            (
+                json!({ "patternProperties": patterns }),
+                ": with its references written out, the schema has 101 patterns",
+            ),
             (json!({ "pattern": "a".repeat(257) }), "/pattern: the pattern has 257"),
             (json!({ "allOf": {} }), "/allOf: `allOf` is not a list"),
             (json!({ "items": 7 }), "/items: a subschema is"),

@@ -323,7 +323,10 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
 
 /// Canonical text and digest. The document is read back from that text, so that its free parts (`match`, `config`,
 /// `message`) are the same values whether they come from the author or from the store.
-pub(super) fn seal<T: Serialize + serde::de::DeserializeOwned>(document: T, code: Code) -> Result<Parsed<T>, Problem> {
+pub(super) fn seal<T: Serialize + serde::de::DeserializeOwned>(
+    document: T,
+    code: Code,
+) -> Result<Parsed<T>, Problem> {
     let own_fault = |error: serde_json::Error| Problem::new(Code::Internal, "", error.to_string(), "");
     let mut value = serde_json::to_value(&document).map_err(own_fault)?;
     let text = jcs::canonicalise(&mut value).map_err(|fault| {

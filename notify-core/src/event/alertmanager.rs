@@ -144,8 +144,14 @@ pub(super) struct Occurrence<'n> {
 
 impl Occurrence<'_> {
     /// With what `alert` says besides: annotations, links, values.
-    pub fn into_event(self, tenant: &TenantId, alert: &Value, limits: &EventLimits) -> Result<Event, Problem> {
-        let Self { id, identity, source, receiver, firing, fingerprint, starts_at, ends_at, labels, notice } = self;
+    pub fn into_event(
+        self,
+        tenant: &TenantId,
+        alert: &Value,
+        limits: &EventLimits,
+    ) -> Result<Event, Problem> {
+        let Self { id, identity, source, receiver, firing, fingerprint, starts_at, ends_at, labels, notice } =
+            self;
         let mut data = Map::new();
         data.insert("status".into(), if firing { "firing" } else { "resolved" }.into());
         data.extend(receiver.map(|receiver| ("receiver".to_owned(), Value::from(receiver))));
@@ -182,7 +188,9 @@ impl Occurrence<'_> {
         };
         event.extend(label("alertname").map(|name| ("subject".to_owned(), Value::from(name))));
         event.extend(
-            label("severity").and_then(|text| severity(&text)).map(|s| ("severity".to_owned(), Value::from(s))),
+            label("severity")
+                .and_then(|text| severity(&text))
+                .map(|s| ("severity".to_owned(), Value::from(s))),
         );
         data.insert("labels".into(), Value::Object(labels));
         event.insert("data".into(), Value::Object(data));

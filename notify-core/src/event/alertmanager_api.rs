@@ -72,7 +72,11 @@ fn to_event(
         (None, None) => rfc3339_millis(received_at),
     };
     if over.as_ref().is_some_and(|end| end.parse::<Timestamp>().ok() < starts_at.parse::<Timestamp>().ok()) {
-        return Err(fault("/startsAt", "`startsAt` is later than `endsAt`", "send the times as RFC 3339 with a zone"));
+        return Err(fault(
+            "/startsAt",
+            "`startsAt` is later than `endsAt`",
+            "send the times as RFC 3339 with a zone",
+        ));
     }
     let fingerprint = match text(alert, "fingerprint").filter(|text| !text.is_empty()) {
         Some(text) => text.to_owned(),
@@ -99,9 +103,8 @@ fn to_event(
 /// fingerprint whether it comes straight from Prometheus or by way of an Alertmanager. `labels` are sorted by name.
 fn fingerprint(labels: &Map<String, Value>) -> String {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let sum = label_parts(labels).fold(0xcbf2_9ce4_8422_2325, |hash, part| {
-        step(part.bytes().fold(hash, step), 255)
-    });
+    let sum = label_parts(labels)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, part| step(part.bytes().fold(hash, step), 255));
     format!("{sum:016x}")
 }
 
@@ -133,15 +136,24 @@ mod tests {
     #[test]
     fn an_alert_becomes_an_event() {
         let event = one(&firing(), "2026-11-22T06:00:01Z").unwrap();
-        assert_eq!((event.source.as_str(), event.r#type.as_str()), (SOURCE, super::super::alertmanager::FIRING));
-        assert_eq!(event.value["data"], json!({
-            "annotations": { "summary": "down for 1m" },
-            "fingerprint": "ed7ec79a180659a4",
-            "generatorURL": "http://prometheus:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
-            "labels": { "alertname": "InstanceDown", "job": "node", "severity": "critical" },
-            "startsAt": "2026-11-22T06:00:00.123Z", "status": "firing",
-        }));
-        assert_eq!((event.subject.as_deref(), event.severity.map(|s| s.name())), (Some("InstanceDown"), Some("critical")));
+        assert_eq!(
+            (event.source.as_str(), event.r#type.as_str()),
+            (SOURCE, super::super::alertmanager::FIRING)
+        );
+        assert_eq!(
+            event.value["data"],
+            json!({
+                "annotations": { "summary": "down for 1m" },
+                "fingerprint": "ed7ec79a180659a4",
+                "generatorURL": "http://prometheus:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
+                "labels": { "alertname": "InstanceDown", "job": "node", "severity": "critical" },
+                "startsAt": "2026-11-22T06:00:00.123Z", "status": "firing",
+            })
+        );
+        assert_eq!(
+            (event.subject.as_deref(), event.severity.map(|s| s.name())),
+            (Some("InstanceDown"), Some("critical"))
+        );
     }
 
     /// The edited alert against the first one.
@@ -184,11 +196,13 @@ mod tests {
             one(&alert, at).unwrap()
         };
         let start = json!("2026-11-22T06:00:00.123Z");
-        let (first, again) = (over("2026-11-22T06:05:00Z", start.clone()), over("2026-11-22T06:15:00Z", start));
+        let (first, again) =
+            (over("2026-11-22T06:05:00Z", start.clone()), over("2026-11-22T06:15:00Z", start));
         assert_eq!((first.key.clone(), first.body_hash), (again.key, again.body_hash));
         assert_eq!(first.time.as_deref(), Some("2026-11-22T06:04:00Z"));
         // Without a start, it began when it ended, as in Alertmanager.
-        let (first, again) = (over("2026-11-22T06:05:00Z", Value::Null), over("2026-11-22T06:15:00Z", Value::Null));
+        let (first, again) =
+            (over("2026-11-22T06:05:00Z", Value::Null), over("2026-11-22T06:15:00Z", Value::Null));
         assert_eq!(first.key, again.key);
         assert_eq!(first.value["data"]["startsAt"], "2026-11-22T06:04:00Z");
     }
@@ -199,7 +213,8 @@ mod tests {
             { "labels": { "a": "b" }, "endsAt": "soon" },
             { "labels": { "a": "b" }, "startsAt": "2026-11-22T05:00:00Z", "endsAt": "2026-11-22T04:00:00Z" }]);
         let fates = parse(&body, "2026-11-22T06:00:00Z").unwrap();
-        let paths: Vec<_> = fates.iter().map(|fate| fate.as_ref().map_or_else(|p| p.path.as_str(), |_| "ok")).collect();
+        let paths: Vec<_> =
+            fates.iter().map(|fate| fate.as_ref().map_or_else(|p| p.path.as_str(), |_| "ok")).collect();
         assert_eq!(paths, ["ok", "/1", "/2/labels", "/3/labels/a", "/4/labels", "/5/endsAt", "/6/startsAt"]);
         assert!(parse(&json!({}), "2026-11-22T06:00:00Z").is_err());
         assert!(parse(&json!([]), "2026-11-22T06:00:00Z").unwrap().is_empty());

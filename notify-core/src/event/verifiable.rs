@@ -74,7 +74,8 @@ pub fn material(event: &Event) -> Result<Option<Material>, Problem> {
     let malformed = |reason: &str| fault("/dssematerial", reason, fix);
     let envelope = STANDARD.decode(encoded).map_err(|_| malformed("`dssematerial` is not base64"))?;
     let limits = Limits { max_bytes: envelope.len(), max_depth: 4 };
-    let envelope = json::parse(&envelope, limits).map_err(|_| malformed("`dssematerial` is not a DSSE envelope"))?;
+    let envelope =
+        json::parse(&envelope, limits).map_err(|_| malformed("`dssematerial` is not a DSSE envelope"))?;
     if envelope.get("payloadType").and_then(Value::as_str) != Some(PAYLOAD_TYPE) {
         return Err(malformed(&format!("the envelope's `payloadType` is not `{PAYLOAD_TYPE}`")));
     }
@@ -83,7 +84,9 @@ pub fn material(event: &Event) -> Result<Option<Material>, Problem> {
         .filter(|payload| payload.len() == 32)
         .ok_or_else(|| malformed("the envelope's `payload` is not 32 bytes in base64"))?;
     let signatures = signatures(&envelope).ok_or_else(|| {
-        malformed(&format!("the envelope does not have 1 to {MAX_SIGNATURES} `signatures` with a base64 `sig` each"))
+        malformed(&format!(
+            "the envelope does not have 1 to {MAX_SIGNATURES} `signatures` with a base64 `sig` each"
+        ))
     })?;
     let (head, tail) = around_data(event)?;
     let fits = data_digests(event).iter().any(|data| {
@@ -197,7 +200,9 @@ mod tests {
 
     fn envelope(digest: &[u8], signatures: &Value) -> String {
         let payload = STANDARD.encode(digest);
-        STANDARD.encode(json!({ "payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": signatures }).to_string())
+        STANDARD.encode(
+            json!({ "payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": signatures }).to_string(),
+        )
     }
 
     fn digest(parts: &[&str]) -> Vec<u8> {
@@ -222,7 +227,10 @@ mod tests {
         let signatures = json!([{ "keyid": "k", "sig": "AAAA" }]);
         let seconds = "2026-11-22T06:00:00Z";
         for signed in [r#"{ "b":1, "a":"x" }"#, r#"{"b":1,"a":"x"}"#, r#"{"a":"x","b":1}"#] {
-            let material_ = envelope(&digest(&["1", "/s", "1.0", "t", "", "", "", seconds, signed, "exta", "v"]), &signatures);
+            let material_ = envelope(
+                &digest(&["1", "/s", "1.0", "t", "", "", "", seconds, signed, "exta", "v"]),
+                &signatures,
+            );
             let text = format!(
                 r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","time":"2026-11-22T07:00:00.123+01:00","exta":"v","extb":"w","signedextattrs":"exta","dssematerial":"{material_}","data":{{ "b":1, "a":"x" }}}}"#,
             );
@@ -245,9 +253,18 @@ mod tests {
         assert_eq!(with("extc", json!("x")), Ok(true));
         assert_eq!(with("dssematerial", Value::Null), Ok(false));
         let refused = Err("/dssematerial".to_owned());
-        let other_type = STANDARD.encode(json!({ "payload": STANDARD.encode(&good), "payloadType": "x", "signatures": one }).to_string());
-        for bad in ["%", "e30=", &other_type, &envelope(&good[..31], &one), &envelope(&good, &json!([])),
-            &envelope(&good, &json!([{ "keyid": "k" }])), &envelope(&good, &Value::Array(vec![one[0].clone(); 9]))] {
+        let other_type = STANDARD.encode(
+            json!({ "payload": STANDARD.encode(&good), "payloadType": "x", "signatures": one }).to_string(),
+        );
+        for bad in [
+            "%",
+            "e30=",
+            &other_type,
+            &envelope(&good[..31], &one),
+            &envelope(&good, &json!([])),
+            &envelope(&good, &json!([{ "keyid": "k" }])),
+            &envelope(&good, &Value::Array(vec![one[0].clone(); 9])),
+        ] {
             assert_eq!(with("dssematerial", json!(bad)), refused, "{bad}");
         }
         for listed in ["exta", "id", "dssematerial", "signedextattrs", "data", " extb"] {

@@ -71,7 +71,8 @@ impl Publishers {
                 Err(fault) => why = Some(fault),
             }
         }
-        let reason = why.map_or_else(|| "no publisher is configured here".to_owned(), |fault| fault.to_string());
+        let reason =
+            why.map_or_else(|| "no publisher is configured here".to_owned(), |fault| fault.to_string());
         let fix = "sign the body as Standard Webhooks says, with a secret that the operator lists under \
                    `intake.publishers`, and keep the clock right";
         Err(Problem::new(Code::InvalidSignature, SIGNATURE_HEADER, reason, fix))
@@ -81,9 +82,9 @@ impl Publishers {
     fn keys(&self, publisher: &Publisher) -> Vec<VerifyingKey> {
         let one = |reference: &SecretRef| {
             let value = self.secrets.resolve_for_operator(reference);
-            let key = value.map_err(|reason| reason.to_string()).and_then(|value| {
-                VerifyingKey::parse(value.expose()).map_err(|fault| fault.to_string())
-            });
+            let key = value
+                .map_err(|reason| reason.to_string())
+                .and_then(|value| VerifyingKey::parse(value.expose()).map_err(|fault| fault.to_string()));
             key.inspect_err(|reason| {
                 let reference = String::from(reference.clone());
                 tracing::error!(publisher = publisher.name, reference, %reason, "a publisher's secret cannot be used");

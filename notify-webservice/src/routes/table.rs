@@ -51,9 +51,14 @@ const SIGNED_BODY: &[(&str, &str)] = &[
     ("application/cloudevents-batch+json", "CloudEventBatch"),
 ];
 const SIGNED_HEADERS: &[Parameter] = &[
-    Parameter { name: "webhook-id", about: "Names the message; needed. The idempotency key where no other is sent." },
+    Parameter {
+        name: "webhook-id",
+        about: "Names the message; needed. The idempotency key where no other is sent.",
+    },
     Parameter { name: "webhook-timestamp", about: "Seconds since 1970, within 5 minutes of now; needed." },
-    Parameter { name: "webhook-signature", about: "`v1,…` or `v1a,…`, several separated by spaces; needed." },
+    Parameter {
+        name: "webhook-signature", about: "`v1,…` or `v1a,…`, several separated by spaces; needed."
+    },
     IDEMPOTENCY,
 ];
 const PREVIEW_BODY: &[(&str, &str)] =
@@ -370,7 +375,9 @@ fn quarantine_routes() -> Vec<Route> {
             summary: "A message in quarantine with its body",
             success: success![200 "The message." "QuarantinedMessage"],
             problems: &[Code::NotFound],
-            ..get("/api/v1/notify/quarantine/{id}", "readQuarantined", |call| Box::pin(quarantine::read(call)))
+            ..get("/api/v1/notify/quarantine/{id}", "readQuarantined", |call| {
+                Box::pin(quarantine::read(call))
+            })
         },
         Route {
             method: Method::POST,

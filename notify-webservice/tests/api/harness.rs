@@ -4,6 +4,9 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use notify_bus::intake::{Intake, ProducerKeys};
+use notify_connector_host::secrets::SecretResolver;
+use notify_core::document::channel::SecretRef;
 use notify_core::document::{Channel, Rule};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
@@ -13,9 +16,6 @@ use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
-use notify_bus::intake::{Intake, ProducerKeys};
-use notify_connector_host::secrets::SecretResolver;
-use notify_core::document::channel::SecretRef;
 use notify_webservice::auth::{Authenticator, Issue, Publisher, Publishers, Scope, TokenKey, issue_token};
 use notify_webservice::engine::{Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness};
 use notify_webservice::{App, Counters, Limits, router};
@@ -236,7 +236,9 @@ pub async fn service_with(limits: Limits) -> Service {
 /// Two services that sign: `scanner` for `acme` (while its secret is being changed), `gateway` for both tenants.
 fn publishers() -> Publishers {
     let variables = [("SCANNER_NEW", NEW_SECRET), ("SCANNER_OLD", OLD_SECRET), ("GATEWAY", GATEWAY_SECRET)];
-    let lookup = move |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let lookup = move |name: &str| {
+        variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    };
     let secrets = SecretResolver::with_environment(None, "NOTIFY_SECRET_", lookup);
     let publisher = |name: &str, tenants: &[&str], references: &[&str]| Publisher {
         name: name.to_owned(),
