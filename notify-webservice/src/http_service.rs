@@ -147,7 +147,10 @@ async fn run(
             caller
         }
         // Known once the body is here.
-        Access::Signed => Arc::new(nobody()?),
+        Access::Signed => {
+            app.publishers.expect_signature(&parts.headers)?;
+            Arc::new(nobody()?)
+        }
     };
     let known: Vec<&str> = route.parameters.iter().map(|parameter| parameter.name).collect();
     let query = Query::parse(parts.uri.query(), &known)?;

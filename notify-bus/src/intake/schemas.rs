@@ -118,3 +118,86 @@ impl Schemas {
 fn cut(text: &str) -> String {
     text.chars().take(FAULT_TEXT).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify_core::document::parse_event_type;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// Schemas made of the keywords that matter, with references into themselves.
+    fn schema() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!({})),
+            Just(json!(true)),
+            Just(json!({ "type": "object" })),
+            Just(json!({ "$ref": "#/$defs/a" })),
+            Just(json!({ "$ref": "#/$defs/b" })),
+            Just(json!({ "$ref": "#" })),
+            Just(json!({ "pattern": "^a+$" })),
+            Just(json!({ "unevaluatedProperties": false, "minimum": 3 })),
+        ];
+        leaf.prop_recursive(4, 24, 3, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|s| json!({ "items": s })),
+                inner.clone().prop_map(|s| json!({ "not": s })),
+                inner.clone().prop_map(|s| json!({ "additionalProperties": s })),
+                prop::collection::vec(inner.clone(), 1..3).prop_map(|s| json!({ "anyOf": s })),
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| json!({ "properties": { "x": a, "y": b } })),
+                (inner.clone(), inner).prop_map(|(a, b)| json!({ "$defs": { "a": a, "b": {} }, "allOf": [b] })),
+            ]
+        })
+    }
+
+    fn data() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), any::<i32>().prop_map(Value::from), "[a-z]{0,4}".prop_map(Value::from)];
+        leaf.prop_recursive(5, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("[x-z]", inner, 0..4).prop_map(|members| json!(members)),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever passes the checks ends on any data, without a panic or a full stack.
+        #[test]
+        fn what_is_accepted_runs_to_its_end(schema in schema(), data in data()) {
+            let document = json!({ "schema": "notify-event-type@1", "id": "t", "name": "T", "type": "t", "dataSchema": schema });
+            if let Ok((event_type, ..)) = parse_event_type(&document)
+                && let Ok(validator) = compile_schema(&event_type.data_schema)
+            {
+                let valid = validator.is_valid(&data);
+                prop_assert_eq!(valid, validator.iter_errors(&data).next().is_none());
+            }
+        }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn tmp_cost() {
+        let many: serde_json::Map<String, Value> = (0..6000).map(|n| (format!("k{n}"), json!(n))).collect();
+        let data = Value::Object(many);
+        let parts: Vec<Value> = (0..400).map(|n| json!({ "properties": { format!("k{n}"): true } })).collect();
+        let items = Value::Array((0..15000).map(|n| json!(n)).collect());
+        let nums: Vec<Value> = (0..900).map(|n| json!({ "not": { "const": -n } })).take(450).collect();
+        let pats: serde_json::Map<String, Value> = (0..100).map(|n| (format!("^k.*{n}.*x$"), json!(true))).collect();
+        for (name, schema, data) in [
+            ("unevaluated", json!({ "allOf": parts, "unevaluatedProperties": false }), &data),
+            ("unevaluated any", json!({ "anyOf": parts, "unevaluatedProperties": {"type": "string"} }), &data),
+            ("items", json!({ "items": { "allOf": nums } }), &items),
+            ("patterns", json!({ "patternProperties": pats }), &data),
+            ("unique", json!({ "uniqueItems": true }), &items),
+        ] {
+            let document = json!({ "schema": "notify-event-type@1", "id": "t", "name": "T", "type": "t", "dataSchema": schema });
+            let v = match parse_event_type(&document) { Ok(d) => d.0, Err(p) => { eprintln!("{name} refused {p}"); continue } };
+            let v = compile_schema(&v.data_schema).unwrap();
+            let t = std::time::Instant::now();
+            let ok = v.is_valid(data);
+            let t1 = t.elapsed();
+            let n = v.iter_errors(data).take(3).count();
+            eprintln!("{name} {ok} {t1:?} {n} {:?}", t.elapsed());
+        }
+    }
+}

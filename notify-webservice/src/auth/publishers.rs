@@ -45,6 +45,16 @@ impl Publishers {
         Self { all, secrets, recorded: tokio::sync::Mutex::default() }
     }
 
+    /// Before a body is read for somebody whom nobody knows: is there a signature at all?
+    ///
+    /// # Errors
+    /// `invalid-signature`.
+    pub fn expect_signature(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        [ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER]
+            .iter()
+            .try_for_each(|name| one(headers, name).map(drop))
+    }
+
     /// Who signed this request, and for which tenant.
     ///
     /// # Errors

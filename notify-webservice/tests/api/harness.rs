@@ -217,7 +217,7 @@ pub async fn service_with(limits: Limits) -> Service {
         fault: Mutex::new(None),
     });
     let token_seed = [9; 32];
-    let intake = Intake::new(store.clone(), clock.clone(), ProducerKeys::default(), limits.events);
+    let intake = Intake::new(store.clone(), clock.clone(), producer_keys(home.path()), limits.events);
     let intake = Arc::new(intake);
     let app = App {
         store: store.clone(),
@@ -231,6 +231,18 @@ pub async fn service_with(limits: Limits) -> Service {
         counters: Counters::default(),
     };
     Service { router: router(Arc::new(app)), engine, clock, store, intake, token_seed, _home: home }
+}
+
+/// `acme` trusts the key of the test vectors of cloudevents/spec, `verifiability.md`.
+fn producer_keys(home: &std::path::Path) -> ProducerKeys {
+    let folder = home.join("producers");
+    std::fs::create_dir_all(folder.join("acme")).unwrap();
+    let key = "-----BEGIN PUBLIC KEY-----\n\
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEZ805D3eqNZywjCI19lInBJOp7YMr\n\
+        CrzAH3CVTAOQ0jgMeCvVTiaRJaRPRDOv8UMs6U4SvKc6pnrIDOoSYI3fdA==\n\
+        -----END PUBLIC KEY-----\n";
+    std::fs::write(folder.join("acme/testkey.pem"), key).unwrap();
+    ProducerKeys::read(&folder).unwrap()
 }
 
 /// Two services that sign: `scanner` for `acme` (while its secret is being changed), `gateway` for both tenants.

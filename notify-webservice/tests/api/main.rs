@@ -13,3 +13,4 @@ mod prometheus;
 mod quarantine;
 mod requests;
 mod signed;
+mod verifiable;

@@ -82,7 +82,7 @@ async fn either_secret_of_a_rotation_is_good_and_nothing_else() {
     let changed = service.send(Method::POST, PLACE, &headers, event("2", None).to_string().as_bytes()).await;
     assert_problem(&changed, 401, "invalid-signature");
     // Attributes in headers would not be signed.
-    let binary = send(&service, &Request { media: "application/json", ..REQUEST }, "{}").await;
+    let binary = send(&service, &Request { id: "msg_4", media: "application/json", ..REQUEST }, "{}").await;
     assert_problem(&binary, 415, "unsupported-media-type");
     assert_eq!(events_of(&service, "acme").await, 1);
 }
