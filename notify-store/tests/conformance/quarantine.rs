@@ -3,26 +3,8 @@
 use crate::support::*;
 use notify_core::ids::TenantId;
 use notify_core::ledger::draft::EntryKind;
-use notify_store::model::{Page, Quarantined};
+use notify_store::model::Page;
 use notify_store::{Commit, Effect, Refused, StoreError};
-
-fn message(id: &str, second: i64) -> Quarantined {
-    Quarantined {
-        id: id.into(),
-        received_at: at(second),
-        origin: "nats:alerts.in".into(),
-        content_type: "application/cloudevents+json".into(),
-        code: "schema-mismatch".into(),
-        problem: r#"{"code":"schema-mismatch","reason":"no"}"#.into(),
-        body: vec![0, 255, b'{'],
-        truncated: second % 2 == 1,
-    }
-}
-
-fn put_aside(tenant: &TenantId, message: &Quarantined) -> Commit {
-    let effects = vec![Effect::Quarantine(Box::new(message.clone()))];
-    Commit::new(tenant.clone(), effects, vec![draft(EntryKind::Access, &message.id)])
-}
 
 fn end(tenant: &TenantId, id: &str) -> Commit {
     let effects = vec![Effect::EndQuarantine { id: id.into() }];
