@@ -87,7 +87,7 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
         tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
         // The tests start their own; the package's service is of no use and would keep running.
-        tools::succeeds("systemctl", &["disable", "--now", "prometheus", "prometheus-node-exporter"]);
+        let _ = tools::succeeds("systemctl", &["disable", "--now", "prometheus", "prometheus-node-exporter"]);
     }
     let venv = root.join("target/tools");
     let python = venv.join("bin/python");
