@@ -20,6 +20,7 @@ pub mod openapi;
 mod operations;
 mod paging;
 pub mod problems_page;
+mod quarantine;
 mod query;
 mod redrive_request;
 pub mod routes;

@@ -12,6 +12,7 @@ const CARGO_NEXTEST: &str = "0.9.143";
 /// What an outsider verifies our webhooks with (`notify-worker/tests/it/signatures.rs`).
 const STANDARDWEBHOOKS: &str = "1.1.0";
 const SCHEMATHESIS: &str = "4.32.5";
+const CLOUDEVENTS_SDK: &str = "2.2.0";
 
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -96,12 +97,7 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
     }
     python_package(root, "standardwebhooks", STANDARDWEBHOOKS)?;
     python_package(root, "schemathesis", SCHEMATHESIS)?;
-    // `promtool`, which checks our metrics.
-    if !tools::succeeds("promtool", &["--version"]) {
-        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
-        let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
-        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    }
+    python_package(root, "cloudevents", CLOUDEVENTS_SDK)?;
     let postgres =
         std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
     if !postgres {
@@ -109,6 +105,14 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         let arguments =
             ["install", "-y", "-q", "--no-install-recommends", "postgresql", "postgresql-contrib"];
         tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    // It sends us alerts, and its `promtool` checks our metrics.
+    if !tools::succeeds("prometheus", &["--version"]) || !tools::succeeds("promtool", &["--version"]) {
+        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
+        let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
+        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        // The tests start their own; the package's service is of no use and would keep running.
+        let _ = tools::succeeds("systemctl", &["disable", "--now", "prometheus", "prometheus-node-exporter"]);
     }
     if !tools::succeeds("cc", &["--version"]) {
         bail!("a C compiler is needed (package `gcc`)");

@@ -1,4 +1,4 @@
-//! `notify rule|channel|template|bundle`: versioned documents.
+//! `notify rule|channel|template|bundle|event-type`: versioned documents.
 
 use super::enabling;
 use crate::args::{ChannelCommand, DocumentCommand, Format, Global};
@@ -70,6 +70,17 @@ pub async fn channels(global: &Global, command: ChannelCommand) -> Result<(), Fa
         }
     }
 }
+pub const EVENT_TYPE: Noun = Noun {
+    kind: Kind::EventType,
+    plural: "event-types",
+    columns: &[
+        ("ID", "/id"),
+        ("TYPE", "/document/type"),
+        ("NAME", "/document/name"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
 
 pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Result<(), Failure> {
     let path = format!("/api/v1/notify/{}", noun.plural);

@@ -9,6 +9,7 @@ pub mod events;
 pub mod ledger;
 pub mod man;
 pub mod plugins;
+pub mod quarantine;
 pub mod rules;
 pub mod service;
 pub mod tenants;

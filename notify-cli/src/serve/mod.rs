@@ -93,6 +93,7 @@ pub fn web_limits(config: &Config) -> notify_webservice::Limits {
         tenant_channels: limits.tenant_channels,
         tenant_templates: limits.tenant_templates,
         tenant_bundles: limits.tenant_bundles,
+        tenant_event_types: limits.tenant_event_types,
         drain: Duration::from_secs(config.server.drain_seconds),
     }
 }
@@ -130,6 +131,8 @@ async fn serve(home: &Home) -> Result<(), Failure> {
     let guard = parts::egress_guard(config)?;
     let host = parts::connector_host(config, guard.clone())?;
     let secrets = Arc::new(parts::secret_resolver(config));
+    let intake = parts::intake(config, store.clone(), Arc::clone(&clock))?;
+    let publishers = parts::publishers(config, &secrets);
     let worker = match config.server.role {
         Role::Web => None,
         Role::All | Role::Worker => {
@@ -171,6 +174,8 @@ async fn serve(home: &Home) -> Result<(), Failure> {
                 store: store.clone(),
                 engine: Arc::new(engine),
                 authenticator: Authenticator::new(home.token_key()?),
+                publishers,
+                intake,
                 clock,
                 limits: web_limits(config),
                 export_key: home.export_key()?,

@@ -2,6 +2,7 @@
 
 use super::log::{Keyring, Log};
 use super::memory::Memory;
+use super::quarantine;
 use super::state::{DeliveryRow, DocumentRow, EventRow, Lease, LeaseRow, Slot, State};
 use crate::commit::{Bookkeeping, Commit, Effect, Guard};
 use crate::model::{DeliveryState, EventState};
@@ -42,6 +43,7 @@ pub async fn load<'c>(
     events(db, texts, state).await?;
     deliveries(db, texts, state, wants.claims).await?;
     documents(db, texts, state).await?;
+    quarantine::load(db, texts, state).await?;
     keys(db, texts, state).await
 }
 
@@ -86,6 +88,8 @@ fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: b
                     wants.claims = true;
                     state.deliveries.want(slot, attempt.delivery.as_str());
                 }
+                Effect::Quarantine(message) => state.quarantine.want(slot, &message.id),
+                Effect::EndQuarantine { id } => state.quarantine.want(slot, id),
                 Effect::CreateTenant { .. } | Effect::KeepOpening(_) | Effect::RecordOnly => {}
             }
         }

@@ -4,6 +4,7 @@ mod judge;
 mod load;
 mod log;
 mod memory;
+mod quarantine;
 mod state;
 mod write;
 

@@ -7,6 +7,7 @@ mod brokers;
 mod channels;
 mod configuration;
 mod deliveries;
+mod intake;
 mod receiver;
 mod redrive;
 mod signatures;
