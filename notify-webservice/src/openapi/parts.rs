@@ -14,6 +14,9 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         "key" => json!({ "type": "string", "pattern": EVENT }),
         "file" => json!({ "enum": ["start.js", "swagger-ui-bundle.js", "swagger-ui.css"] }),
         "id" if route.path.contains("/deliveries/") => json!({ "type": "string", "pattern": DELIVERY }),
+        "id" if route.path.contains("/quarantine/") => {
+            json!({ "type": "string", "pattern": "^qtn_[0-9a-f]{37}$" })
+        }
         "id" => json!({ "type": "string", "pattern": SLUG }),
         _ => json!({ "type": "string", "minLength": 1 }),
     };
@@ -24,6 +27,7 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         ("/channels/", "Channel"),
         ("/templates/", "Template"),
         ("/bundles/", "Bundle"),
+        ("/event-types/", "EventType"),
     ];
     let made = collections.into_iter().find(|(collection, _)| route.path.contains(collection));
     if let Some(id) = made.and_then(|(_, kind)| example(kind)?.get("id").cloned()) {
@@ -98,7 +102,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 10] = [
+pub const EXAMPLES: [&str; 11] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -106,10 +110,13 @@ pub const EXAMPLES: [&str; 10] = [
     "Channel",
     "Template",
     "Bundle",
+    "EventType",
     "PreviewRequest",
     "ExplainRequest",
     "ExportRequest",
 ];
+
+const EVENT_TYPE: &str = include_str!("../../../resources/schemas/event-type.schema.json");
 
 /// Samples that the repository ships, so that an example is a thing that works.
 fn example(schema: &str) -> Option<Value> {
@@ -120,6 +127,10 @@ fn example(schema: &str) -> Option<Value> {
         "Channel" => include_str!("../../../resources/samples/documents/good/channel-minimal.yaml"),
         "Template" => include_str!("../../../templates/scan-result.yaml"),
         "Bundle" => include_str!("../../../resources/samples/documents/good/bundle-german.yaml"),
+        "EventType" => {
+            let schema: Value = serde_json::from_str(EVENT_TYPE).ok()?;
+            return schema.pointer("/examples/0").cloned();
+        }
         "CloudEventBatch" => return Some(Value::Array(vec![example("CloudEvent")?])),
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
@@ -139,6 +150,7 @@ pub fn published() -> Map<String, Value> {
         ("Channel", include_str!("../../../resources/schemas/channel.schema.json")),
         ("Template", include_str!("../../../resources/schemas/template.schema.json")),
         ("Bundle", include_str!("../../../resources/schemas/bundle.schema.json")),
+        ("EventType", EVENT_TYPE),
     ];
     let mut all = Map::new();
     for (name, text) in files {
@@ -181,7 +193,7 @@ mod tests {
         for schema in EXAMPLES {
             assert!(example(schema).is_some_and(|example| !example.is_null()), "{schema}");
         }
-        assert_eq!(published().len(), 5);
+        assert_eq!(published().len(), 6);
         assert!(published().values().all(|schema| schema.is_object()));
     }
 }
