@@ -75,6 +75,11 @@ impl Worker {
         let store = &self.shared.store;
         let snapshot = self.shared.snapshots.get(tenant).await.map_err(failed)?;
         let start = self.shared.clock.now();
+        // What is made here may die while this still runs, and must not be taken up again: it would never end.
+        let filter = &DeliveryFilter {
+            created_to: Some(filter.created_to.map_or(start, |to| to.min(start))),
+            ..filter.clone()
+        };
         let mut done = Redriven {
             matched: store.count_dead_letters(tenant, filter).await.map_err(failed)?,
             ..Redriven::default()
