@@ -31,6 +31,9 @@ pub struct Global {
     /// Bearer token; better given as NOTIFY_TOKEN, which no process list shows.
     #[arg(long, global = true, env = "NOTIFY_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// `--url` stands on the command line: `webhook verify` then takes it for the receiver's.
+    #[arg(skip)]
+    pub url_given: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,7 +55,7 @@ pub enum Command {
     /// Channels: where alerts go.
     Channel {
         #[command(subcommand)]
-        command: DocumentCommand,
+        command: ChannelCommand,
     },
     /// Templates: what alerts say.
     Template {
@@ -64,6 +67,16 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Event types: what the data of events must look like.
+    EventType {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Quarantine: what came from a bus and could not be taken in.
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
     /// Events: publish and look up.
     Event {
         #[command(subcommand)]
@@ -74,6 +87,18 @@ pub enum Command {
         #[command(subcommand)]
         command: DeliveryCommand,
     },
+    /// Standard Webhooks for receivers: listen, check, make secrets.
+    Webhook {
+        #[command(subcommand)]
+        command: crate::commands::webhook::WebhookCommand,
+    },
+    /// What the service says of itself.
+    Service {
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
+    /// Look at a home from all sides and say what to do; works beside a running service.
+    Doctor(crate::commands::doctor::DoctorArgs),
     /// Plug-ins of the service.
     Plugin {
         #[command(subcommand)]
@@ -101,6 +126,12 @@ pub enum Command {
     },
     /// Print a completion script.
     Completion { shell: clap_complete::Shell },
+    /// Write man pages, one for each command.
+    Man {
+        /// A folder.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -155,9 +186,23 @@ pub enum DocumentCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum ChannelCommand {
+    #[command(flatten)]
+    Document(DocumentCommand),
+    /// Let a channel send again, such as one that was disabled because its receiver failed.
+    Enable { id: String },
+    /// Send nothing to a channel.
+    Disable { id: String },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum RuleCommand {
     #[command(flatten)]
     Document(DocumentCommand),
+    /// Let a rule match again.
+    Enable { id: String },
+    /// Have a rule match nothing.
+    Disable { id: String },
     /// What an event would cause; nothing is sent or kept.
     Preview {
         /// A rule that need not be saved; without it, all saved rules.
@@ -184,6 +229,8 @@ pub enum EventCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Hand in an Alertmanager (webhook version 4) or Grafana notification: one event per alert.
+    Ingest { file: PathBuf },
     /// Newest first.
     List(Paging),
     /// One event, what was decided about it and what was sent.
@@ -191,26 +238,98 @@ pub enum EventCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// Newest first.
+    List(Paging),
+    /// One message: why it is there, and its body.
+    Get { id: String },
+    /// Take messages in after all, through the same checks; one that does not pass stays.
+    Redrive {
+        #[arg(required = true)]
+        id: Vec<String>,
+    },
+    /// Delete messages; the ledger keeps that they were there.
+    Delete {
+        #[arg(required = true)]
+        id: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum DeliveryCommand {
     /// Newest first.
-    List {
-        #[command(flatten)]
-        paging: Paging,
-        /// scheduled, delivered, accepted, dead or cancelled.
-        #[arg(long)]
-        state: Option<String>,
-        #[arg(long)]
-        rule: Option<String>,
-        #[arg(long)]
-        channel: Option<String>,
-        /// Event key.
-        #[arg(long)]
-        event: Option<String>,
-    },
+    List(DeliveryListArgs),
     /// One delivery, its message and attempts.
     Get { id: String },
     /// Send the same message again as a new delivery.
-    Replay { id: String },
+    Replay {
+        id: String,
+        /// The same key gives the same new delivery.
+        #[arg(long)]
+        idempotency_key: Option<String>,
+    },
+    /// Send dead letters again that nobody has replayed, each as a new delivery, at a rate.
+    Redrive(RedriveArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DeliveryListArgs {
+    #[command(flatten)]
+    pub paging: Paging,
+    /// scheduled, delivered, accepted, dead or cancelled.
+    #[arg(long)]
+    pub state: Option<String>,
+    #[arg(long)]
+    pub rule: Option<String>,
+    #[arg(long)]
+    pub channel: Option<String>,
+    /// Event key.
+    #[arg(long)]
+    pub event: Option<String>,
+    /// Created then or later: a time (RFC 3339), or how long ago (30m, 12h, 7d).
+    #[arg(long)]
+    pub since: Option<String>,
+    /// Created before then.
+    #[arg(long)]
+    pub until: Option<String>,
+    /// Go on and print what changes, until Ctrl-C.
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Time between two looks of `--watch`.
+    #[arg(long, default_value = "2s", value_parser = crate::duration::parse)]
+    pub interval: std::time::Duration,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RedriveArgs {
+    #[arg(long)]
+    pub rule: Option<String>,
+    #[arg(long)]
+    pub channel: Option<String>,
+    /// Created then or later: a time (RFC 3339), or how long ago (30m, 12h, 7d).
+    #[arg(long)]
+    pub since: Option<String>,
+    /// Created before then.
+    #[arg(long)]
+    pub until: Option<String>,
+    /// Deliveries a second, 0.01 to 1000; the service's default is 10.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Only say what would be sent.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// Whether the process answers.
+    Health,
+    /// Whether traffic should go there now; status 1 when not.
+    Ready,
+    /// Metrics in Prometheus text format.
+    Metrics,
+    /// The API's description (OpenAPI).
+    Openapi,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! What can go wrong in a command, how it is printed, and the exit code.
 
+use crate::style;
 use notify_core::problem::Problem;
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ pub enum Failure {
     Usage { reason: String, fix: String },
     /// The evidence does not hold. Already printed.
     NotVerified,
+    /// What was looked at is not in order. Already printed.
+    Said,
 }
 
 impl Failure {
@@ -30,7 +33,7 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Problems(_) | Self::Other { .. } => 1,
+            Self::Problems(_) | Self::Other { .. } | Self::Said => 1,
             Self::Usage { .. } => 2,
             Self::NotVerified => 3,
         })
@@ -49,19 +52,24 @@ impl Failure {
                         (None, "") => String::new(),
                         (None, path) => format!("{path}: "),
                     };
-                    let _ = writeln!(out, "error[{}]: {place}{}", problem.code, printable(&problem.reason));
+                    let _ = writeln!(
+                        out,
+                        "{}: {place}{}",
+                        style::err(&format!("error[{}]", problem.code), style::Tone::Bad),
+                        printable(&problem.reason)
+                    );
                     if !problem.fix.is_empty() {
                         let _ = writeln!(out, "  fix: {}", printable(&problem.fix));
                     }
                 }
             }
             Self::Other { reason, fix } | Self::Usage { reason, fix } => {
-                let _ = writeln!(out, "error: {}", printable(reason));
+                let _ = writeln!(out, "{}: {}", style::err("error", style::Tone::Bad), printable(reason));
                 if !fix.is_empty() {
                     let _ = writeln!(out, "  fix: {}", printable(fix));
                 }
             }
-            Self::NotVerified => {}
+            Self::NotVerified | Self::Said => {}
         }
         out
     }

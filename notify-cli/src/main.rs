@@ -5,16 +5,21 @@ mod args;
 mod client;
 mod commands;
 mod config;
+#[cfg(test)]
+mod coverage;
 mod duration;
 mod failure;
 mod files;
 mod home;
 mod output;
+mod progress;
 mod serve;
+mod style;
 mod tar;
 
 use args::{Cli, Command};
-use clap::{CommandFactory, Parser};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -23,7 +28,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Usage errors end here with status 2.
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.global.url_given = url_given(&matches);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -31,6 +38,13 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Whether `--url` stands on the command line, before or after the command.
+fn url_given(matches: &clap::ArgMatches) -> bool {
+    let here = matches.try_contains_id("url").unwrap_or_default()
+        && matches.value_source("url") == Some(ValueSource::CommandLine);
+    here || matches.subcommand().is_some_and(|(_, matches)| url_given(matches))
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
@@ -43,15 +57,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Config { command } => commands::config::run(global, &command),
         Command::Rule { command } => on_runtime(commands::rules::run(global, command)),
-        Command::Channel { command } => {
-            on_runtime(commands::documents::run(global, commands::documents::CHANNEL, command))
-        }
+        Command::Man { out } => commands::man::run(&out),
+        Command::Doctor(args) => on_runtime(commands::doctor::run(global, &args)),
+        Command::Webhook { command } => on_runtime(commands::webhook::run(global, command)),
+        Command::Service { command } => on_runtime(commands::service::run(global, &command)),
+        Command::Channel { command } => on_runtime(commands::documents::channels(global, command)),
         Command::Template { command } => {
             on_runtime(commands::documents::run(global, commands::documents::TEMPLATE, command))
         }
         Command::Bundle { command } => {
             on_runtime(commands::documents::run(global, commands::documents::BUNDLE, command))
         }
+        Command::EventType { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::EVENT_TYPE, command))
+        }
+        Command::Quarantine { command } => on_runtime(commands::quarantine::run(global, command)),
         Command::Event { command } => on_runtime(commands::events::run(global, command)),
         Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),
         Command::Plugin { command } => on_runtime(commands::plugins::run(global, &command)),

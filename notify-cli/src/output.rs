@@ -2,6 +2,7 @@
 
 use crate::args::Format;
 use crate::failure::printable;
+use crate::style;
 use notify_core::yaml;
 use serde_json::Value;
 use std::io::Write;
@@ -66,8 +67,16 @@ pub fn table(rows: &[Value], columns: &[Column]) -> String {
     };
     let mut lines = vec![line(shown.iter().map(|(heading, _)| *heading).collect())];
     for index in 0..rows.len() {
-        lines
-            .push(line(shown.iter().map(|(_, cells)| cells.get(index).map_or("", String::as_str)).collect()));
+        let cells = shown.iter().zip(&widths).map(|((heading, cells), width)| {
+            let cell = cells.get(index).map_or("", String::as_str);
+            let padded = pad(cell, *width);
+            // Padded first: what makes a colour has no width.
+            match style::of_state(cell).filter(|_| matches!(*heading, "STATE" | "THEN" | "STATUS")) {
+                Some(tone) => style::out(&padded, tone),
+                None => padded,
+            }
+        });
+        lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
     }
     lines.join("\n")
 }

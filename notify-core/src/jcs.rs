@@ -84,6 +84,60 @@ fn normalise_number(number: &mut Number) -> bool {
     true
 }
 
+/// Appends the canonical text of a value without fractions that somebody else still needs as it is.
+pub(crate) fn write_whole(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(number) => {
+            // Writing to memory cannot fail.
+            let _ = io::Write::write_fmt(out, format_args!("{number}"));
+        }
+        Value::String(text) => write_text(text, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_whole(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<(&str, &Value)> =
+                members.iter().map(|(key, member)| (key.as_str(), member)).collect();
+            write_members(&mut members, out, write_whole);
+        }
+    }
+}
+
+/// Appends an object: sorts its members and lets `write` append each.
+pub(crate) fn write_members<T: Copy>(
+    members: &mut [(&str, T)],
+    out: &mut Vec<u8>,
+    write: impl Fn(T, &mut Vec<u8>),
+) {
+    members.sort_unstable_by(|(a, _), (b, _)| by_utf16(a, b));
+    out.push(b'{');
+    for (index, (key, member)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(key, out);
+        out.push(b':');
+        write(*member, out);
+    }
+    out.push(b'}');
+}
+
+/// A string with the escapes of RFC 8785, which are those of `serde_json`.
+pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Writing a string to memory cannot fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
 /// By UTF-16 code units (RFC 8785 section 3.2.3), which is not the order of UTF-8 bytes beyond the BMP.
 fn sort(members: &mut Map<String, Value>) {
     if members.keys().is_sorted_by(|a, b| by_utf16(a, b).is_le()) {
@@ -146,6 +200,25 @@ pub(crate) mod tests {
             prop_assert_eq!(&again, &ours);
             // `==` on maps ignores the order; the texts do not.
             prop_assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&ours).unwrap());
+        }
+
+        #[test]
+        fn a_borrowed_value_gives_the_same_text(value in any_json()) {
+            let whole = without_fractions(value);
+            let mut text = Vec::new();
+            write_whole(&whole, &mut text);
+            prop_assert_eq!(text, serde_json_canonicalizer::to_vec(&whole).unwrap());
+        }
+    }
+
+    fn without_fractions(value: Value) -> Value {
+        match value {
+            Value::Number(number) if number.is_f64() => (number.as_f64().unwrap_or_default() as i32).into(),
+            Value::Array(items) => items.into_iter().map(without_fractions).collect(),
+            Value::Object(members) => {
+                members.into_iter().map(|(key, member)| (key, without_fractions(member))).collect()
+            }
+            other => other,
         }
     }
 

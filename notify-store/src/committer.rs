@@ -2,8 +2,9 @@
 //! ended. The more callers wait, the larger the groups, and the fewer flushes each costs.
 
 use crate::commit::{Commit, Committed, Refused};
-use crate::engine::{self, Failed};
+use crate::engine::{self, Failed, Look};
 use crate::pools::Shared;
+use crate::sql::direct;
 use crate::store::{StoreError, repeat};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -94,7 +95,14 @@ async fn commit_group(shared: &Shared, commits: &[&Commit]) -> Answers {
 
 async fn attempt(shared: &Shared, commits: &[&Commit]) -> Result<Vec<Result<Committed, Refused>>, Failed> {
     let mut writer = shared.writer().await?;
-    engine::transaction(&mut writer, &shared.texts, &shared.keys, commits).await
+    let outcome = engine::transaction(&mut writer, &shared.texts, &shared.keys, commits, Look::Trust).await;
+    match outcome {
+        // A row that a commit brings exists already: look first, and let judgement say whose it is.
+        Err(Failed::Nothing(StoreError::Database(error))) if direct::is_constraint(&error) => {
+            engine::transaction(&mut writer, &shared.texts, &shared.keys, commits, Look::First).await
+        }
+        outcome => outcome,
+    }
 }
 
 /// The server did not say no; it said nothing.

@@ -11,6 +11,8 @@ pub mod commit;
 mod committer;
 mod dialect;
 mod engine;
+mod health;
+pub mod inspect;
 pub mod model;
 mod pools;
 mod probe;

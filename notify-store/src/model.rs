@@ -126,6 +126,8 @@ pub struct Delivery {
     pub last_error: Option<String>,
     pub provider_reference: Option<String>,
     pub updated_at: Timestamp,
+    /// When the next attempt is due (or was, while it is running); `None` once it is over, and in a claim.
+    pub next_due: Option<Timestamp>,
 }
 
 /// A delivery whose turn it is.
@@ -136,6 +138,14 @@ pub struct Claimed {
     /// An earlier holder's lease ran out in the middle of `delivery.next_attempt`: that attempt is in doubt. The new
     /// holder records it as `unknown` first, which makes the next number due.
     pub in_doubt: bool,
+}
+
+/// What the claimer says to a delivery whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Take,
+    /// Not now: its turn comes again at this time.
+    Later(Timestamp),
 }
 
 /// What follows an attempt.
@@ -172,6 +182,25 @@ pub struct Opening {
     pub commitment: String,
     pub salt: [u8; 32],
     pub bytes: Vec<u8>,
+}
+
+/// A message from a bus that could not be taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Sorts by time of arrival.
+    pub id: String,
+    pub received_at: Timestamp,
+    /// The bus and the place on it, such as `nats:alerts.in`.
+    pub origin: String,
+    /// As the message named it; empty when it did not.
+    pub content_type: String,
+    /// Code of the problem.
+    pub code: String,
+    /// The problem as JSON.
+    pub problem: String,
+    pub body: Vec<u8>,
+    /// The body was longer than what is kept.
+    pub truncated: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,12 +263,16 @@ pub struct Paged<T> {
     pub next: Option<String>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     pub rule: Option<RuleId>,
     pub channel: Option<ChannelId>,
     pub event: Option<EventKey>,
+    /// Created then or later.
+    pub created_from: Option<Timestamp>,
+    /// Created before then.
+    pub created_to: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::checkpointer::{self, Checkpointer};
 use crate::dialect::Dialect;
-use crate::engine::Keyring;
+use crate::engine::{Keyring, Memory};
 use crate::sql::{Db, Texts, direct};
 use crate::store::{Backend, OpenOptions, StoreError};
 use notify_core::ids::TenantId;
@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -30,6 +30,10 @@ pub struct Shared {
     pub texts: Texts,
     pools: Pools,
     writer: Mutex<Option<Conn>>,
+    /// A sync of SQLite's log has failed. The kernel may have dropped the pages and call the next sync a success, and a
+    /// new connection may take the lost commit for a good one: until all that can be seen is known to be on the disk,
+    /// nothing is read or written.
+    unsynced: AtomicBool,
     /// Held as long as the process uses the file.
     lock: std::sync::Mutex<Option<File>>,
 }
@@ -42,7 +46,7 @@ enum Pools {
 
 #[derive(Debug)]
 enum Conn {
-    Sqlite(rusqlite::Connection),
+    Sqlite(rusqlite::Connection, Memory),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -53,13 +57,19 @@ enum Conn {
 pub struct Writer<'s> {
     slot: MutexGuard<'s, Option<Conn>>,
     open: bool,
+    unsynced: &'s AtomicBool,
 }
 
 impl Writer<'_> {
     pub fn db(&mut self) -> Db<'_> {
+        self.parts().0
+    }
+
+    /// The connection and what is remembered with it.
+    pub fn parts(&mut self) -> (Db<'_>, Option<&mut Memory>) {
         match self.slot.as_mut() {
-            Some(Conn::Sqlite(conn)) => Db::Direct(conn),
-            Some(Conn::Postgres(conn)) => Db::Postgres(conn),
+            Some(Conn::Sqlite(conn, memory)) => (Db::Direct(conn), Some(memory)),
+            Some(Conn::Postgres(conn)) => (Db::Postgres(conn), None),
             None => unreachable!("`Shared::writer` fills the slot before it hands it out"),
         }
     }
@@ -72,7 +82,11 @@ impl Writer<'_> {
     }
 
     pub async fn commit(&mut self, texts: &Texts) -> Result<(), sqlx::Error> {
-        self.db().run(texts, "COMMIT", []).await?;
+        let done = self.db().run(texts, "COMMIT", []).await;
+        if done.as_ref().is_err_and(direct::is_failed_sync) {
+            self.unsynced.store(true, Ordering::Release);
+        }
+        done?;
         self.open = false;
         Ok(())
     }
@@ -90,7 +104,7 @@ impl Drop for Writer<'_> {
             match self.slot.take() {
                 Some(Conn::Postgres(mut conn)) => conn.close_on_drop(),
                 // Dropping it closes it.
-                Some(Conn::Sqlite(_)) | None => {}
+                Some(Conn::Sqlite(..)) | None => {}
             }
         }
     }
@@ -140,6 +154,7 @@ impl Shared {
             texts: Texts::new(dialect),
             pools,
             writer: Mutex::new(None),
+            unsynced: AtomicBool::new(false),
             lock: std::sync::Mutex::new(lock),
         })
     }
@@ -149,16 +164,32 @@ impl Shared {
         if slot.is_none() {
             *slot = Some(match &self.pools {
                 Pools::Sqlite { file, .. } => {
-                    Conn::Sqlite(direct::open(file, checkpointer::LAST_RESORT_PAGES)?)
+                    Conn::Sqlite(direct::open(file, checkpointer::LAST_RESORT_PAGES)?, Memory::default())
                 }
                 Pools::Postgres { writer, .. } => Conn::Postgres(writer.acquire().await?),
             });
         }
-        Ok(Writer { slot, open: false })
+        if self.unsynced.load(Ordering::Acquire)
+            && let Some(Conn::Sqlite(conn, _)) = slot.as_ref()
+        {
+            direct::make_durable(conn)?;
+            self.unsynced.store(false, Ordering::Release);
+            tracing::warn!("the disk keeps what is written again");
+        }
+        Ok(Writer { slot, open: false, unsynced: &self.unsynced })
+    }
+
+    /// What is read may be acted upon, so it must be on the disk.
+    async fn only_durable(&self) -> Result<(), StoreError> {
+        if self.unsynced.load(Ordering::Acquire) {
+            drop(self.writer().await?);
+        }
+        Ok(())
     }
 
     /// For one query about one tenant.
     pub async fn reader(&self, tenant: &TenantId) -> Result<Reader, StoreError> {
+        self.only_durable().await?;
         let mut reader = match &self.pools {
             Pools::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
             Pools::Postgres { others, .. } => Reader::Postgres(others.begin().await?),
@@ -169,6 +200,7 @@ impl Shared {
 
     /// For several queries about one tenant that must see the same state.
     pub async fn snapshot(&self, tenant: &TenantId) -> Result<Reader, StoreError> {
+        self.only_durable().await?;
         let mut reader = match &self.pools {
             Pools::Sqlite { readers, .. } => Reader::SqliteSnapshot(readers.begin().await?),
             Pools::Postgres { others, .. } => {
@@ -181,6 +213,7 @@ impl Shared {
 
     /// For tables that cross tenants.
     pub async fn directory(&self) -> Result<Reader, StoreError> {
+        self.only_durable().await?;
         Ok(match &self.pools {
             Pools::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
             Pools::Postgres { others, .. } => Reader::Postgres(others.begin().await?),
@@ -250,6 +283,9 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
         .connect()
         .await?;
     SQLITE.run(&mut migrating).await?;
+    // What an earlier process wrote and could not sync is in the kernel's memory at best: it is made durable before
+    // anybody relies on it, or the store does not open.
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut migrating).await?;
     migrating.close().await?;
     let checkpointer = Checkpointer::start(options.clone());
     let options = options
@@ -265,6 +301,10 @@ async fn open_sqlite(file: &Path, readers: u32) -> Result<Pools, StoreError> {
         .connect_lazy_with(options);
     Ok(Pools::Sqlite { file: file.to_owned(), readers, checkpointer })
 }
+
+/// How long a caller waits for a connection. A server that is down must be told to callers long before their own time
+/// is over, or they would learn nothing but that.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
     let options = url
@@ -285,6 +325,7 @@ async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
+        .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
         .connect_with(writer)
         .await?;
@@ -299,7 +340,8 @@ async fn open_postgres(url: &str, others: u32) -> Result<Pools, StoreError> {
         ));
     }
     POSTGRES.run(&writer).await?;
-    let others = PgPoolOptions::new().max_connections(others + 1).connect_lazy_with(options);
+    let others =
+        PgPoolOptions::new().max_connections(others + 1).acquire_timeout(PATIENCE).connect_lazy_with(options);
     Ok(Pools::Postgres { writer, others, commits: AtomicUsize::new(0) })
 }
 

@@ -1,7 +1,7 @@
 //! Claims and leases: who may attempt a delivery, who plans a tenant.
 
 use crate::engine::VOID_TOKEN;
-use crate::model::{ClaimToken, Claimed, Lease};
+use crate::model::{Admission, ClaimToken, Claimed, Delivery, Lease};
 use crate::pools::{Reader, Shared};
 use crate::read::deliveries;
 use crate::sql::row::corrupt;
@@ -20,7 +20,7 @@ struct Due {
 impl Shared {
     /// Runs `work` in a transaction that may write: on the writer's connection where there is one writer, else on one
     /// of its own.
-    pub async fn writing<T>(
+    pub(crate) async fn writing<T>(
         &self,
         work: impl AsyncFnOnce(&mut Db<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -32,6 +32,9 @@ impl Shared {
         }
         let mut writer = self.writer().await?;
         writer.begin(&self.texts).await?;
+        if let (_, Some(memory)) = writer.parts() {
+            memory.forget();
+        }
         let answer = work(&mut writer.db()).await;
         match answer {
             Ok(answer) => {
@@ -51,6 +54,7 @@ impl Shared {
         now: Timestamp,
         lease: Duration,
         limit: u32,
+        mut admit: impl FnMut(&Delivery) -> Admission,
     ) -> Result<Vec<Claimed>, StoreError> {
         let until = now.checked_add(lease).map_err(|_| corrupt("a lease without end"))?;
         let token = ClaimToken(random_token()?);
@@ -63,13 +67,37 @@ impl Shared {
                     [Arg::from(now), Arg::Int(i64::from(limit))],
                 )
                 .await?;
-            let mut claims = Rows::default();
             let mut due: BTreeMap<TenantId, Vec<Due>> = BTreeMap::new();
             for row in &found {
-                let (tenant, seq) = (row.str(0)?, row.int(1)?);
-                claims.push([Arg::from(tenant), Arg::Int(seq), Arg::from(&token.0), Arg::from(until)]);
                 let in_doubt = row.opt_text(2)?.is_some();
-                due.entry(row.parsed(0)?).or_default().push(Due { seq, in_doubt });
+                due.entry(row.parsed(0)?).or_default().push(Due { seq: row.int(1)?, in_doubt });
+            }
+            let mut deliveries = Vec::with_capacity(found.len());
+            for (tenant, due) in &due {
+                db.enter(&self.texts, tenant).await?;
+                let seqs = each(due.iter(), |due| [Arg::from(tenant.as_str()), Arg::Int(due.seq)]);
+                let rows = db.rows_for(&self.texts, deliveries::BY_SEQ, seqs).await?;
+                let in_doubt: BTreeMap<i64, bool> = due.iter().map(|d| (d.seq, d.in_doubt)).collect();
+                for row in rows {
+                    let (seq, delivery) = deliveries::decode(&row, tenant)?;
+                    deliveries.push((in_doubt.get(&seq).copied().unwrap_or_default(), seq, delivery));
+                }
+            }
+            deliveries.sort_by_key(|(_, _, delivery)| delivery.delivery.due_at);
+            let mut claimed = Vec::with_capacity(deliveries.len());
+            let (mut claims, mut later) = (Rows::default(), Rows::default());
+            let directory: BTreeMap<&TenantId, Arg<'_>> =
+                due.keys().map(|tenant| (tenant, Arg::from(tenant.as_str()))).collect();
+            for (in_doubt, seq, delivery) in deliveries {
+                let Some(tenant) = directory.get(&delivery.tenant).cloned() else { continue };
+                match admit(&delivery) {
+                    Admission::Take => {
+                        claims.push([tenant, Arg::Int(seq), Arg::from(&token.0), Arg::from(until)]);
+                        claimed.push(Claimed { in_doubt, delivery, token: token.clone() });
+                    }
+                    // What is in doubt stays so: its token is left as it is.
+                    Admission::Later(at) => later.push([tenant, Arg::Int(seq), Arg::from(at)]),
+                }
             }
             db.run_rows(
                 &self.texts,
@@ -78,22 +106,13 @@ impl Shared {
                 claims,
             )
             .await?;
-            let mut claimed = Vec::with_capacity(found.len());
-            for (tenant, due) in due {
-                db.enter(&self.texts, &tenant).await?;
-                let seqs = each(due.iter(), |due| [Arg::from(tenant.as_str()), Arg::Int(due.seq)]);
-                let rows = db.rows_for(&self.texts, deliveries::BY_SEQ, seqs).await?;
-                let in_doubt: BTreeMap<i64, bool> = due.iter().map(|d| (d.seq, d.in_doubt)).collect();
-                for row in rows {
-                    let (seq, delivery) = deliveries::decode(&row, &tenant)?;
-                    claimed.push(Claimed {
-                        in_doubt: in_doubt.get(&seq).copied().unwrap_or_default(),
-                        delivery,
-                        token: token.clone(),
-                    });
-                }
-            }
-            claimed.sort_by_key(|claimed| claimed.delivery.delivery.due_at);
+            db.run_rows(
+                &self.texts,
+                "UPDATE work_queue SET ready_at = v.column3 FROM @rows \
+                 WHERE work_queue.tenant = v.column1 AND work_queue.delivery_seq = v.column2",
+                later,
+            )
+            .await?;
             Ok(claimed)
         })
         .await

@@ -5,7 +5,7 @@ use crate::committer::{self, Job};
 use crate::model::*;
 use crate::pools::Shared;
 use notify_core::document::Kind;
-use notify_core::ids::{DeliveryId, EventKey, TenantId};
+use notify_core::ids::{ChannelId, DeliveryId, EventKey, TenantId};
 use notify_core::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -194,6 +194,25 @@ impl Store {
     ) -> Result<Paged<Delivery>, StoreError> {
         self.inner.shared.deliveries(tenant, filter, page).await
     }
+    /// Dead letters that nobody has replayed yet, oldest first, each with its number, after number `after` (0: from
+    /// the first). Only rule, channel and times of the filter count.
+    pub async fn dead_letters(
+        &self,
+        tenant: &TenantId,
+        filter: &DeliveryFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Delivery)>, StoreError> {
+        self.inner.shared.dead_letters(tenant, filter, after, limit).await
+    }
+    /// How many [`dead_letters`](Self::dead_letters) there are.
+    pub async fn count_dead_letters(
+        &self,
+        tenant: &TenantId,
+        filter: &DeliveryFilter,
+    ) -> Result<u64, StoreError> {
+        self.inner.shared.count_dead_letters(tenant, filter).await
+    }
     pub async fn attempts(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError> {
         self.inner.shared.attempts(tenant, id).await
     }
@@ -206,7 +225,17 @@ impl Store {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
-        self.inner.shared.claim_due(now, lease, limit).await
+        self.claim_due_if(now, lease, limit, |_| Admission::Take).await
+    }
+    /// As [`Store::claim_due`]; `admit` is asked for each, oldest due first, and may send it back to the queue.
+    pub async fn claim_due_if(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+        limit: u32,
+        admit: impl FnMut(&Delivery) -> Admission,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.inner.shared.claim_due(now, lease, limit, admit).await
     }
     /// When the next unclaimed delivery is due or the next lease runs out; `None`: nothing waits.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -216,6 +245,37 @@ impl Store {
     /// owner lease is over.
     pub async fn void_all_claims(&self) -> Result<u64, StoreError> {
         self.inner.shared.void_all_claims().await
+    }
+
+    /// Since when a channel has had nothing but failures, as noted; `None`: its last result was no failure.
+    pub async fn channel_failing_since(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.shared.channel_failing_since(tenant, channel).await
+    }
+    /// Notes a failure after which no success is known; gives the first one noted.
+    pub async fn note_channel_failing(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        since: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        self.inner.shared.note_channel_failing(tenant, channel, since).await
+    }
+    /// Forgets the failures of a channel.
+    pub async fn note_channel_works(&self, tenant: &TenantId, channel: &ChannelId) -> Result<(), StoreError> {
+        self.inner.shared.note_channel_works(tenant, channel).await
+    }
+    /// Whether the channel's receiver took anything at or after this time.
+    pub async fn channel_took_since(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.inner.shared.channel_took_since(tenant, channel, since).await
     }
 
     /// Takes or renews the tenant's owner lease on the database's clock; a new holder gets a higher epoch. `None`:
@@ -264,6 +324,18 @@ impl Store {
     /// Openings of everything the entries `from..to` commit to that still exist.
     pub async fn openings(&self, tenant: &TenantId, from: u64, to: u64) -> Result<Vec<Opening>, StoreError> {
         self.inner.shared.openings(tenant, from, to).await
+    }
+
+    pub async fn quarantined(&self, tenant: &TenantId, id: &str) -> Result<Option<Quarantined>, StoreError> {
+        self.inner.shared.quarantined(tenant, id).await
+    }
+    /// Newest first.
+    pub async fn quarantine(&self, tenant: &TenantId, page: &Page) -> Result<Paged<Quarantined>, StoreError> {
+        self.inner.shared.quarantine(tenant, page).await
+    }
+    /// Messages in quarantine.
+    pub async fn quarantine_size(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        self.inner.shared.quarantine_size(tenant).await
     }
 
     pub async fn remembered_answer(

@@ -1,5 +1,7 @@
 //! One suite, two databases: every case runs on a fresh store of each.
 
+#[path = "conformance/dead_letters.rs"]
+mod dead_letters;
 #[path = "conformance/deliveries.rs"]
 mod deliveries;
 #[path = "conformance/documents.rs"]
@@ -10,6 +12,8 @@ mod events;
 mod grouping;
 #[path = "conformance/ledger.rs"]
 mod ledger;
+#[path = "conformance/quarantine.rs"]
+mod quarantine;
 mod support;
 
 use std::future::Future;
@@ -43,6 +47,10 @@ const CASES: &[Case] = cases![
     deliveries::refusals,
     deliveries::leases,
     deliveries::abandoned_claims,
+    dead_letters::due_times,
+    dead_letters::times_and_tokens,
+    dead_letters::dead_letters,
+    dead_letters::failing_channels,
     grouping::as_if_one_after_the_other,
     grouping::refused_leaves_nothing,
     grouping::poison_harms_nobody,
@@ -53,6 +61,8 @@ const CASES: &[Case] = cases![
     ledger::subtrees,
     ledger::openings,
     ledger::refused_entries,
+    quarantine::in_and_out,
+    quarantine::pages_and_tenants,
 ];
 
 /// Runs every case, then tells of all that failed.

@@ -1,12 +1,13 @@
 //! What every handler can reach, and one request as handlers see it.
 
-use crate::auth::{Authenticator, Caller};
+use crate::auth::{Authenticator, Caller, Publishers};
 use crate::engine::Engine;
 use crate::metrics::Counters;
 use crate::query::Query;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use notify_bus::intake::Intake;
 use notify_core::event::EventLimits;
 use notify_core::ids::TenantId;
 use notify_core::ledger::keys::ExportKey;
@@ -38,6 +39,7 @@ pub struct Limits {
     pub tenant_channels: u64,
     pub tenant_templates: u64,
     pub tenant_bundles: u64,
+    pub tenant_event_types: u64,
     /// After the stop, requests in flight may take this long.
     pub drain: Duration,
 }
@@ -56,6 +58,7 @@ impl Default for Limits {
             tenant_channels: 2_000,
             tenant_templates: 2_000,
             tenant_bundles: 100,
+            tenant_event_types: 1_000,
             drain: Duration::from_secs(20),
         }
     }
@@ -66,6 +69,10 @@ pub struct App {
     pub store: Store,
     pub engine: Arc<dyn Engine>,
     pub authenticator: Authenticator,
+    /// Services that sign in place of showing a token.
+    pub publishers: Publishers,
+    /// What every event passes before the engine gets it.
+    pub intake: Arc<Intake>,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Signs the envelopes of ledger exports.

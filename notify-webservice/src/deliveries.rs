@@ -3,38 +3,44 @@
 use crate::answer;
 use crate::app::{Answer, Call, store_problem};
 use crate::documents::idempotency::Idempotent;
+use crate::redrive_request;
 use http::StatusCode;
 use notify_core::ids::{ChannelId, DeliveryId, EventKey, RuleId};
 use notify_core::problem::{Code, Problem};
-use notify_core::time::rfc3339_millis;
+use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::model::{Attempt, Delivery, DeliveryFilter, DeliveryState, Follows};
 use serde_json::{Map, Value, json};
 
 /// `GET /deliveries`
 pub async fn list(call: Call) -> Answer {
-    let page = call.query.page()?;
-    let state = match call.query.text("state") {
-        None => None,
-        Some(name) => Some(DeliveryState::from_name(name).ok_or_else(|| {
-            let known: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
-            Problem::new(
-                Code::InvalidParameter,
-                "state",
-                format!("`{}` is not a state of a delivery", name.escape_default()),
-                format!("there are {}", known.join(", ")),
-            )
-        })?),
-    };
+    let page = call.page()?;
+    let state = call.query.text("state").map(state).transpose()?;
     let filter = DeliveryFilter {
         state,
         rule: call.query.get::<RuleId>("rule", "a rule id")?,
         channel: call.query.get::<ChannelId>("channel", "a channel id")?,
         event: call.query.get::<EventKey>("event", "an event key (`evt_…`)")?,
+        created_from: call.query.get::<Timestamp>("from", A_TIME)?,
+        created_to: call.query.get::<Timestamp>("to", A_TIME)?,
     };
     let found = call.app.store.deliveries(call.tenant(), &filter, &page).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     let items: Vec<_> = found.items.iter().map(summary).collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": found.next })))
+    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": call.sealed(found.next) })))
+}
+
+const A_TIME: &str = "a time like 2026-11-22T08:00:00Z";
+
+fn state(name: &str) -> Result<DeliveryState, Problem> {
+    DeliveryState::from_name(name).ok_or_else(|| {
+        let known: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
+        Problem::new(
+            Code::InvalidParameter,
+            "state",
+            format!("`{}` is not a state of a delivery", name.escape_default()),
+            format!("there are {}", known.join(", ")),
+        )
+    })
 }
 
 /// `GET /deliveries/{id}`: with the message and every attempt.
@@ -84,6 +90,30 @@ pub async fn replay(call: Call) -> Answer {
     Ok(answer::json(StatusCode::ACCEPTED, &body))
 }
 
+/// `POST /deliveries:redrive`: dead letters once more, each as a replay of its own, spread over time.
+pub async fn redrive(call: Call) -> Answer {
+    let repeat = Idempotent::of(&call)?;
+    if let Some(repeat) = &repeat
+        && let Some(answer) = repeat.answered_before(&call).await?
+    {
+        return Ok(answer);
+    }
+    let asked = redrive_request::read(&call)?;
+    let dry_run = asked.dry_run;
+    let done = call.app.engine.redrive(call.tenant(), asked, &call.caller.actor).await?;
+    let status = if dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let body = json!(done);
+    if let Some(repeat) = &repeat {
+        let remember = repeat.remember(status, &body.to_string(), call.app.clock.now());
+        let commit = notify_store::Commit::bookkeeping(call.tenant().clone(), vec![remember]);
+        // A repeat without the note finds what was replayed and sends none of it again.
+        if let Err(error) = call.app.store.commit(commit).await {
+            tracing::warn!(request = call.request, %error, "the answer to an idempotency key was not kept");
+        }
+    }
+    Ok(answer::json(status, &body))
+}
+
 fn delivery_id(call: &Call) -> Result<DeliveryId, Problem> {
     match call.param("id").parse() {
         Ok(id) => Ok(id),
@@ -119,7 +149,7 @@ pub fn summary(delivery: &Delivery) -> Value {
     out.insert("createdAt".into(), rfc3339_millis(new.created_at).into());
     out.insert("updatedAt".into(), rfc3339_millis(delivery.updated_at).into());
     if delivery.state == DeliveryState::Scheduled {
-        out.insert("dueAt".into(), rfc3339_millis(new.due_at).into());
+        out.insert("dueAt".into(), rfc3339_millis(delivery.next_due.unwrap_or(new.due_at)).into());
         out.insert("nextAttempt".into(), delivery.next_attempt.into());
     }
     optional(&mut out, "lastResult", delivery.last_result.as_deref());

@@ -8,7 +8,9 @@ use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, Templa
 use notify_core::message::Message;
 use notify_core::problem::Problem;
 use notify_core::time::Timestamp;
+use notify_store::model::DeliveryFilter;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -34,6 +36,15 @@ pub trait Engine: Send + Sync + 'static {
         actor: &Actor,
         idempotency_key: Option<&str>,
     ) -> BoxFuture<Result<DeliveryId, Problem>>;
+
+    /// Sends dead letters once more: those that nobody has replayed, oldest first, spread over time. What it did is
+    /// durable when it answers; asking again never sends one twice.
+    fn redrive(
+        &self,
+        tenant: &TenantId,
+        asked: Redrive,
+        actor: &Actor,
+    ) -> BoxFuture<Result<Redriven, Problem>>;
 
     /// Documents of this tenant were written; the next plan uses them.
     fn configuration_changed(&self, tenant: &TenantId);
@@ -71,6 +82,56 @@ pub struct Actor {
     pub subject: String,
     /// `jti` of the token.
     pub token: String,
+}
+
+/// Which dead letters to send again, and how fast.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Redrive {
+    /// Rule, channel and times; its state does not count.
+    pub filter: DeliveryFilter,
+    /// Deliveries a second, over all channels of the request.
+    pub rate_per_second: f64,
+    /// Counts only.
+    pub dry_run: bool,
+}
+
+impl Redrive {
+    /// Where nobody says how fast.
+    pub const DEFAULT_RATE: f64 = 10.0;
+    /// The lowest and the highest rate.
+    pub const RATES: std::ops::RangeInclusive<f64> = 0.01..=1_000.0;
+    /// Deliveries that one request sends again; more are left for the next one.
+    pub const AT_ONCE: u64 = 10_000;
+}
+
+/// What a re-drive did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Redriven {
+    pub dry_run: bool,
+    /// Dead letters that fit and that nobody has replayed.
+    pub matched: u64,
+    /// New deliveries made (or, on a dry run, to be made) by this request.
+    pub redriven: u64,
+    /// Not sent again, by reason.
+    pub skipped: Vec<Skipped>,
+    /// Left for another request, because this one had its fill.
+    pub remaining: u64,
+    pub rate_per_second: f64,
+    /// When the first and the last of them are due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_due_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_due_at: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Skipped {
+    pub channel: ChannelId,
+    /// `channel-disabled`, `channel-deleted`, `replayed-meanwhile`.
+    pub reason: String,
+    pub count: u64,
 }
 
 /// What an event would cause.
@@ -111,6 +172,9 @@ pub struct PreviewedAction {
     /// The exact request with `‹secret:name›` in place of secrets: method and URL, headers, empty line, body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// The channel's secrets by name, with the number of references: a webhook is signed with each of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, usize>,
     /// Why there is no message or no request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -146,6 +210,9 @@ pub struct PluginStatus {
     /// Answers to calls that were over, or never were.
     pub late: u64,
     pub in_flight: u64,
+    /// Its process, while it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// SHA-256 of the verified file, hexadecimal.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sha256: String,

@@ -48,6 +48,14 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Names and values of all parameters but these, in order of their names.
+    #[must_use]
+    pub fn others(&self, but: &[&str]) -> Vec<(String, String)> {
+        let mut found: Vec<_> = self.0.iter().filter(|(name, _)| !but.contains(&&**name)).cloned().collect();
+        found.sort();
+        found
+    }
+
     /// # Errors
     /// `invalid-parameter` when it is there and does not parse.
     pub fn get<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {

@@ -23,6 +23,8 @@ pub fn page() -> String {
         for held in Scope::ALL {
             let may = match route.access {
                 Access::Public => true,
+                // No token opens it; a signature does.
+                Access::Signed => false,
                 Access::AnyOf(needed) => needed.iter().any(|needed| held.includes(*needed)),
             };
             out.push_str(if may { " yes |" } else { " – |" });

@@ -1,21 +1,22 @@
-//! What people ask for: preview and replay; and the one act that a receiver asks for, by answering 410.
+//! What people ask for: preview and replay.
 
 use crate::clock::entropy;
 use crate::dispatch::Ready;
 use crate::worker::{Shared, Worker, unavailable};
 use notify_connector_host::{Phase, PrepareInput};
-use notify_core::document::{Channel, Kind, Rule, Version};
+use notify_core::document::{Kind, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, RuleId, TemplateId, TenantId};
+use notify_core::ledger::EntryDraft;
 use notify_core::ledger::commitment::{Commitment, PlainDigest, salt};
-use notify_core::ledger::entry::{
-    ConfigAction, ConfigEntry, DeliveryAct, DeliveryEntry, DocumentContent, Intent,
-};
+use notify_core::ledger::entry::{DeliveryAct, DeliveryEntry, Intent};
 use notify_core::message::Message;
 use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan, target_of};
 use notify_core::problem::{Code, Problem};
+use notify_core::time::Timestamp;
 use notify_store::model::{DeliveryState, NewDelivery, Opening};
 use notify_store::{Commit, Effect, Guard, Refused, StoreError};
+use std::collections::BTreeMap;
 
 /// What would be sent for an event, and why; nothing is.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct PreviewedDecision {
     pub message: Option<Message>,
     /// Method, URL, headers and body exactly as they would leave, with ‹secret:name› in place of secrets.
     pub request: Option<String>,
+    /// The channel's secrets: name and how many references it has (two or more: a rotation).
+    pub secrets: BTreeMap<String, usize>,
     /// Why the fallback template was used, or why there is no request.
     pub problem: Option<Problem>,
 }
@@ -117,6 +120,11 @@ impl Worker {
             control,
             message: delivery.map(|delivery| delivery.message.clone()),
             request: None,
+            secrets: channel
+                .map(|channel| {
+                    channel.document.secrets.iter().map(|(name, all)| (name.clone(), all.len())).collect()
+                })
+                .unwrap_or_default(),
             problem,
         };
         if let (Some(delivery), Some(channel)) = (delivery, channel) {
@@ -236,47 +244,10 @@ impl Again<'_> {
         let snapshot = shared.snapshots.get(tenant).await.map_err(failed)?;
         let target =
             snapshot.channels.get(&row.channel).map_or(row.target.clone(), |c| target_of(&c.document));
-        // The target is not part of this id: acting twice on one cause is to be noticed also when it moved between.
-        let new_id = DeliveryId::derive([
-            tenant.as_str(),
-            cause,
-            row.rule.as_str(),
-            row.action.as_str(),
-            row.channel.as_str(),
-            "",
-        ]);
         let Ok(entropy) = entropy() else { return Err(unavailable("the operating system gives no entropy")) };
-        let salted = |field| salt(&entropy, new_id.as_str(), field, 0);
-        let (message_salt, target_salt, actor_salt) = (salted("message"), salted("target"), salted("actor"));
-        let message = Commitment::of(&message_salt, row.message.as_bytes());
-        let intent = Intent {
-            delivery: new_id.clone(),
-            channel: row.channel.clone(),
-            target: Commitment::of(&target_salt, target.as_bytes()),
-            message,
-            idempotency_key: new_id.to_string(),
-        };
-        let actor_commitment = Commitment::of(&actor_salt, actor.as_bytes());
-        let opening = Opening {
-            commitment: actor_commitment.hex(),
-            salt: actor_salt,
-            bytes: actor.as_bytes().to_vec(),
-        };
-        let act = DeliveryAct::Replay { of: id.clone(), intent };
-        let entry = DeliveryEntry { act, actor: Some(actor_commitment) }.into_draft();
         let now = shared.clock.now();
-        let delivery = NewDelivery {
-            id: new_id.clone(),
-            cause: cause.to_owned(),
-            message_salt,
-            message_commitment: message.to_string(),
-            target,
-            target_salt,
-            created_at: now,
-            due_at: now,
-            claim: None,
-            ..row
-        };
+        let Repeat { delivery, opening, entry } = repeat(tenant, row, cause, target, actor, now, &entropy);
+        let new_id = delivery.id.clone();
         let effects = vec![Effect::CreateDelivery(Box::new(delivery)), Effect::KeepOpening(opening)];
         let over =
             DeliveryState::ALL.into_iter().filter(|state| *state != DeliveryState::Scheduled).collect();
@@ -291,6 +262,60 @@ impl Again<'_> {
     }
 }
 
+/// What one replay writes.
+pub(crate) struct Repeat {
+    pub delivery: NewDelivery,
+    pub opening: Opening,
+    pub entry: EntryDraft,
+}
+
+/// The message of `row` as a new delivery to `target` with an intent of its own.
+pub(crate) fn repeat(
+    tenant: &TenantId,
+    row: NewDelivery,
+    cause: &str,
+    target: String,
+    actor: &str,
+    due_at: Timestamp,
+    entropy: &[u8; 32],
+) -> Repeat {
+    let id = replay_id(tenant, &row, cause);
+    let salted = |field| salt(entropy, id.as_str(), field, 0);
+    let (message_salt, target_salt, actor_salt) = (salted("message"), salted("target"), salted("actor"));
+    let message = Commitment::of(&message_salt, row.message.as_bytes());
+    let intent = Intent {
+        delivery: id.clone(),
+        channel: row.channel.clone(),
+        target: Commitment::of(&target_salt, target.as_bytes()),
+        message,
+        idempotency_key: id.to_string(),
+    };
+    let actor_commitment = Commitment::of(&actor_salt, actor.as_bytes());
+    let opening =
+        Opening { commitment: actor_commitment.hex(), salt: actor_salt, bytes: actor.as_bytes().to_vec() };
+    let act = DeliveryAct::Replay { of: row.id.clone(), intent };
+    let entry = DeliveryEntry { act, actor: Some(actor_commitment) }.into_draft();
+    let delivery = NewDelivery {
+        id,
+        cause: cause.to_owned(),
+        message_salt,
+        message_commitment: message.to_string(),
+        target,
+        target_salt,
+        created_at: due_at,
+        due_at,
+        claim: None,
+        ..row
+    };
+    Repeat { delivery, opening, entry }
+}
+
+/// The target is not part of this id: acting twice on one cause is to be noticed also when it moved between.
+fn replay_id(tenant: &TenantId, row: &NewDelivery, cause: &str) -> DeliveryId {
+    let NewDelivery { rule, action, channel, .. } = row;
+    DeliveryId::derive([tenant.as_str(), cause, rule.as_str(), action.as_str(), channel.as_str(), ""])
+}
+
 fn still_running(id: &DeliveryId) -> Problem {
     Problem::new(
         Code::NotReplayable,
@@ -298,62 +323,4 @@ fn still_running(id: &DeliveryId) -> Problem {
         format!("`{id}` is still under way"),
         "wait until it is delivered or given up; `notify delivery get` shows its next attempt",
     )
-}
-
-/// The actor of what the studio does by itself.
-const SYSTEM: &[u8] = b"system";
-
-/// HTTP 410: the receiver will never take anything again. The channel is disabled, as an act of the system on the
-/// record; a person enables it again.
-pub(crate) async fn disable_gone_channel(
-    shared: &Shared,
-    tenant: &TenantId,
-    channel: &Version<Channel>,
-    ready: &Ready,
-) {
-    let mut document = channel.document.clone();
-    document.enabled = false;
-    let id = document.id.to_string();
-    let written = serde_json::to_value(&document).map_err(|error| error.to_string()).and_then(|value| {
-        notify_core::document::parse_any(Kind::Channel, &value).map_err(|problem| problem.to_string())
-    });
-    let (_, body, digest) = match written {
-        Ok(parts) => parts,
-        Err(problem) => {
-            return tracing::error!(channel = id, %problem, "a gone channel could not be disabled");
-        }
-    };
-    let Ok(entropy) = entropy() else { return };
-    let (actor_salt, config_salt) = (salt(&entropy, &id, "actor", 0), salt(&entropy, &id, "config", 0));
-    let actor = Commitment::of(&actor_salt, SYSTEM);
-    let content = Commitment::of(&config_salt, body.as_bytes());
-    let opened = |commitment: &Commitment, salt, bytes: &[u8]| {
-        Effect::KeepOpening(Opening { commitment: commitment.hex(), salt, bytes: bytes.to_vec() })
-    };
-    let openings = [opened(&actor, actor_salt, SYSTEM), opened(&content, config_salt, body.as_bytes())];
-    let entry = ConfigEntry {
-        document_kind: Kind::Channel.as_str().to_owned(),
-        document: id.clone(),
-        version: channel.version + 1,
-        action: ConfigAction::Replace,
-        content: DocumentContent::Committed(content),
-        actor,
-    };
-    let at = shared.clock.now();
-    let effect = Effect::PutDocument { kind: Kind::Channel, id: id.clone(), digest, body, at };
-    let expected = Some(channel.version);
-    let effects = std::iter::once(effect).chain(openings).collect();
-    let commit = Commit::new(tenant.clone(), effects, vec![entry.into_draft()])
-        .guarded(Guard::DocumentVersion { kind: Kind::Channel, id: id.clone(), expected });
-    match shared.store.commit(commit).await {
-        Ok(_) => {
-            tracing::warn!(tenant = %tenant, channel = id, delivery = %ready.id, "the receiver is gone (410); channel disabled");
-            if let Err(error) = shared.snapshots.reload(tenant).await {
-                tracing::error!(tenant = %tenant, %error, "the configuration could not be reloaded");
-            }
-        }
-        // Somebody changed the channel meanwhile, perhaps to a new address: leave it alone.
-        Err(StoreError::Refused(Refused::DocumentChanged { .. })) => {}
-        Err(error) => tracing::error!(channel = id, %error, "a gone channel could not be disabled"),
-    }
 }

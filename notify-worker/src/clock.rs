@@ -38,6 +38,15 @@ pub fn after(at: Timestamp, duration: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+/// A time this much earlier; the beginning of time where there is none.
+#[must_use]
+pub fn before(at: Timestamp, duration: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(duration)
+        .ok()
+        .and_then(|d| at.checked_sub(d).ok())
+        .unwrap_or(Timestamp::MIN)
+}
+
 /// 32 bytes from the operating system, for salts and claim tokens.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! free again.
 
 use crate::clock::after;
+use crate::lanes::{Lanes, Pass};
 use crate::record;
 use crate::worker::Shared;
 use notify_connector_host::request::{Outcome, Verdict};
@@ -17,14 +18,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// A place among the deliveries under way. Giving it back wakes the poll when deliveries wait for one.
+/// A place among the deliveries under way, and among those of its channel once that is known. Giving it back wakes the
+/// poll when deliveries wait for one.
 pub(crate) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
+    pass: Option<Pass>,
     queue: Arc<Queue>,
+}
+
+impl Slot {
+    /// With the place of its channel.
+    pub fn with(mut self, pass: Pass) -> Self {
+        self.pass = Some(pass);
+        self
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        drop(self.pass.take());
         drop(self.permit.take());
         if self.queue.waiting.swap(false, Ordering::AcqRel) {
             self.queue.wake.notify_one();
@@ -106,6 +118,7 @@ pub(crate) struct Dispatcher {
 struct Inner {
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
     queue: Arc<Queue>,
     tokens: AtomicU64,
 }
@@ -116,18 +129,28 @@ pub(crate) const CLAIM_MARGIN: Duration = Duration::from_secs(30);
 impl Dispatcher {
     pub fn new(shared: Arc<Shared>) -> Self {
         let places = Arc::new(Semaphore::new(shared.options.concurrency));
-        let inner = Inner { shared, places, queue: Arc::default(), tokens: AtomicU64::new(0) };
+        let lanes = Arc::new(Lanes::new(shared.options.per_channel, shared.options.concurrency));
+        let inner = Inner { shared, places, lanes, queue: Arc::default(), tokens: AtomicU64::new(0) };
         Self { inner: Arc::new(inner) }
     }
 
     pub fn reserve(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.inner.places).try_acquire_owned().ok()?;
-        Some(Slot { permit: Some(permit), queue: Arc::clone(&self.inner.queue) })
+        Some(Slot { permit: Some(permit), pass: None, queue: Arc::clone(&self.inner.queue) })
     }
 
-    /// A place for a delivery that was planned just now; none while older ones wait for theirs.
-    pub fn reserve_for_new(&self) -> Option<Slot> {
-        if self.inner.queue.waiting.load(Ordering::Acquire) { None } else { self.reserve() }
+    /// A place for a delivery that was planned just now; none while older ones wait for theirs, or when its channel
+    /// has all the places that it may have.
+    pub fn reserve_for_new(&self, tenant: &TenantId, channel: &ChannelId) -> Option<Slot> {
+        if self.inner.queue.waiting.load(Ordering::Acquire) {
+            return None;
+        }
+        let slot = self.reserve()?;
+        self.lanes().enter(tenant, channel).map(|pass| slot.with(pass))
+    }
+
+    pub fn lanes(&self) -> &Arc<Lanes> {
+        &self.inner.lanes
     }
 
     pub fn free(&self) -> usize {

@@ -1,18 +1,22 @@
 //! The worker: takes accepted events, plans them as the tenant's one owner, dispatches deliveries, records attempts.
 //!
 //! The way of an event, by file: [`owner`] (accept, plan, commit) → [`dispatch`] (send) → [`record`] (attempt, retry
-//! or dead letter) and back to [`poll`] when something is due again. [`snapshots`] holds the compiled configuration,
+//! or dead letter) and back to [`poll`] when something is due again. `lanes` keeps one channel from taking the places
+//! of all. [`snapshots`] holds the compiled configuration,
 //! [`clock`] is the only place that reads the time, [`acts`] are what people ask for:
-//! preview and replay; [`anchor`] keeps the last checkpoints outside the database.
+//! preview and replay, [`redrive`] that for many at once; [`channels`] disables what does not work; [`anchor`] keeps the last checkpoints outside the database.
 
 pub mod acts;
 pub mod anchor;
+pub mod channels;
 pub mod clock;
 pub mod dispatch;
+mod lanes;
 pub mod metrics;
 pub mod owner;
 pub mod poll;
 pub mod record;
+pub mod redrive;
 pub mod snapshots;
 mod worker;
 

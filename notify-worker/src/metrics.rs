@@ -91,6 +91,7 @@ counters! {
     dropped = "notify_dropped", "Deliveries cancelled before they were sent: their channel was disabled, deleted or moved";
     retried = "notify_retry", "Attempts that another one follows";
     dead = "notify_deadletter", "Deliveries given up";
+    disabled = "notify_channels_disabled", "Channels disabled because their receiver was gone or failed for long";
     late = "notify_attempt_late", "Results that came after their claim had gone to somebody else";
     entries = "notify_ledger_entries", "Ledger entries written by this process";
 }

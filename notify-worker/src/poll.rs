@@ -3,8 +3,12 @@
 
 use crate::clock::{after, wait, wait_until};
 use crate::dispatch::{CLAIM_MARGIN, Dispatcher, Ready};
+use crate::lanes::Pass;
 use crate::worker::Shared;
+use notify_core::ids::{ChannelId, TenantId};
 use notify_core::time::Timestamp;
+use notify_store::model::{Admission, Delivery};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,10 +77,26 @@ async fn claim_and_start(shared: &Shared, dispatcher: &Dispatcher) -> Pause {
     }
     let lease = shared.options.attempt_timeout.max(Duration::from_secs(120)) + CLAIM_MARGIN;
     let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-    match shared.store.claim_due(now, lease, limit).await {
+    let mut passes: HashMap<(TenantId, ChannelId), Vec<Pass>> = HashMap::new();
+    let admit = |delivery: &Delivery| {
+        let (tenant, channel) = (&delivery.tenant, &delivery.delivery.channel);
+        match dispatcher.lanes().enter(tenant, channel) {
+            Some(pass) => {
+                passes.entry((tenant.clone(), channel.clone())).or_default().push(pass);
+                Admission::Take
+            }
+            None => Admission::Later(after(now, dispatcher.lanes().line_up(tenant, channel))),
+        }
+    };
+    match shared.store.claim_due_if(now, lease, limit, admit).await {
         Ok(claimed) => {
             for (slot, claimed) in slots.into_iter().zip(claimed) {
-                dispatcher.start(slot, Ready::claimed(claimed));
+                let delivery = &claimed.delivery;
+                let pass = passes.get_mut(&(delivery.tenant.clone(), delivery.delivery.channel.clone()));
+                // Each claim was admitted with a pass of its channel.
+                if let Some(pass) = pass.and_then(Vec::pop) {
+                    dispatcher.start(slot.with(pass), Ready::claimed(claimed));
+                }
             }
             Pause::None
         }

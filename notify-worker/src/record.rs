@@ -37,10 +37,9 @@ pub(crate) async fn attempt(
     if again {
         dispatcher.wake_poll();
     }
-    if result.verdict.outcome == Outcome::Gone
-        && let Some(channel) = channel
-    {
-        crate::acts::disable_gone_channel(shared, &ready.tenant, channel, ready).await;
+    if let Some(channel) = channel.filter(|_| !committed.late) {
+        let dead = matches!(next, Next::Dead);
+        crate::channels::attempted(shared, ready, channel, &result, finished_at, dead).await;
     }
     true
 }

@@ -1,5 +1,6 @@
 //! Starts and stops the parts, and is the handle that the web service talks to.
 
+use crate::channels::Health as ChannelHealth;
 use crate::dispatch::Dispatcher;
 use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
@@ -33,6 +34,8 @@ pub struct WorkerOptions {
     pub batch: usize,
     /// Deliveries under way at once.
     pub concurrency: usize,
+    /// Of these, to one channel that has not shown yet that it answers quickly.
+    pub per_channel: usize,
     /// Time for one attempt where the channel names none.
     pub attempt_timeout: Duration,
     pub default_locale: String,
@@ -46,6 +49,8 @@ pub struct WorkerOptions {
     pub retry: Vec<Duration>,
     /// Where the last checkpoints are kept outside the database; `None`: nowhere.
     pub anchors: Option<PathBuf>,
+    /// A channel with nothing but failures for this long is disabled; `None`: never.
+    pub disable_after: Option<Duration>,
 }
 
 impl WorkerOptions {
@@ -57,6 +62,7 @@ impl WorkerOptions {
             plan_budget: Duration::from_millis(5),
             batch: 64,
             concurrency: 256,
+            per_channel: 16,
             attempt_timeout: Duration::from_secs(15),
             default_locale: "en".to_owned(),
             sweep: None,
@@ -65,6 +71,7 @@ impl WorkerOptions {
             inbox: 4096,
             retry: Retry::DEFAULT_SECONDS.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
             anchors: None,
+            disable_after: Some(Duration::from_secs(5 * 86_400)),
         }
     }
 }
@@ -88,9 +95,20 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub snapshots: Snapshots,
     pub metrics: Metrics,
+    pub health: ChannelHealth,
+    /// Tenants whose owner has to look at the store's pending events.
+    pub pending: mpsc::UnboundedSender<TenantId>,
     pub options: WorkerOptions,
     /// True once a clean stop has begun.
     pub stopping: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// An event of this tenant was accepted past its owner, in a commit of another act.
+    pub fn has_pending(&self, tenant: &TenantId) {
+        // Fails only once the worker has stopped; the next one finds what is pending.
+        let _ = self.pending.send(tenant.clone());
+    }
 }
 
 /// The running worker. Clones share it.
@@ -149,6 +167,7 @@ impl Worker {
             }
         }
         let snapshots = Snapshots::new(store.clone(), options.default_locale.clone());
+        let (pending, mut tenants_with_pending) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             store,
             host,
@@ -156,6 +175,8 @@ impl Worker {
             clock,
             snapshots,
             metrics: Metrics::default(),
+            health: ChannelHealth::default(),
+            pending,
             options,
             stopping,
         });
@@ -163,6 +184,24 @@ impl Worker {
         let worker = Self { shared, dispatcher, owners: Arc::default(), stop: Arc::new(stop) };
         worker.wake_owners_with_pending_events().await?;
         worker.keep("poll", tokio::spawn(poll::run(Arc::clone(&worker.shared), worker.dispatcher.clone())));
+        let waker = worker.clone();
+        worker.keep(
+            "pending",
+            tokio::spawn(async move {
+                let mut stopping = waker.shared.stopping.clone();
+                loop {
+                    tokio::select! {
+                        _ = stopping.wait_for(|stop| *stop) => return,
+                        Some(tenant) = tenants_with_pending.recv() => {
+                            if let Ok(inbox) = waker.inbox(&tenant) {
+                                // A full inbox means that the owner is awake.
+                                let _ = inbox.try_send(Incoming::Pending);
+                            }
+                        }
+                    }
+                }
+            }),
+        );
         if let Some(folder) = worker.shared.options.anchors.clone() {
             worker.keep("anchor", tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
         }

@@ -1,18 +1,22 @@
 //! The rig: real processes on loopback, driven and watched from outside.
 //!
-//! `up` runs the demo, `bench` measures, `kill` proves that nothing accepted is lost. All three use the same parts: a
+//! `up` runs the demo, `bench` measures, `kill` proves that nothing accepted is lost, `misbehave` that no plug-in can take
+//! the service down. All use the same parts: a
 //! [`studio`] process, a [`receiver`] and a [`publisher`]. The rig knows the product only as its users do: by command
 //! line, HTTP and files.
 
 mod bench;
 mod clock;
+mod faults;
 mod http;
 mod kill;
+mod misbehave;
 mod publisher;
 mod receiver;
 mod seed;
 mod stage_plugin;
 mod studio;
+mod unreliable;
 mod up;
 
 use clap::Parser;
@@ -36,6 +40,10 @@ enum Command {
     Bench(bench::Arguments),
     /// Sign a built plug-in with a key made for this stage, and lay it out.
     StagePlugin(stage_plugin::Arguments),
+    /// Plug-ins that crash, hang, lie or were tampered with, through the whole product.
+    Misbehave(misbehave::Arguments),
+    /// Faulty receivers under load: first-try success, and what the healthy ones notice.
+    Faults(faults::Arguments),
     /// Kill the studio at random points under load and account for every event.
     Kill(kill::Arguments),
 }
@@ -60,6 +68,8 @@ fn run() -> anyhow::Result<()> {
             Command::Up(up) => up::run(&arguments.stage, up).await,
             Command::Bench(bench) => bench::run(&arguments.stage, bench).await,
             Command::StagePlugin(plugin) => stage_plugin::run(&arguments.stage, &plugin),
+            Command::Misbehave(misbehave) => misbehave::run(&arguments.stage, &misbehave).await,
+            Command::Faults(faults) => faults::run(&arguments.stage, faults).await,
             Command::Kill(kill) => kill::run(&arguments.stage, kill).await,
         }
     })

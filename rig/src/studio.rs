@@ -24,14 +24,25 @@ pub struct Studio {
 impl Studio {
     /// Makes a fresh home whose operator allows the connectors to reach loopback, and a tenant in it.
     pub async fn create(stage: &Path, home: &Path, address: SocketAddr) -> anyhow::Result<Self> {
+        Self::with_plugins(stage, home, address, stage, "").await
+    }
+
+    /// The same with plug-ins and their trust store from another folder, and more configuration.
+    pub async fn with_plugins(
+        stage: &Path,
+        home: &Path,
+        address: SocketAddr,
+        installed: &Path,
+        more: &str,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(home)?;
-        let plugins = stage.join("plugins");
-        let trust = stage.join("trust");
+        let plugins = installed.join("plugins");
+        let trust = installed.join("trust");
         let host = stage.join("bin/notify-connector-host");
         let config = format!(
             "# Written for a demonstration on this machine: connectors may reach loopback here, and only here.\n\
              [egress]\nallow = [\"127.0.0.1/32\"]\nallow_http = true\n\n\
-             [connectors]\nplugin_dir = {plugins:?}\ntrust_dir = {trust:?}\nhost_program = {host:?}\n"
+             [connectors]\nplugin_dir = {plugins:?}\ntrust_dir = {trust:?}\nhost_program = {host:?}\n{more}"
         );
         std::fs::write(home.join("notify.toml"), config)?;
         let studio =

@@ -1,4 +1,6 @@
 //! Real servers for tests. No mocks: what is tested is what runs.
 #![forbid(unsafe_code)]
 
+pub mod disk;
 pub mod postgres;
+pub mod proxy;

@@ -4,7 +4,7 @@
 //! ends, however it ends, the pipe closes, and the shell stops its own server and removes the folder.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -89,6 +89,41 @@ impl PostgresServer {
         let _ = self.psql(&format!("CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOBYPASSRLS"));
     }
 
+    /// SIGKILL to the postmaster: no session is told, nothing is written in order. Data stays.
+    ///
+    /// # Panics
+    /// When the server was not started here.
+    pub fn crash(&mut self) {
+        self.order("crash");
+        self.wait_until("gone", |server| server.psql("SELECT 1").is_err());
+    }
+
+    /// Starts a crashed server again, on the same port and data; returns when it answers.
+    ///
+    /// # Panics
+    /// When it does not come up again.
+    pub fn revive(&mut self) {
+        self.order("revive");
+        self.wait_until("back", |server| server.psql("SELECT 1").is_ok());
+    }
+
+    fn order(&mut self, word: &str) {
+        let shell = self.shell.as_mut().expect("only a server of our own is crashed");
+        let stdin = shell.stdin.as_mut().expect("the shell listens until the server is dropped");
+        writeln!(stdin, "{word}").expect("the shell runs");
+    }
+
+    fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..600 {
+            if holds(self) {
+                return;
+            }
+            #[allow(clippy::disallowed_methods)] // Waits for another program; there is no event to wait for.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("after 30 s the server is not {what}");
+    }
+
     /// Runs one statement as the superuser.
     ///
     /// # Errors
@@ -145,10 +180,28 @@ const SCRIPT: &str = r#"
 # Nothing of the data is kept, so the server is told to stop at once (QUIT).
 cd "$DIR" || exit 1
 "$BIN/initdb" -D data -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >initdb.log 2>&1 || exit 1
-"$BIN/postgres" -D data -p "$PORT" -k "$DIR" -c listen_addresses=127.0.0.1 -c max_connections=100 \
-    -c shared_buffers=64MB -c log_min_messages=warning </dev/null >server.log 2>&1 &
-pid=$!
-read -r _
+start() {
+    "$BIN/postgres" -D data -p "$PORT" -k "$DIR" -c listen_addresses=127.0.0.1 -c max_connections=100 \
+        -c shared_buffers=64MB -c log_min_messages=warning </dev/null >>server.log 2>&1 &
+    pid=$!
+}
+start
+while read -r order; do
+    case "$order" in
+    crash)
+        kill -KILL "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+        ;;
+    revive)
+        # A new server refuses to start until the last child of the killed one has noticed.
+        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+            start
+            sleep 0.3
+            kill -0 "$pid" 2>/dev/null && break
+        done
+        ;;
+    esac
+done
 kill -QUIT "$pid" 2>/dev/null
 wait "$pid"
 cd / && rm -rf "$DIR"
@@ -216,12 +269,17 @@ mod tests {
 
     #[test]
     fn starts_serves_and_leaves_nothing() {
-        let server = start();
+        let mut server = start();
         let url = server.url_for("kit");
         assert_eq!(url, server.url_for("kit"), "asking twice is fine");
         let owner = "SELECT rolname FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = 'kit'";
         assert_eq!(server.psql(owner).unwrap().trim(), ROLE);
         assert_eq!(server.psql("SHOW fsync").unwrap().trim(), "on");
+        server.psql("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)").unwrap();
+        server.crash();
+        assert!(server.psql("SELECT 1").is_err());
+        server.revive();
+        assert_eq!(server.psql("SELECT n FROM kept").unwrap().trim(), "7");
         let folder = server.psql("SHOW data_directory").unwrap();
         drop(server);
         assert!(!Path::new(folder.trim()).exists());

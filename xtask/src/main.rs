@@ -1,6 +1,7 @@
 //! `cargo xtask up | stage | test | bench | kill`: everything a developer or CI runs, in Rust, with nothing else to
 //! learn. Thin on purpose: it builds fast, and the work is done by the product and by `notify-rig`.
 
+mod fuzz;
 mod stage;
 mod tests;
 mod tools;
@@ -42,6 +43,23 @@ enum Task {
         /// Also write the figures here.
         #[arg(long)]
         json: Option<PathBuf>,
+    },
+    /// Let each fuzz target search for a while.
+    Fuzz {
+        /// One target only.
+        target: Option<String>,
+        #[arg(long, default_value_t = 30)]
+        seconds: u32,
+        /// Also the targets of the connector host and the web layer, which take minutes to build.
+        #[arg(long)]
+        service: bool,
+    },
+    /// Faulty receivers under load: `injected`, `isolation`, or both.
+    Faults {
+        scenario: Option<String>,
+        /// Repeat a run by its printed seed.
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Kill the studio under load and account for every event.
     Kill {
@@ -88,6 +106,16 @@ fn run() -> anyhow::Result<()> {
             rig.arg("bench").args(scenario);
             if let Some(file) = json {
                 rig.arg("--json").arg(file);
+            }
+            tools::run(&mut rig)
+        }
+        Task::Fuzz { target, seconds, service } => fuzz::run(&root, seconds, service, target.as_deref()),
+        Task::Faults { scenario, seed } => {
+            stage::stage(&root)?;
+            let mut rig = rig(&root);
+            rig.arg("faults").args(scenario);
+            if let Some(seed) = seed {
+                rig.args(["--seed", &seed.to_string()]);
             }
             tools::run(&mut rig)
         }

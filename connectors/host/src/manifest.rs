@@ -49,8 +49,34 @@ pub struct SecretName {
     pub name: String,
     #[serde(default)]
     pub required: bool,
+    /// A channel may have any number of these: each is named `<name>-<something>`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub many: bool,
     #[serde(default)]
     pub description: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl SecretName {
+    /// Whether a channel's secret of this name is one of these.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        if !self.many {
+            return self.name == name;
+        }
+        let rest = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        rest.is_some_and(|rest| !rest.is_empty()) && is_slug(name)
+    }
+
+    /// As people are told of it.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        if self.many { format!("{}-…", self.name) } else { self.name.clone() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,5 +223,26 @@ impl Manifest {
             path: "/files".to_owned(),
             reason: format!("there is no library for this platform, {platform}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SecretName;
+
+    #[test]
+    fn one_secret_or_many() {
+        let check = |many: bool, name: &str, expected: bool| {
+            let known =
+                SecretName { name: "header".into(), required: false, many, description: String::new() };
+            assert_eq!(known.names(name), expected, "{many} {name}");
+        };
+        check(false, "header", true);
+        check(false, "header-token", false);
+        check(true, "header-token", true);
+        check(true, "header-a-b2", true);
+        for other in ["header", "header-", "headers-x", "header-A", "header-x ", "signing"] {
+            check(true, other, false);
+        }
     }
 }

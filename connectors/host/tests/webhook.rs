@@ -56,14 +56,21 @@ fn resolver() -> SecretResolver {
 }
 
 async fn attempt(host: &ConnectorHost, url: &str, number: u32) -> AttemptResult {
-    let config = json!({ "url": url, "headers": { "X-Team": "ops" } }).to_string();
+    let config = json!({ "url": url, "headers": {
+        "X-Team": "ops", "Authorization": ["Bearer ", { "secret": "header-token" }],
+    } })
+    .to_string();
     let tenant = TenantId::new("acme").unwrap();
     let reference = SecretRef::try_from("secret://env/NOTIFY_SECRET_ACME_HOOK".to_owned()).unwrap();
     host.attempt(AttemptInput {
         channel_type: "webhook",
         config_json: config.as_bytes(),
         tenant: &tenant,
-        secrets: &[("signing".to_owned(), vec![reference])].into(),
+        secrets: &[
+            ("signing".to_owned(), vec![reference.clone()]),
+            ("header-token".to_owned(), vec![reference]),
+        ]
+        .into(),
         resolver: &resolver(),
         message_json: br#"{"title":"Disk full","severity":"high"}"#,
         delivery_id: "dlv_0123456789abcdef0123456789abcdef",
@@ -107,6 +114,8 @@ async fn attempts_end_to_end() {
         let got = got.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(got.headers["webhook-id"], "dlv_0123456789abcdef0123456789abcdef");
         assert_eq!(got.headers["x-team"], "ops");
+        assert_eq!(got.headers["authorization"], format!("Bearer {SECRET}"));
+        assert!(redacted.contains("authorization: Bearer ‹secret:header-token›"), "{redacted}");
         // The published library judges the signature; the time is that of the attempt, which lies in this test's future.
         let time: i64 = got.headers["webhook-timestamp"].parse().unwrap();
         assert_eq!(time, (1_795_327_200_123 + i64::from(number) * 1000) / 1000);
@@ -230,6 +239,23 @@ fn configs_are_checked_with_pointers() {
     );
     for name in ["Authorization", "webhook-id", "HOST", "content-type", "a b"] {
         assert_eq!(problems(json!({ "url": url, "headers": { name: "x" } })).len(), 1, "{name}");
+    }
+    let token = json!({ "secret": "header-token" });
+    for value in [token.clone(), json!(["Bearer ", token]), json!([token, "x"])] {
+        assert_eq!(
+            problems(json!({ "url": url, "headers": { "authorization": value, "X-Key": value } })),
+            []
+        );
+    }
+    for (name, value) in [
+        ("Authorization", json!(["Bearer x"])),
+        ("X-Key", json!({ "secret": "signing" })),
+        ("X-Key", json!({ "secret": "header-token", "or": 1 })),
+        ("X-Key", json!([])),
+        ("X-Key", json!(7)),
+        ("Accept-Encoding", json!("gzip")),
+    ] {
+        assert_eq!(problems(json!({ "url": url, "headers": { name: value } })).len(), 1, "{name}: {value}");
     }
     let unknown = host.validate_config("fax", &serde_json::Map::new()).unwrap_err();
     assert!(unknown[0].fix.contains("webhook") && unknown[0].code == Code::UnknownReference);

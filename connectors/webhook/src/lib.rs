@@ -45,7 +45,53 @@ struct Config<'a> {
     #[serde(borrow, default)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    headers: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    headers: BTreeMap<Cow<'a, str>, HeaderValue>,
+}
+
+/// A header's value: text, a secret of the channel, or several of both.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum HeaderValue {
+    One(Piece),
+    Several(Vec<Piece>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Piece {
+    Text(String),
+    Secret(SecretPiece),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretPiece {
+    secret: String,
+}
+
+impl HeaderValue {
+    fn pieces(&self) -> &[Piece] {
+        match self {
+            Self::One(piece) => std::slice::from_ref(piece),
+            Self::Several(pieces) => pieces,
+        }
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.pieces().iter().filter_map(|piece| match piece {
+            Piece::Secret(SecretPiece { secret }) => Some(secret.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+}
+
+impl From<Piece> for Part {
+    fn from(piece: Piece) -> Self {
+        match piece {
+            Piece::Text(text) => Self::Text(text),
+            Piece::Secret(SecretPiece { secret }) => Self::Secret(secret),
+        }
+    }
 }
 
 /// Headers that the host sets, or that would change what the request is.
@@ -53,8 +99,7 @@ fn is_reserved(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     matches!(
         name.as_str(),
-        "authorization"
-            | "content-length"
+        "content-length"
             | "content-type"
             | "content-encoding"
             | "host"
@@ -65,8 +110,16 @@ fn is_reserved(name: &str) -> bool {
             | "upgrade"
             | "keep-alive"
             | "expect"
+            | "accept-encoding"
+            | "http2-settings"
     ) || name.starts_with("webhook-")
         || name.starts_with("proxy-")
+}
+
+/// The signing secret must never travel as text, so headers have names of their own.
+fn is_header_secret(name: &str) -> bool {
+    let rest = name.strip_prefix("header-").unwrap_or_default();
+    !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 impl Config<'_> {
@@ -92,9 +145,31 @@ impl Config<'_> {
                 problem(path(), "this is no header name", "use letters, digits and -");
             } else if is_reserved(name) {
                 problem(path(), "the studio sets this header itself", "remove it");
+            } else if name.eq_ignore_ascii_case("authorization") && value.secrets().next().is_none() {
+                problem(
+                    path(),
+                    "credentials do not belong into the configuration, which many may read",
+                    "name a secret, such as [\"Bearer \", {\"secret\": \"header-token\"}]",
+                );
             }
-            if !value.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b)) {
-                problem(path(), "the value has characters that a header cannot carry", "use printable ASCII");
+            for piece in value.pieces() {
+                match piece {
+                    Piece::Text(text) if !text.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b)) => {
+                        problem(
+                            path(),
+                            "the value has characters that a header cannot carry",
+                            "use printable ASCII",
+                        );
+                    }
+                    Piece::Secret(SecretPiece { secret }) if !is_header_secret(secret) => {
+                        problem(
+                            path(),
+                            "secrets of headers have names that begin with `header-`",
+                            "rename it",
+                        );
+                    }
+                    _ => {}
+                }
             }
         }
         problems
@@ -135,7 +210,16 @@ impl Codec for Webhook {
             request.method = method.into_owned();
         }
         for (name, value) in config.headers {
-            request = request.header(name, value);
+            if let Some(missing) = value.secrets().find(|secret| !send.has_secret(secret)) {
+                let reason =
+                    format!("/headers/{name} names the secret `{missing}`, which the channel does not have");
+                return Err(Refusal::bad_config(reason));
+            }
+            let parts = match value {
+                HeaderValue::One(piece) => vec![Part::from(piece)],
+                HeaderValue::Several(pieces) => pieces.into_iter().map(Part::from).collect(),
+            };
+            request.headers.push((name.into_owned(), parts));
         }
         if send.has_secret(SIGNING) {
             request.auth = Auth::StandardWebhooks { secret: SIGNING.to_owned() };

@@ -57,6 +57,23 @@ fn method_headers_and_missing_secret() {
 }
 
 #[test]
+fn headers_may_hold_secrets() {
+    let config = r#"{"url":"https://x","headers":{"Authorization":["Bearer ",{"secret":"header-token"}],
+        "X-Key":{"secret":"header-key"},"X-Team":"ops"}}"#;
+    let request = prepare(config, MESSAGE, r#"["header-key","header-token","signing"]"#);
+    let header = |name: &str| {
+        let found = request.headers.iter().find(|(header, _)| header == name);
+        found.map(|(_, parts)| parts.clone()).unwrap_or_default()
+    };
+    assert_eq!(header("Authorization"), [Part::text("Bearer "), Part::secret("header-token")]);
+    assert_eq!(header("X-Key"), [Part::secret("header-key")]);
+    assert_eq!(header("X-Team"), [Part::text("ops")]);
+    let refusal =
+        Webhook.prepare(&send(config, MESSAGE, r#"["header-key"]"#, 1)).expect_err("one is missing");
+    assert!(refusal.detail().contains("`header-token`"), "{refusal:?}");
+}
+
+#[test]
 fn event_time_overrides_and_own_override_is_custom() {
     let message = r#"{"title":"t","native":{"slack":{"blocks":[]},"webhook":{"k":1}},
         "event":{"id":"1","source":"/s","type":"a.b","time":"2026-01-02T03:04:05Z"}}"#;
@@ -80,6 +97,11 @@ fn what_cannot_be_prepared_says_why() {
     check(r#"{"url":"https://x","extra":1}"#, MESSAGE, "extra");
     check(r#"{"url":"https://x","headers":{"Webhook-Id":"1"}}"#, MESSAGE, "/headers/Webhook-Id");
     check(r#"{"url":"https://x","headers":{"authorization":"Bearer x"}}"#, MESSAGE, "/headers/authorization");
+    check(r#"{"url":"https://x","headers":{"Accept-Encoding":"gzip"}}"#, MESSAGE, "/headers/Accept-Encoding");
+    for name in ["signing", "header-", "header-A", "other"] {
+        let config = format!(r#"{{"url":"https://x","headers":{{"X-Key":{{"secret":"{name}"}}}}}}"#);
+        check(&config, MESSAGE, "/headers/X-Key");
+    }
     check(r#"{"url":"https://x","headers":{"a b":"1"}}"#, MESSAGE, "/headers/a b");
     check(r#"{"url":"https://x","headers":{"a":"1\r\nb: 2"}}"#, MESSAGE, "/headers/a");
     check(r#"{"url":"https://x"}"#, "[]", "message");

@@ -1,10 +1,12 @@
-//! `notify rule|channel|template|bundle`: versioned documents.
+//! `notify rule|channel|template|bundle|event-type`: versioned documents.
 
-use crate::args::{DocumentCommand, Format, Global};
+use super::enabling;
+use crate::args::{ChannelCommand, DocumentCommand, Format, Global};
 use crate::client::{Client, segment};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{self, Column};
+use notify_client::Documents;
 use notify_core::document::Kind;
 use notify_webservice::documents::check;
 use reqwest::{Method, header};
@@ -54,6 +56,27 @@ pub const BUNDLE: Noun = Noun {
     columns: &[
         ("ID", "/id"),
         ("LOCALE", "/document/locale"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+
+pub async fn channels(global: &Global, command: ChannelCommand) -> Result<(), Failure> {
+    match command {
+        ChannelCommand::Document(command) => run(global, CHANNEL, command).await,
+        ChannelCommand::Enable { id } => enabling::run(global, CHANNEL, Documents::Channels, &id, true).await,
+        ChannelCommand::Disable { id } => {
+            enabling::run(global, CHANNEL, Documents::Channels, &id, false).await
+        }
+    }
+}
+pub const EVENT_TYPE: Noun = Noun {
+    kind: Kind::EventType,
+    plural: "event-types",
+    columns: &[
+        ("ID", "/id"),
+        ("TYPE", "/document/type"),
+        ("NAME", "/document/name"),
         ("VERSION", "/version"),
         ("CHANGED", "/createdAt"),
     ],

@@ -1,13 +1,13 @@
 //! `notify event`
 
 use crate::args::{EventCommand, Format, Global};
-use crate::client::{self, Client, segment};
+use crate::client::{self, Client};
 use crate::commands::deliveries;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{self, Column};
+use crate::progress;
 use notify_core::problem::Problem;
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,16 @@ pub async fn run(global: &Global, command: EventCommand) -> Result<(), Failure> 
     let client = Client::new(global)?;
     match command {
         EventCommand::Publish { files } => publish(&client, global.output, &files).await,
+        EventCommand::Ingest { file } => {
+            let fates = client.ingest_alertmanager(&files::document(&file)?).await?;
+            let rows: Vec<Value> = fates.items.iter().map(|fate| json!(fate)).collect();
+            let columns: &[Column] = &[("ID", "/id"), ("STATUS", "/status"), ("KEY", "/key")];
+            output::list(global.output, &json!(fates), &rows, columns, "The notification holds no alerts.");
+            Ok(())
+        }
         EventCommand::List(paging) => {
-            let items = client.all("/api/v1/notify/events", &[], paging.limit).await?;
+            let items: Vec<Value> =
+                client.events(paging.limit).await?.iter().map(|event| json!(event)).collect();
             let columns: &[Column] = &[
                 ("KEY", "/key"),
                 ("TYPE", "/type"),
@@ -32,7 +40,7 @@ pub async fn run(global: &Global, command: EventCommand) -> Result<(), Failure> 
             Ok(())
         }
         EventCommand::Get { key } => {
-            let event = client.get(&format!("/api/v1/notify/events/{}", segment(&key))).await?;
+            let event = json!(client.event(&key).await?);
             match global.output {
                 Format::Table => output::say(&page(&event)),
                 format => output::structured(format, &event),
@@ -45,15 +53,19 @@ pub async fn run(global: &Global, command: EventCommand) -> Result<(), Failure> 
 async fn publish(client: &Client, format: Format, paths: &[PathBuf]) -> Result<(), Failure> {
     let mut fates: Vec<Value> = Vec::new();
     let mut problems: Vec<(Option<String>, Problem)> = Vec::new();
+    let bar = progress::bar(0, "publishing");
     for path in paths {
         let events = match files::document(path)? {
             Value::Array(events) => events,
             one => vec![one],
         };
+        bar.inc_length(events.len() as u64);
         for chunk in events.chunks(BATCH) {
             publish_chunk(client, path, chunk, &mut fates, &mut problems).await?;
+            bar.inc(chunk.len() as u64);
         }
     }
+    bar.finish_and_clear();
     let columns: &[Column] = &[("FILE", "/file"), ("ID", "/id"), ("STATUS", "/status"), ("KEY", "/key")];
     output::list(format, &json!(fates), &fates, columns, "The files hold no events.");
     if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
@@ -66,16 +78,9 @@ async fn publish_chunk(
     fates: &mut Vec<Value>,
     problems: &mut Vec<(Option<String>, Problem)>,
 ) -> Result<(), Failure> {
-    let request = client
-        .request(Method::POST, "/api/v1/events")
-        .header("content-type", "application/cloudevents-batch+json")
-        .body(json!(events).to_string());
-    let answered = client::read(client.open(request).await?).await?;
-    let Some(items) = answered.body.get("items").and_then(Value::as_array) else {
-        return Err(client::refused(&answered));
-    };
-    for (item, event) in items.iter().zip(events) {
-        let mut item = item.clone();
+    let published = client.publish(events).await?;
+    for (item, event) in published.items.iter().zip(events) {
+        let mut item = json!(item);
         if let Value::Object(members) = &mut item {
             members.insert("file".into(), files::name(path).into());
             if !members.contains_key("id")

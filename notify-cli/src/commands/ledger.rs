@@ -2,11 +2,11 @@
 
 use super::verify;
 use crate::args::{Format, Global, LedgerCommand};
-use crate::client::{self, Client, with_query};
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{self, Column};
+use crate::progress;
 use crate::tar::Tar;
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -34,7 +34,7 @@ pub async fn run(global: &Global, command: LedgerCommand) -> Result<(), Failure>
 }
 
 async fn head(global: &Global) -> Result<(), Failure> {
-    let head = Client::new(global)?.get("/api/v1/notify/ledger/checkpoint").await?;
+    let head = json!(Client::new(global)?.checkpoint().await?);
     match global.output {
         Format::Table => {
             let get = |pointer: &str| match head.pointer(pointer) {
@@ -64,12 +64,9 @@ async fn entries(global: &Global, from: u64, limit: u32) -> Result<(), Failure> 
         if missing == 0 {
             break;
         }
-        let query = [("from", &*start.to_string()), ("limit", &*missing.to_string())];
-        let mut page = client.get(&with_query("/api/v1/notify/ledger/entries", &query)).await?;
-        from = page.get("next").and_then(Value::as_u64);
-        if let Some(Value::Array(fresh)) = page.get_mut("items").map(Value::take) {
-            items.extend(fresh);
-        }
+        let page = client.ledger_entries(start, u32::try_from(missing).unwrap_or(500)).await?;
+        from = page.next;
+        items.extend(page.items);
     }
     let columns: &[Column] =
         &[("SEQ", "/seq"), ("AT", "/at"), ("KIND", "/kind"), ("ABOUT", "/about"), ("LEAF HASH", "/leafHash")];
@@ -84,11 +81,8 @@ async fn export(global: &Global, out: &Path, request: &Value) -> Result<(), Fail
         return Err(Failure::usage(reason, "name a new folder, or a file that ends in .tar"));
     }
     let client = Client::new(global)?;
-    let sent = client.request(Method::POST, "/api/v1/notify/ledger:export").json(request);
-    let mut response = client.open(sent).await?;
-    if !response.status().is_success() {
-        return Err(client::refused(&client::read(response).await?));
-    }
+    let mut response = client.export(request).await?;
+    let bar = progress::bytes("exporting");
     // Under another name until it is whole.
     let part = sibling(out);
     let failed =
@@ -96,7 +90,10 @@ async fn export(global: &Global, out: &Path, request: &Value) -> Result<(), Fail
     let mut file = File::create(&part).map_err(failed)?;
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) => file.write_all(&chunk).map_err(failed)?,
+            Ok(Some(chunk)) => {
+                file.write_all(&chunk).map_err(failed)?;
+                bar.inc(chunk.len() as u64);
+            }
             Ok(None) => break,
             Err(error) => {
                 let _ = std::fs::remove_file(&part);
@@ -104,6 +101,7 @@ async fn export(global: &Global, out: &Path, request: &Value) -> Result<(), Fail
             }
         }
     }
+    bar.finish_and_clear();
     file.sync_all().map_err(failed)?;
     let whole = Tar::open(&part)
         .map_err(|error| Failure::other(format!("the export is not whole: {error}"), "try again"));

@@ -2,11 +2,17 @@
 
 pub mod config;
 pub mod deliveries;
+pub mod doctor;
 pub mod documents;
+pub mod enabling;
 pub mod events;
 pub mod ledger;
+pub mod man;
 pub mod plugins;
+pub mod quarantine;
 pub mod rules;
+pub mod service;
 pub mod tenants;
 pub mod tokens;
 pub mod verify;
+pub mod webhook;

@@ -1,26 +1,24 @@
 //! `notify rule`: documents, preview and explain.
 
 use crate::args::{Format, Global, RuleCommand};
-use crate::client::{Client, segment};
-use crate::commands::documents;
+use crate::client::Client;
+use crate::commands::documents::{self, RULE};
+use crate::commands::enabling;
 use crate::failure::Failure;
 use crate::{files, output};
-use reqwest::Method;
-use serde_json::{Map, Value, json};
+use notify_client::Documents;
+use serde_json::Value;
 use std::fmt::Write;
 
 pub async fn run(global: &Global, command: RuleCommand) -> Result<(), Failure> {
     match command {
-        RuleCommand::Document(command) => documents::run(global, documents::RULE, command).await,
+        RuleCommand::Document(command) => documents::run(global, RULE, command).await,
+        RuleCommand::Enable { id } => enabling::run(global, RULE, Documents::Rules, &id, true).await,
+        RuleCommand::Disable { id } => enabling::run(global, RULE, Documents::Rules, &id, false).await,
         RuleCommand::Preview { file, event } => {
-            let mut body = Map::new();
-            body.insert("event".into(), files::document(&event)?);
-            if let Some(file) = file {
-                body.insert("rule".into(), files::document(&file)?);
-            }
-            let client = Client::new(global)?;
-            let request = client.request(Method::POST, "/api/v1/notify/rules:preview").json(&body);
-            let preview = client.send(request).await?.body;
+            let event = files::document(&event)?;
+            let rule = file.as_deref().map(files::document).transpose()?;
+            let preview = Client::new(global)?.preview(&event, rule.as_ref()).await?;
             match global.output {
                 Format::Table => output::say(&crate::failure::printable(&preview_text(&preview))),
                 format => output::structured(format, &preview),
@@ -28,11 +26,8 @@ pub async fn run(global: &Global, command: RuleCommand) -> Result<(), Failure> {
             Ok(())
         }
         RuleCommand::Explain { id, event, version } => {
-            let client = Client::new(global)?;
-            let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
-            let path = format!("/api/v1/notify/rules/{}:explain{query}", segment(&id));
-            let body = json!({ "event": files::document(&event)? });
-            let answer = client.send(client.request(Method::POST, &path).json(&body)).await?.body;
+            let event = files::document(&event)?;
+            let answer = Client::new(global)?.explain(&id, &event, version).await?;
             match global.output {
                 Format::Table => output::say(&crate::failure::printable(&explain_text(&answer))),
                 format => output::structured(format, &answer),
@@ -65,6 +60,12 @@ fn preview_text(preview: &Value) -> String {
             let _ = writeln!(out, "    title: {}", text(action, "/message/title"));
             if let Some(problem) = action.get("problem") {
                 let _ = writeln!(out, "    problem: {}", text(problem, "/reason"));
+            }
+            for (name, count) in action.get("secrets").and_then(Value::as_object).into_iter().flatten() {
+                let many = count.as_u64() > Some(1);
+                let shown =
+                    if many { format!("{count} references, in rotation") } else { "1 reference".to_owned() };
+                let _ = writeln!(out, "    secret {name}: {shown}");
             }
             for line in text(action, "/request").lines() {
                 let _ = writeln!(out, "    | {line}");

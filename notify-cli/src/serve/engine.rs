@@ -8,11 +8,14 @@ use notify_core::document::{Channel, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
 use notify_core::problem::{Code, Problem};
+use notify_core::time::rfc3339_millis;
 use notify_webservice::engine::{
     Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule, Readiness,
+    Redrive, Redriven, Skipped,
 };
 use notify_worker::Worker;
 use notify_worker::acts::{Previewed, PreviewedDecision};
+use notify_worker::redrive::Pace;
 use std::sync::Arc;
 
 /// The engine of this process. Without a worker (role `web`) it takes events and shows plug-ins; acts that need the
@@ -70,6 +73,39 @@ impl Engine for StudioEngine {
         let (tenant, delivery, actor) = (tenant.clone(), delivery.clone(), actor.subject.clone());
         let key = idempotency_key.map(str::to_owned);
         Box::pin(async move { worker.replay(&tenant, &delivery, &actor, key.as_deref()).await })
+    }
+
+    fn redrive(
+        &self,
+        tenant: &TenantId,
+        asked: Redrive,
+        actor: &Actor,
+    ) -> BoxFuture<Result<Redriven, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        let (tenant, actor) = (tenant.clone(), actor.subject.clone());
+        Box::pin(async move {
+            let pace = Pace {
+                rate_per_second: asked.rate_per_second,
+                at_most: Redrive::AT_ONCE,
+                dry_run: asked.dry_run,
+            };
+            let done = worker.redrive(&tenant, &asked.filter, &pace, &actor).await?;
+            let skipped = done.skipped.into_iter().map(|((channel, reason), count)| Skipped {
+                channel,
+                reason: reason.to_owned(),
+                count,
+            });
+            Ok(Redriven {
+                dry_run: asked.dry_run,
+                matched: done.matched,
+                redriven: done.redriven,
+                skipped: skipped.collect(),
+                remaining: done.remaining,
+                rate_per_second: asked.rate_per_second,
+                first_due_at: done.first_due_at.map(rfc3339_millis),
+                last_due_at: done.last_due_at.map(rfc3339_millis),
+            })
+        })
     }
 
     fn configuration_changed(&self, tenant: &TenantId) {
@@ -135,6 +171,7 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
                 outcome: decision.control.map_or_else(|| decision.outcome.to_owned(), str::to_owned),
                 message: decision.message,
                 request: decision.request,
+                secrets: decision.secrets,
                 problem: decision.problem,
             });
         }
@@ -163,13 +200,23 @@ fn check_channel(
     {
         return Err(problem.under("/config"));
     }
-    let known: Vec<&str> = plugin.manifest.secrets.iter().map(|secret| secret.name.as_str()).collect();
-    if let Some(name) = channel.secrets.keys().find(|name| !known.contains(&name.as_str())) {
+    let known = &plugin.manifest.secrets;
+    if let Some(name) = channel.secrets.keys().find(|name| !known.iter().any(|k| k.names(name))) {
+        let names: Vec<String> = known.iter().map(|known| known.shown()).collect();
         return Err(Problem::new(
             Code::InvalidChannel,
             format!("/secrets/{}", notify_core::json::pointer_token(name)),
             format!("channels of type `{}` have no secret `{name}`", channel.r#type),
-            format!("use one of: {}", known.join(", ")),
+            format!("use one of: {}", names.join(", ")),
+        ));
+    }
+    let config = serde_json::Value::Object(channel.config.clone());
+    if let Some((path, name)) = missing_secret(&config, channel, "/config") {
+        return Err(Problem::new(
+            Code::InvalidSecretReference,
+            path,
+            format!("the channel has no secret `{name}`"),
+            format!("add `{name}: [\"secret://…\"]` to `secrets`"),
         ));
     }
     let Some(url) = channel.config.get("url").and_then(serde_json::Value::as_str) else { return Ok(()) };
@@ -191,6 +238,26 @@ fn check_channel(
     })
 }
 
+/// The first `{"secret": NAME}` in a channel's config, with its place, that the channel does not have.
+fn missing_secret(value: &serde_json::Value, channel: &Channel, path: &str) -> Option<(String, String)> {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => match members.get("secret") {
+            Some(Value::String(name)) if members.len() == 1 => {
+                (!channel.secrets.contains_key(name)).then(|| (format!("{path}/secret"), name.clone()))
+            }
+            _ => members.iter().find_map(|(key, value)| {
+                missing_secret(value, channel, &format!("{path}/{}", notify_core::json::pointer_token(key)))
+            }),
+        },
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| missing_secret(item, channel, &format!("{path}/{index}"))),
+        _ => None,
+    }
+}
+
 fn shown(plugin: HostPlugin) -> PluginStatus {
     PluginStatus {
         name: plugin.name,
@@ -209,6 +276,7 @@ fn shown(plugin: HostPlugin) -> PluginStatus {
         garbage: plugin.garbage,
         late: plugin.late + plugin.unknown,
         in_flight: plugin.in_flight as u64,
+        pid: plugin.pid,
         sha256: plugin.sha256.unwrap_or_default(),
     }
 }
@@ -219,6 +287,26 @@ mod tests {
     use notify_connector_host::HostConfig;
     use notify_connector_host::outbound::EgressPolicy;
     use serde_json::{Value, json};
+
+    #[test]
+    fn secrets_that_a_config_names_must_be_there() {
+        let check = |headers: serde_json::Value, expected: Option<(&str, &str)>| {
+            let channel = json!({
+                "schema": "notify-channel@1", "id": "c", "name": "C", "type": "webhook",
+                "config": {"url": "https://x", "headers": headers},
+                "secrets": {"header-token": ["secret://env/X"]},
+            });
+            let channel: Channel = serde_json::from_value(channel).unwrap();
+            let config = serde_json::Value::Object(channel.config.clone());
+            let found = missing_secret(&config, &channel, "/config");
+            let expected = expected.map(|(path, name)| (path.to_owned(), name.to_owned()));
+            assert_eq!(found, expected, "{headers}");
+        };
+        check(json!({}), None);
+        check(json!({"a": "secret", "b": {"secret": "header-token"}}), None);
+        check(json!({"a/b": {"secret": "header-x"}}), Some(("/config/headers/a~1b/secret", "header-x")));
+        check(json!({"a": ["x", {"secret": "header-x"}]}), Some(("/config/headers/a/1/secret", "header-x")));
+    }
 
     /// The webhook's manifest; nothing runs, so any bytes do for its library.
     fn host(folder: &std::path::Path) -> ConnectorHost {

@@ -3,7 +3,7 @@
 mod engine;
 mod monitor;
 mod observed;
-mod parts;
+pub mod parts;
 
 use crate::args::HomeArgs;
 use crate::config::{Config, LogFormat, Role};
@@ -93,6 +93,7 @@ pub fn web_limits(config: &Config) -> notify_webservice::Limits {
         tenant_channels: limits.tenant_channels,
         tenant_templates: limits.tenant_templates,
         tenant_bundles: limits.tenant_bundles,
+        tenant_event_types: limits.tenant_event_types,
         drain: Duration::from_secs(config.server.drain_seconds),
     }
 }
@@ -128,8 +129,10 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         .await
         .map_err(|fault| Failure::other(fault.to_string(), "nothing was changed"))?;
     let guard = parts::egress_guard(config)?;
-    let host = parts::connector_host(home, guard.clone())?;
+    let host = parts::connector_host(config, guard.clone())?;
     let secrets = Arc::new(parts::secret_resolver(config));
+    let intake = parts::intake(config, store.clone(), Arc::clone(&clock))?;
+    let publishers = parts::publishers(config, &secrets);
     let worker = match config.server.role {
         Role::Web => None,
         Role::All | Role::Worker => {
@@ -171,6 +174,8 @@ async fn serve(home: &Home) -> Result<(), Failure> {
                 store: store.clone(),
                 engine: Arc::new(engine),
                 authenticator: Authenticator::new(home.token_key()?),
+                publishers,
+                intake,
                 clock,
                 limits: web_limits(config),
                 export_key: home.export_key()?,

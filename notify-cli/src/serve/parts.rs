@@ -1,17 +1,46 @@
 //! The parts of the service, made from the configuration.
 
-use crate::config::{Config, StoreUrl};
+use crate::config::{Config, PublisherConfig, StoreUrl};
 use crate::failure::Failure;
 use crate::home::{Home, random};
+use notify_bus::intake::{Intake, ProducerKeys, QuarantineLimits};
 use notify_connector_host::outbound::EgressPolicy;
 use notify_connector_host::secrets::SecretResolver;
 use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_core::ids::hex;
+use notify_core::time::Clock;
 use notify_netguard::{AllowedNetwork, Policy};
+use notify_store::Store;
+use notify_webservice::auth::{Publisher, Publishers};
 use notify_worker::WorkerOptions;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What every event passes.
+pub fn intake(config: &Config, store: Store, clock: Arc<dyn Clock>) -> Result<Arc<Intake>, Failure> {
+    let folder = &config.intake.producer_keys_dir;
+    let keys = ProducerKeys::read(folder).map_err(|fault| {
+        let fix =
+            "`intake.producer_keys_dir` holds one folder per tenant, with one `<keyid>.pem` per public key";
+        Failure::other(format!("the producers' keys cannot be used: {fault}"), fix)
+    })?;
+    let limits =
+        QuarantineLimits { messages: config.intake.quarantine_messages, ..QuarantineLimits::default() };
+    let intake =
+        Intake::new(store, clock, keys, super::web_limits(config).events).with_quarantine_limits(limits);
+    Ok(Arc::new(intake))
+}
+
+/// Services that sign in place of showing a token.
+pub fn publishers(config: &Config, secrets: &Arc<SecretResolver>) -> Publishers {
+    let one = |publisher: &PublisherConfig| Publisher {
+        name: publisher.name.clone(),
+        tenants: publisher.tenants.clone(),
+        secrets: publisher.secrets.clone(),
+    };
+    Publishers::new(config.intake.publishers.iter().map(one).collect(), Arc::clone(secrets))
+}
 
 pub fn secret_resolver(config: &Config) -> SecretResolver {
     SecretResolver::new(Some(config.secrets.dir.clone()), config.secrets.env_prefix.clone())
@@ -31,25 +60,28 @@ pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
 }
 
 /// Checks every plug-in's signature and hash; starts none.
-pub fn connector_host(home: &Home, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
-    let config = &home.loaded.config;
+pub fn connector_host(config: &Config, guard: Policy) -> Result<Arc<ConnectorHost>, Failure> {
     let egress = EgressPolicy {
         guard,
         max_response_body: config.dispatch.response_bytes,
         extra_ca_pem: extra_authorities(&config.egress.ca)?,
         ..EgressPolicy::default()
     };
-    let host_program = if config.connectors.host_program.as_os_str().is_empty() {
-        beside_this_program("notify-connector-host")?
-    } else {
-        config.connectors.host_program.clone()
-    };
+    let host_program = host_program(config)?;
     let connectors = &config.connectors;
     let mut options = HostConfig::new(&connectors.plugin_dir, &connectors.trust_dir, host_program, egress);
     options.codec_patience = Duration::from_secs(connectors.hang_seconds);
     let host = ConnectorHost::open(options)
         .map_err(|error| Failure::other(format!("the connectors cannot be used: {error}"), ""))?;
     Ok(Arc::new(host))
+}
+
+/// The program that runs a plug-in.
+pub fn host_program(config: &Config) -> Result<PathBuf, Failure> {
+    if config.connectors.host_program.as_os_str().is_empty() {
+        return beside_this_program("notify-connector-host");
+    }
+    Ok(config.connectors.host_program.clone())
 }
 
 /// The certificates of `egress.ca`, one file after the other. Each is looked at alone first, so that the message names
@@ -85,10 +117,13 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     let mut options = WorkerOptions::new(hex(name.get(..8).unwrap_or(&name)));
     options.plan_budget = Duration::from_millis(config.intake.plan_late_ms);
     options.concurrency = config.dispatch.concurrency;
+    options.per_channel = config.dispatch.per_channel;
     options.attempt_timeout = Duration::from_secs(u64::from(config.dispatch.timeout_seconds));
     options.inbox = config.intake.queue;
     options.retry =
         config.dispatch.retry_schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect();
+    let hours = config.dispatch.disable_after_hours;
+    options.disable_after = (hours > 0).then(|| Duration::from_secs(u64::from(hours) * 3_600));
     options.anchors = Some(config.ledger.anchor_path.clone());
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)

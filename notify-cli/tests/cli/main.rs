@@ -1,7 +1,11 @@
 //! The `notify` program as users run it, against the real API on a socket.
 
+mod doctor;
 mod offline;
 mod online;
+mod readme;
+mod webhook;
+mod webhook_tls;
 
 // The API's own harness: the same service, here behind a listener.
 #[allow(dead_code)]

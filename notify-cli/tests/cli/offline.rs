@@ -107,5 +107,11 @@ fn usage_has_its_own_code() {
     notify(&["rule", "list", "--url", "http://127.0.0.1:9"], &[], folder.path())
         .fails(1, "cannot be reached");
     assert!(notify(&["completion", "bash"], &[], folder.path()).ok().contains("_notify"));
+    let pages = notify(&["man", "--out", "man"], &[], folder.path()).ok();
+    assert!(pages.contains("pages in man"), "{pages}");
+    for page in ["notify.1", "notify-delivery-redrive.1", "notify-webhook-verify.1"] {
+        let text = std::fs::read_to_string(folder.path().join("man").join(page)).unwrap();
+        assert!(text.starts_with(".ie") && text.contains(".TH"), "{page}: {text:.100}");
+    }
     assert!(notify(&["--version"], &[], folder.path()).ok().starts_with("notify "));
 }

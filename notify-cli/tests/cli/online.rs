@@ -68,6 +68,50 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn event_types_and_quarantine() {
+    use notify_bus::intake::{Message, Taken};
+    use notify_core::time::Clock;
+    let site = site().await;
+    let write = |name: &str, text: &str| std::fs::write(site.folder.path().join(name), text).unwrap();
+    let document =
+        "schema: notify-event-type@1\nid: report\nname: A report\ntype: report.ready\ndataSchema:\n  type: ";
+    write("type.yaml", &format!("{document}object\n"));
+    write("broken.yaml", &format!("{document}objekt\n"));
+    site.run(&["event-type", "validate", "-f", "broken.yaml"])
+        .await
+        .fails(1, "error[invalid-event-type]: broken.yaml at /dataSchema/type");
+    assert_eq!(
+        site.run(&["event-type", "create", "-f", "type.yaml"]).await.ok(),
+        "event-type report created, version 1\n"
+    );
+    let listed = site.run(&["event-type", "list"]).await.ok();
+    assert!(listed.contains("report  report.ready  A report"), "{listed}");
+    site.run(&["event", "publish", "event.json"]).await.fails(1, "error[schema-mismatch]");
+
+    // What a bus brought.
+    let tenant = notify_core::ids::TenantId::new("acme").unwrap();
+    let clock = site.service.clock.clone();
+    let bus = notify_bus::Bus::database(site.service.store.clone(), clock.clone());
+    let body = std::fs::read(site.folder.path().join("event.json")).unwrap();
+    let origin = "nats:alerts.in";
+    let message =
+        Message { tenant: &tenant, origin, content_type: "", body: &body, received_at: clock.now() };
+    let Taken::Quarantined(id) = site.service.intake.take(&bus, message).await.unwrap() else {
+        panic!("it fits")
+    };
+    let listed = site.run(&["quarantine", "list"]).await.ok();
+    assert!(listed.contains(&id) && listed.contains("schema-mismatch"), "{listed}");
+    let shown = site.run(&["quarantine", "get", &id]).await.ok();
+    assert!(shown.contains("nats:alerts.in") && shown.contains(r#""type":"report.ready""#), "{shown}");
+    site.run(&["quarantine", "redrive", &id]).await.fails(1, "error[schema-mismatch]");
+    site.run(&["event-type", "delete", "report"]).await.ok();
+    let redriven = site.run(&["quarantine", "redrive", &id]).await.ok();
+    assert!(redriven.starts_with(&format!("{id} was taken in as event evt_")), "{redriven}");
+    site.run(&["quarantine", "delete", &id]).await.fails(1, "error[not-found]");
+    assert_eq!(site.run(&["quarantine", "list"]).await.ok(), "Nothing is in quarantine.\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn documents_from_files() {
     let site = site().await;
     site.run(&["rule", "create", "-f", "rule.yaml"])
@@ -124,8 +168,46 @@ async fn events_and_deliveries() {
     site.run(&["delivery", "replay", "dlv_00000000000000000000000000000000"])
         .await
         .fails(1, "error[not-found]");
+    let none = ["delivery", "list", "--since", "7d", "--until", "2099-01-01T00:00:00Z", "--channel", "hook"];
+    assert_eq!(site.run(&none).await.ok(), "No deliveries.\n");
+    site.run(&["delivery", "list", "--since", "soon"]).await.fails(2, "neither a time nor a duration");
+    let redriven =
+        site.run(&["delivery", "redrive", "--channel", "hook", "--rate", "2.5", "--dry-run"]).await;
+    assert_eq!(redriven.ok(), "0 dead letters fit; 0 would be sent again\n");
+    site.run(&["delivery", "redrive", "--rate", "0"])
+        .await
+        .fails(1, "error[invalid-parameter]: /ratePerSecond");
+    let lines = site.run(&["delivery", "redrive", "-o", "json"]).await.ok();
+    assert_eq!(serde_json::from_str::<Value>(&lines).unwrap()["dryRun"], false);
     assert_eq!(site.run(&["plugin", "list"]).await.ok(), "No plug-ins are installed.\n");
     site.run(&["plugin", "list", "--token", "x"]).await.fails(1, "error[unauthenticated]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_and_its_switches() {
+    let site = site().await;
+    site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok();
+    for (verb, said) in [
+        ("disable", "channel hook disabled, version 2\n"),
+        ("disable", "channel hook is disabled already, version 2\n"),
+        ("enable", "channel hook enabled, version 3\n"),
+    ] {
+        assert_eq!(site.run(&["channel", verb, "hook"]).await.ok(), said);
+    }
+    let shown = site.run(&["channel", "get", "hook", "-o", "yaml"]).await.ok();
+    assert!(shown.contains("url: https://x.test/in") && shown.contains("enabled: true"), "{shown}");
+    site.run(&["rule", "enable", "none"]).await.fails(1, "error[not-found]");
+    assert!(site.run(&["service", "health"]).await.ok().contains("\"ok\""));
+    site.run(&["service", "ready"]).await.ok();
+    assert!(site.run(&["service", "metrics"]).await.ok().contains("notify_events_accepted_total 0"));
+    assert!(site.run(&["service", "openapi"]).await.ok().contains("\"openapi\": \"3.1"));
+    let alert = r#"{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"Up"},
+        "startsAt":"2026-11-22T00:00:00Z","fingerprint":"0123456789abcdef"}]}"#;
+    std::fs::write(site.folder.path().join("alert.json"), alert).unwrap();
+    let fates = site.run(&["event", "ingest", "alert.json"]).await.ok();
+    assert!(fates.contains("accepted  evt_"), "{fates}");
+    // Nothing but a terminal gets colours.
+    assert!(!site.run(&["channel", "list"]).await.ok().contains('\u{1b}'));
 }
 
 fn write_trust(folder: &Path) {

@@ -4,8 +4,8 @@
 //! turns every number into a double could change. Both directions refuse before they canonicalise, because
 //! `serde_json` and every JCS crate round silently.
 
+use crate::jcs;
 use crate::json::{self, JsonFault, Limits, pointer_token};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// 2^53 − 1: the largest integer that every JSON reader keeps exactly.
@@ -82,19 +82,15 @@ fn check_at(value: &Value) -> Result<(), Misfit> {
     }
 }
 
-/// RFC 8785 bytes of a value whose numbers were checked.
-pub(super) fn serialize_checked(value: &impl Serialize) -> Result<Vec<u8>, CanonicalFault> {
-    // The values here hold no floats and only string keys, so this cannot fail; it is still not a panic.
-    serde_json_canonicalizer::to_vec(value).map_err(|_| CanonicalFault::NotCanonical)
-}
-
 /// RFC 8785 bytes.
 ///
 /// # Errors
 /// When `value` holds a float or an integer beyond ±(2^53−1).
 pub fn to_canonical(value: &Value) -> Result<Vec<u8>, CanonicalFault> {
     check_numbers(value)?;
-    serialize_checked(value)
+    let mut text = Vec::with_capacity(256);
+    jcs::write_whole(value, &mut text);
+    Ok(text)
 }
 
 /// Parses a text that must already be in canonical form.

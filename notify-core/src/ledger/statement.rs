@@ -1,12 +1,12 @@
 //! in-toto Statement v1 of one entry: what [`EntryDraft`] becomes once it has its log, number and time.
 
 use super::canonical::{
-    CanonicalFault, MAX_SAFE_INTEGER, check_object_numbers, parse_canonical, serialize_checked,
+    CanonicalFault, MAX_SAFE_INTEGER, check_object_numbers, parse_canonical, to_canonical,
 };
 use super::commitment::parse_hex32;
 use super::draft::{EntryDraft, EntryKind};
+use crate::jcs;
 use crate::time::{Timestamp, rfc3339_millis};
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -95,7 +95,7 @@ pub fn encode(draft: &EntryDraft, log: &str, seq: u64, at: Timestamp) -> Result<
     check_draft(draft)?;
     let at = rfc3339_millis(at);
     let whole = View { draft, predicate: &draft.predicate, log, seq, at: &at, part: None };
-    let payload = serialize_checked(&whole)?;
+    let payload = whole.payload();
     if payload.len() <= MAX_PAYLOAD_BYTES {
         return Ok(vec![payload]);
     }
@@ -136,13 +136,12 @@ fn split(whole: &View<'_>, bytes: usize) -> Result<Vec<Vec<u8>>, DraftFault> {
     let widest = Part { number: 9_999, of: 9_999 };
     let empty = with_items(vec![]);
     let overhead =
-        serialize_checked(&View { predicate: &empty, seq: MAX_SAFE_INTEGER, part: Some(widest), ..*whole })?
-            .len();
+        View { predicate: &empty, seq: MAX_SAFE_INTEGER, part: Some(widest), ..*whole }.payload().len();
     let room = MAX_PAYLOAD_BYTES.checked_sub(overhead).ok_or_else(|| too_large.clone())?;
     let mut groups: Vec<Vec<Value>> = vec![];
     let mut used = usize::MAX;
     for item in items {
-        let needed = serialize_checked(item)?.len() + 1;
+        let needed = to_canonical(item)?.len() + 1;
         if needed > room + 1 {
             return Err(too_large);
         }
@@ -168,13 +167,13 @@ fn split(whole: &View<'_>, bytes: usize) -> Result<Vec<Vec<u8>>, DraftFault> {
             let predicate = with_items(items);
             let seq = whole.seq + u64::from(number) - 1;
             let part = Some(Part { number, of });
-            let payload = serialize_checked(&View { predicate: &predicate, seq, part, ..*whole })?;
+            let payload = View { predicate: &predicate, seq, part, ..*whole }.payload();
             if payload.len() <= MAX_PAYLOAD_BYTES { Ok(payload) } else { Err(too_large.clone()) }
         })
         .collect()
 }
 
-/// A statement to write, borrowing everything. The canonicaliser sorts the keys.
+/// A statement to write, borrowing everything. Its numbers were checked.
 #[derive(Clone, Copy)]
 struct View<'a> {
     draft: &'a EntryDraft,
@@ -185,52 +184,49 @@ struct View<'a> {
     part: Option<Part>,
 }
 
-impl Serialize for View<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
-        map.serialize_entry("_type", STATEMENT_TYPE)?;
-        map.serialize_entry("predicate", &PredicateView(self))?;
-        map.serialize_entry("predicateType", PREDICATE_TYPE)?;
-        map.serialize_entry("subject", &SubjectView(&self.draft.subject))?;
-        map.end()
-    }
+/// A field of the predicate: the log's own or the draft's.
+#[derive(Clone, Copy)]
+enum Field<'a> {
+    Text(&'a str),
+    Seq(u64),
+    Value(&'a Value),
 }
 
-struct PredicateView<'a>(&'a View<'a>);
-
-impl Serialize for PredicateView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let view = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("at", view.at)?;
-        map.serialize_entry("kind", view.draft.kind.as_str())?;
-        map.serialize_entry("log", view.log)?;
-        map.serialize_entry("seq", &view.seq)?;
-        if let Some(part) = view.part {
-            map.serialize_entry("part", &part.to_string())?;
+impl View<'_> {
+    /// The RFC 8785 text. The outer keys stand here in their canonical order.
+    fn payload(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1024);
+        out.extend_from_slice(b"{\"_type\":");
+        jcs::write_text(STATEMENT_TYPE, &mut out);
+        out.extend_from_slice(b",\"predicate\":");
+        let part = self.part.map(|part| part.to_string());
+        let mut fields = Vec::with_capacity(self.predicate.len() + RESERVED_FIELDS.len());
+        fields.push(("at", Field::Text(self.at)));
+        fields.push(("kind", Field::Text(self.draft.kind.as_str())));
+        fields.push(("log", Field::Text(self.log)));
+        fields.push(("seq", Field::Seq(self.seq)));
+        fields.extend(part.as_deref().map(|part| ("part", Field::Text(part))));
+        fields.extend(self.predicate.iter().map(|(key, value)| (key.as_str(), Field::Value(value))));
+        jcs::write_members(&mut fields, &mut out, |field, out| match field {
+            Field::Text(text) => jcs::write_text(text, out),
+            Field::Seq(seq) => out.extend_from_slice(seq.to_string().as_bytes()),
+            Field::Value(value) => jcs::write_whole(value, out),
+        });
+        out.extend_from_slice(b",\"predicateType\":");
+        jcs::write_text(PREDICATE_TYPE, &mut out);
+        out.extend_from_slice(b",\"subject\":[");
+        for (index, (name, sha256)) in self.draft.subject.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(b"{\"digest\":{\"sha256\":");
+            jcs::write_text(sha256, &mut out);
+            out.extend_from_slice(b"},\"name\":");
+            jcs::write_text(name, &mut out);
+            out.push(b'}');
         }
-        for (key, value) in view.predicate {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
-    }
-}
-
-struct SubjectView<'a>(&'a [(String, String)]);
-
-impl Serialize for SubjectView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(serde::Serialize)]
-        struct Subject<'a> {
-            digest: Digest<'a>,
-            name: &'a str,
-        }
-        #[derive(serde::Serialize)]
-        struct Digest<'a> {
-            sha256: &'a str,
-        }
-        serializer
-            .collect_seq(self.0.iter().map(|(name, sha256)| Subject { digest: Digest { sha256 }, name }))
+        out.extend_from_slice(b"]}");
+        out
     }
 }
 

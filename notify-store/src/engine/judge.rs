@@ -1,7 +1,8 @@
 //! Each commit in turn: do its guards hold, can its effects happen, what does it change.
 
 use super::log::{Keyring, Log};
-use super::state::{DeliveryRow, DocumentRow, EventRow, KeyRow, NewTenant, Recorded, Slot, State};
+use super::quarantine;
+use super::state::{DeliveryRow, DocumentRow, EventRow, KeyRow, Lease, NewTenant, Recorded, Slot, State};
 use crate::commit::{Bookkeeping, Commit, Committed, Effect, Guard, Refused};
 use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, NewEvent};
 use notify_core::ids::EventKey;
@@ -86,10 +87,8 @@ fn guards<'c>(state: &State<'c>, slot: Slot, commit: &'c Commit) -> Result<Verdi
     for guard in &commit.guards {
         match guard {
             Guard::Lease { holder, epoch } => {
-                let held = tenant
-                    .lease
-                    .as_ref()
-                    .is_some_and(|lease| lease.runs && lease.holder == *holder && lease.epoch == *epoch);
+                let held = matches!(&tenant.lease, Lease::Held(lease)
+                    if lease.runs && lease.holder == *holder && lease.epoch == *epoch);
                 if !held {
                     return Err(Refused::LeaseLost);
                 }
@@ -178,6 +177,7 @@ fn apply<'c>(
         }
         Effect::CreateDelivery(delivery) => create_delivery(state, slot, delivery)?,
         Effect::RecordAttempt(attempt) => record_attempt(state, slot, attempt)?,
+        Effect::Quarantine(_) | Effect::EndQuarantine { .. } => quarantine::apply(state, slot, effect)?,
         Effect::KeepOpening(_) | Effect::RecordOnly => {}
     }
     Ok(())

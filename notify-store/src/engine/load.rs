@@ -1,15 +1,26 @@
 //! What a round has to know, read in one query per table.
 
 use super::log::{Keyring, Log};
-use super::state::{DeliveryRow, DocumentRow, EventRow, LeaseRow, Slot, State};
+use super::memory::Memory;
+use super::quarantine;
+use super::state::{DeliveryRow, DocumentRow, EventRow, Lease, LeaseRow, Slot, State};
 use crate::commit::{Bookkeeping, Commit, Effect, Guard};
 use crate::model::{DeliveryState, EventState};
 use crate::sql::row::{corrupt, timestamp};
 use crate::sql::{Arg, Db, Row, Texts, each};
 use crate::store::StoreError;
-use notify_core::time::truncate_to_millis;
+use notify_core::time::{Timestamp, truncate_to_millis};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// Whether a row that a commit brings is looked for before it is inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// No: where it exists after all the transaction fails and is tried again with [`Look::First`]. For the writer of
+    /// a file, to whom a failed insert costs little.
+    Trust,
+    First,
+}
 
 /// Locks the tenants' heads and reads every row that the commits ask for.
 pub async fn load<'c>(
@@ -18,8 +29,13 @@ pub async fn load<'c>(
     keyring: &Keyring,
     state: &mut State<'c>,
     commits: &[(Slot, &'c Commit)],
+    memory: Option<&mut Memory>,
+    look: Look,
 ) -> Result<(), StoreError> {
-    let wants = expect(state, commits);
+    let wants = name_rows(state, commits, memory.is_some() && look == Look::Trust);
+    if let Some(memory) = memory {
+        memory.recall(state, keyring)?;
+    }
     heads(db, texts, keyring, state).await?;
     if wants.leases {
         leases(db, texts, state).await?;
@@ -27,6 +43,7 @@ pub async fn load<'c>(
     events(db, texts, state).await?;
     deliveries(db, texts, state, wants.claims).await?;
     documents(db, texts, state).await?;
+    quarantine::load(db, texts, state).await?;
     keys(db, texts, state).await
 }
 
@@ -37,7 +54,7 @@ struct Wants {
 }
 
 /// Names every row that judging will look at.
-fn expect<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)]) -> Wants {
+fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: bool) -> Wants {
     let mut wants = Wants::default();
     for &(slot, commit) in commits {
         for guard in &commit.guards {
@@ -46,38 +63,40 @@ fn expect<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)]) -> Wants {
                 Guard::ConfigVersion(_) => {}
                 Guard::Claim { delivery, .. } => {
                     wants.claims = true;
-                    state.deliveries.expect(slot, delivery.as_str());
+                    state.deliveries.want(slot, delivery.as_str());
                 }
-                Guard::DeliveryState { delivery, .. } => state.deliveries.expect(slot, delivery.as_str()),
+                Guard::DeliveryState { delivery, .. } => state.deliveries.want(slot, delivery.as_str()),
                 Guard::DocumentVersion { kind, id, .. } | Guard::DocumentExists { kind, id } => {
-                    state.documents.expect(slot, (*kind, id.as_str()));
+                    state.documents.want(slot, (*kind, id.as_str()));
                 }
             }
         }
         for effect in commit.effects() {
             match effect {
                 Effect::PutDocument { kind, id, .. } | Effect::DeleteDocument { kind, id, .. } => {
-                    state.documents.expect(slot, (*kind, id.as_str()));
+                    state.documents.want(slot, (*kind, id.as_str()));
                 }
-                Effect::AcceptPlanned(event) => state.events.expect(slot, event.key.as_str()),
-                Effect::MarkPlanned { key, .. } => state.events.expect(slot, key.as_str()),
+                Effect::AcceptPlanned(event) => state.events.new_row(slot, event.key.as_str(), trust),
+                Effect::MarkPlanned { key, .. } => state.events.want(slot, key.as_str()),
                 Effect::CreateDelivery(delivery) => {
-                    state.deliveries.expect(slot, delivery.id.as_str());
+                    state.deliveries.new_row(slot, delivery.id.as_str(), trust);
                     if let Some(event) = &delivery.event {
-                        state.events.expect(slot, event.as_str());
+                        state.events.mention(slot, event.as_str());
                     }
                 }
                 Effect::RecordAttempt(attempt) => {
                     wants.claims = true;
-                    state.deliveries.expect(slot, attempt.delivery.as_str());
+                    state.deliveries.want(slot, attempt.delivery.as_str());
                 }
+                Effect::Quarantine(message) => state.quarantine.want(slot, &message.id),
+                Effect::EndQuarantine { id } => state.quarantine.want(slot, id),
                 Effect::CreateTenant { .. } | Effect::KeepOpening(_) | Effect::RecordOnly => {}
             }
         }
         for item in &commit.bookkeeping {
             match item {
-                Bookkeeping::AcceptPending(event) => state.events.expect(slot, event.key.as_str()),
-                Bookkeeping::RememberIdempotency { key, .. } => state.keys.expect(slot, key),
+                Bookkeeping::AcceptPending(event) => state.events.new_row(slot, event.key.as_str(), trust),
+                Bookkeeping::RememberIdempotency { key, .. } => state.keys.want(slot, key),
             }
         }
     }
@@ -102,8 +121,8 @@ async fn heads(
     keys: &Keyring,
     state: &mut State<'_>,
 ) -> Result<(), StoreError> {
-    let asked =
-        each(state.tenants.iter().enumerate(), |(at, tenant)| [ordinal(at), Arg::from(tenant.id.as_str())]);
+    let unknown = state.tenants.iter().enumerate().filter(|(_, tenant)| tenant.log.is_none());
+    let asked = each(unknown, |(at, tenant)| [ordinal(at), Arg::from(tenant.id.as_str())]);
     let found = db
         .rows_for(
             texts,
@@ -126,35 +145,47 @@ async fn heads(
     if !complete {
         let now = db.rows(texts, "SELECT @now", []).await?;
         let now = now.first().ok_or_else(|| corrupt("no time"))?.time(0)?;
-        for tenant in state.tenants.iter_mut().filter(|tenant| !tenant.counters.exists) {
+        for tenant in state.tenants.iter_mut().filter(|tenant| tenant.now == Timestamp::UNIX_EPOCH) {
             tenant.now = truncate_to_millis(now);
+            if let Lease::Held(lease) = &mut tenant.lease {
+                lease.runs = lease.expires_at > now.as_microsecond();
+            }
         }
     }
     Ok(())
 }
 
 async fn leases(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
-    let asked =
-        each(state.tenants.iter().enumerate(), |(at, tenant)| [ordinal(at), Arg::from(tenant.id.as_str())]);
+    let unread =
+        state.tenants.iter_mut().enumerate().filter(|(_, tenant)| matches!(tenant.lease, Lease::NotRead));
+    let asked = each(unread, |(at, tenant)| {
+        tenant.lease = Lease::None;
+        [ordinal(at), Arg::from(tenant.id.as_str())]
+    });
     // Shared: nobody takes the lease over between this look and our commit.
     let found = db
         .rows_for(
             texts,
-            "SELECT v.column1, r.holder, r.epoch, CAST(CASE WHEN r.expires_at > @now THEN 1 ELSE 0 END AS BIGINT) \
-             FROM @rows JOIN leases r ON r.tenant = v.column2 @share",
+            "SELECT v.column1, r.holder, r.epoch, r.expires_at, \
+             CAST(CASE WHEN r.expires_at > @now THEN 1 ELSE 0 END AS BIGINT) FROM @rows \
+             JOIN leases r ON r.tenant = v.column2 @share",
             asked,
         )
         .await?;
     for row in found {
         let at = position(&row, state.tenants.len())?;
-        state.tenants[at].lease =
-            Some(LeaseRow { holder: row.text(1)?, epoch: row.count(2)?, runs: row.int(3)? == 1 });
+        state.tenants[at].lease = Lease::Held(LeaseRow {
+            holder: row.text(1)?,
+            epoch: row.count(2)?,
+            expires_at: row.int(3)?,
+            runs: row.int(4)? == 1,
+        });
     }
     Ok(())
 }
 
 async fn events(db: &mut Db<'_>, texts: &Texts, state: &mut State<'_>) -> Result<(), StoreError> {
-    let asked = each(state.events.rows.iter().enumerate(), |(at, (slot, key, _))| {
+    let asked = each(state.events.asked(), |(at, (slot, key, _))| {
         [ordinal(at), Arg::Shared(Arc::clone(&state.tenants[*slot].name)), Arg::from(*key)]
     });
     let found = db
@@ -178,7 +209,7 @@ async fn deliveries(
     state: &mut State<'_>,
     claims: bool,
 ) -> Result<(), StoreError> {
-    let asked = each(state.deliveries.rows.iter().enumerate(), |(at, (slot, id, _))| {
+    let asked = each(state.deliveries.asked(), |(at, (slot, id, _))| {
         [ordinal(at), Arg::Shared(Arc::clone(&state.tenants[*slot].name)), Arg::from(*id)]
     });
     let found = db
@@ -205,12 +236,7 @@ async fn deliveries(
         return Ok(());
     }
     let asked = each(
-        state
-            .deliveries
-            .rows
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, _, row))| row.state == Some(DeliveryState::Scheduled)),
+        state.deliveries.asked().filter(|(_, (_, _, row))| row.state == Some(DeliveryState::Scheduled)),
         |(at, (slot, _, row))| {
             [ordinal(at), Arg::Shared(Arc::clone(&state.tenants[*slot].name)), Arg::Int(row.seq)]
         },

@@ -63,9 +63,13 @@ impl Log {
         range: &[u8],
         last_at: Timestamp,
     ) -> Result<Self, StoreError> {
-        let key = keys.key(&origin)?;
         let range = CompactRange::from_bytes(size, range).map_err(corrupt)?;
-        let state = LogState { origin, range, last_at: (size > 0).then_some(last_at) };
+        Self::at(keys, LogState { origin, range, last_at: (size > 0).then_some(last_at) })
+    }
+
+    /// A log that stands where it was left.
+    pub fn at(keys: &Keyring, state: LogState) -> Result<Self, StoreError> {
+        let key = keys.key(&state.origin)?;
         Ok(Self { appender: Appender::new(state), key })
     }
 

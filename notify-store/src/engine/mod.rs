@@ -3,17 +3,22 @@
 mod judge;
 mod load;
 mod log;
+mod memory;
+mod quarantine;
 mod state;
 mod write;
 
 pub use judge::VOID_TOKEN;
-pub use load::event_state;
+pub use load::{Look, event_state};
 pub use log::Keyring;
+pub use memory::Memory;
 
 use crate::commit::{Commit, Committed, Refused};
 use crate::pools::Writer;
 use crate::sql::{Db, Texts};
 use crate::store::StoreError;
+use memory::Known;
+use notify_core::ids::TenantId;
 use state::State;
 use std::collections::BTreeMap;
 
@@ -38,9 +43,12 @@ pub async fn transaction(
     texts: &Texts,
     keys: &Keyring,
     commits: &[&Commit],
+    look: Look,
 ) -> Result<Vec<Result<Committed, Refused>>, Failed> {
     writer.begin(texts).await.map_err(StoreError::from)?;
-    let answers = rounds(&mut writer.db(), texts, keys, commits).await;
+    let mut learned = Vec::new();
+    let (mut db, memory) = writer.parts();
+    let answers = rounds(&mut db, texts, keys, commits, memory, look, &mut learned).await;
     let nothing_written = !matches!(&answers, Ok(answers) if answers.iter().any(Result::is_ok));
     if nothing_written {
         // When this fails as well, the writer gives the connection up and the database rolls back by itself.
@@ -50,7 +58,12 @@ pub async fn transaction(
         return Ok(answers?);
     }
     match writer.commit(texts).await {
-        Ok(()) => Ok(answers?),
+        Ok(()) => {
+            if let (_, Some(memory)) = writer.parts() {
+                memory.keep(learned);
+            }
+            Ok(answers?)
+        }
         Err(error) => Err(Failed::InDoubt(error)),
     }
 }
@@ -62,6 +75,9 @@ async fn rounds(
     texts: &Texts,
     keys: &Keyring,
     commits: &[&Commit],
+    mut memory: Option<&mut Memory>,
+    look: Look,
+    learned: &mut Vec<(TenantId, Known)>,
 ) -> Result<Vec<Result<Committed, Refused>>, StoreError> {
     let mut by_tenant: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (at, commit) in commits.iter().enumerate() {
@@ -76,11 +92,14 @@ async fn rounds(
         let mut state = State::default();
         let round: Vec<_> =
             members.iter().map(|at| (state.slot(&commits[*at].tenant), commits[*at])).collect();
-        load::load(db, texts, keys, &mut state, &round).await?;
+        load::load(db, texts, keys, &mut state, &round, memory.as_deref_mut(), look).await?;
         let mut judged = judge::judge(&mut state, keys, &round);
         let judged_answers = std::mem::take(&mut judged.answers);
         if judged_answers.iter().any(Result::is_ok) {
-            write::write(db, texts, &mut state, &judged).await?;
+            let mut logs = write::write(db, texts, &mut state, &judged).await?;
+            if memory.is_some() {
+                learned.extend(memory::learn(&mut state, &mut logs));
+            }
         }
         for (at, answer) in members.into_iter().zip(judged_answers) {
             answers[at] = answer;

@@ -4,6 +4,7 @@
 //! everything that earlier commits of the round change; a refused one is undone here before anything is written.
 
 use super::log::Log;
+use super::quarantine::QuarantineRow;
 use crate::model::{DeliveryState, EventState};
 use notify_core::document::Kind;
 use notify_core::ids::TenantId;
@@ -21,25 +22,56 @@ pub type Slot = usize;
 pub struct Table<K, S> {
     index: HashMap<(Slot, K), usize>,
     pub rows: Vec<(Slot, K, S)>,
+    /// Which of `rows` the database has to be asked for.
+    ask: Vec<bool>,
 }
 
 impl<K, S> Default for Table<K, S> {
     fn default() -> Self {
-        Self { index: HashMap::new(), rows: Vec::new() }
+        Self { index: HashMap::new(), rows: Vec::new(), ask: Vec::new() }
     }
 }
 
 impl<K: Hash + Eq + Copy, S: Default + Clone> Table<K, S> {
-    /// Makes room for a row that will be asked for.
-    pub fn expect(&mut self, slot: Slot, key: K) {
+    /// The database will be asked for this row.
+    pub fn want(&mut self, slot: Slot, key: K) {
+        let at = self.place(slot, key, true);
+        self.ask[at] = true;
+    }
+
+    /// Wanted, unless this round brings the row.
+    pub fn mention(&mut self, slot: Slot, key: K) {
+        self.place(slot, key, true);
+    }
+
+    /// A row that should not exist yet. When that is trusted the database is not asked: the insert will say.
+    pub fn new_row(&mut self, slot: Slot, key: K, trust: bool) {
+        let at = self.place(slot, key, !trust);
+        self.ask[at] |= !trust;
+    }
+
+    fn place(&mut self, slot: Slot, key: K, ask: bool) -> usize {
         let next = self.rows.len();
         let position = *self.index.entry((slot, key)).or_insert(next);
         if position == next {
             self.rows.push((slot, key, S::default()));
+            self.ask.push(ask);
         }
+        position
     }
 
-    /// Position of an expected row. Every key of a commit is expected before it is judged.
+    /// The rows that have to be read, with their positions.
+    pub fn asked(&self) -> impl Iterator<Item = (usize, &(Slot, K, S))> {
+        self.rows.iter().enumerate().filter(|(at, _)| self.ask[*at])
+    }
+
+    /// This row is known from elsewhere.
+    pub fn recall(&mut self, at: usize, row: S) {
+        self.rows[at].2 = row;
+        self.ask[at] = false;
+    }
+
+    /// Position of a row. Every key of a commit is named before it is judged.
     pub fn find(&self, slot: Slot, key: K) -> Option<usize> {
         self.index.get(&(slot, key)).copied()
     }
@@ -105,11 +137,30 @@ pub struct Counters {
     pub dead: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LeaseRow {
     pub holder: String,
     pub epoch: u64,
+    /// Microseconds, on the database's clock.
+    pub expires_at: i64,
     pub runs: bool,
+}
+
+/// What is known of a tenant's owner lease.
+#[derive(Debug, Clone, Default)]
+pub enum Lease {
+    #[default]
+    NotRead,
+    None,
+    Held(LeaseRow),
+}
+
+/// A scheduled delivery whose claim was given by a commit of this writer.
+#[derive(Debug, Clone)]
+pub struct ClaimRow {
+    pub seq: i64,
+    pub next_attempt: u32,
+    pub token: String,
 }
 
 #[derive(Debug)]
@@ -126,7 +177,9 @@ pub struct Tenant<'c> {
     pub name: Arc<str>,
     pub counters: Counters,
     pub log: Option<Log>,
-    pub lease: Option<LeaseRow>,
+    pub lease: Lease,
+    /// Claims of this tenant's deliveries that need not be read.
+    pub claims: HashMap<String, ClaimRow>,
     pub created: Option<NewTenant<'c>>,
     /// The database's time, truncated to milliseconds.
     pub now: Timestamp,
@@ -142,6 +195,7 @@ pub struct State<'c> {
     pub deliveries: Table<&'c str, DeliveryRow<'c>>,
     pub documents: Table<(Kind, &'c str), DocumentRow>,
     pub keys: Table<&'c str, KeyRow>,
+    pub quarantine: Table<&'c str, QuarantineRow<'c>>,
     undo: Vec<Undo<'c>>,
 }
 
@@ -151,6 +205,7 @@ enum Undo<'c> {
     Delivery(usize, DeliveryRow<'c>),
     Document(usize, DocumentRow),
     Key(usize, KeyRow),
+    Quarantine(usize, QuarantineRow<'c>),
     Counters(Slot, Counters),
     Created(Slot),
 }
@@ -165,7 +220,8 @@ impl<'c> State<'c> {
                 name: id.as_str().into(),
                 counters: Counters::default(),
                 log: None,
-                lease: None,
+                lease: Lease::NotRead,
+                claims: HashMap::new(),
                 created: None,
                 now: Timestamp::UNIX_EPOCH,
                 touched: false,
@@ -211,6 +267,12 @@ impl<'c> State<'c> {
             self.undo.push(Undo::Key(at, old));
         }
     }
+    pub fn set_quarantine(&mut self, slot: Slot, id: &'c str, row: QuarantineRow<'c>) {
+        if let Some(at) = self.quarantine.find(slot, id) {
+            let old = std::mem::replace(&mut self.quarantine.rows[at].2, row);
+            self.undo.push(Undo::Quarantine(at, old));
+        }
+    }
     pub fn count(&mut self, slot: Slot, change: impl FnOnce(&mut Counters)) {
         let counters = &mut self.tenants[slot].counters;
         self.undo.push(Undo::Counters(slot, *counters));
@@ -237,6 +299,7 @@ impl<'c> State<'c> {
                 Undo::Delivery(at, row) => self.deliveries.rows[at].2 = row,
                 Undo::Document(at, row) => self.documents.rows[at].2 = row,
                 Undo::Key(at, row) => self.keys.rows[at].2 = row,
+                Undo::Quarantine(at, row) => self.quarantine.rows[at].2 = row,
                 Undo::Counters(slot, counters) => self.tenants[slot].counters = counters,
                 Undo::Created(slot) => {
                     self.tenants[slot].created = None;

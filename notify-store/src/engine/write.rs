@@ -2,6 +2,7 @@
 
 use super::judge::Judged;
 use super::load::event_state_name;
+use super::quarantine;
 use super::state::{Slot, State};
 use crate::commit::{Bookkeeping, Effect};
 use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, NewEvent};
@@ -22,12 +23,13 @@ struct Writes<'a> {
     openings: Rows<'a>,
 }
 
+/// Gives back the logs as they stand now.
 pub async fn write(
     db: &mut Db<'_>,
     texts: &Texts,
     state: &mut State<'_>,
     judged: &Judged<'_>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<(Slot, Appended)>, StoreError> {
     let logs = finish_logs(state)?;
     tenants(db, texts, state, &logs).await?;
     let mut writes = Writes::default();
@@ -43,7 +45,9 @@ pub async fn write(
     writes.run(db, texts).await?;
     recorded(db, texts, state).await?;
     documents(db, texts, state).await?;
-    ledger(db, texts, state, &logs).await
+    quarantine::write(db, texts, state).await?;
+    ledger(db, texts, state, &logs).await?;
+    Ok(logs)
 }
 
 /// Signs the heads of all logs that grew.
@@ -89,7 +93,11 @@ impl<'a> Writes<'a> {
                 Arg::from(&opening.salt),
                 Arg::from(opening.bytes.as_slice()),
             ]),
-            Effect::CreateTenant { .. } | Effect::DeleteDocument { .. } | Effect::RecordOnly => {}
+            Effect::CreateTenant { .. }
+            | Effect::DeleteDocument { .. }
+            | Effect::Quarantine(_)
+            | Effect::EndQuarantine { .. }
+            | Effect::RecordOnly => {}
         }
     }
 
@@ -293,7 +301,7 @@ async fn recorded(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(
     .await?;
     db.run_rows(
         texts,
-        "DELETE FROM work_queue WHERE (tenant, delivery_seq) IN (SELECT v.column1, v.column2 FROM @rows)",
+        "DELETE FROM work_queue WHERE (tenant, delivery_seq) IN (SELECT @columns FROM @rows)",
         finished,
     )
     .await?;

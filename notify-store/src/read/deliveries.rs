@@ -18,6 +18,17 @@ macro_rules! select {
             $rest
         )
     };
+    // With the time from the work queue: a retry moves only that.
+    (due $from:literal, $rest:literal) => {
+        concat!(
+            "SELECT r.seq, r.id, r.event, r.cause, r.rule, r.rule_version, r.action, r.channel, r.message, \
+             r.message_salt, r.message_commitment, r.target, r.target_salt, r.created_at, r.due_at, r.state, \
+             r.next_attempt, r.last_result, r.last_error, r.provider_reference, r.updated_at, q.due_at ",
+            $from,
+            " LEFT JOIN work_queue q ON q.tenant = r.tenant AND q.delivery_seq = r.seq ",
+            $rest
+        )
+    };
 }
 
 /// Rows of (tenant, seq).
@@ -51,6 +62,8 @@ pub fn decode(row: &Row, tenant: &TenantId) -> Result<(i64, Delivery), StoreErro
         last_error: row.opt_text(18)?,
         provider_reference: row.opt_text(19)?,
         updated_at: row.time(20)?,
+        // Rows that were read for a claim carry no such column.
+        next_due: if row.width() > 21 { row.opt_int(21)?.map(timestamp).transpose()? } else { None },
     };
     Ok((row.int(0)?, delivery))
 }
@@ -58,7 +71,7 @@ pub fn decode(row: &Row, tenant: &TenantId) -> Result<(i64, Delivery), StoreErro
 impl Shared {
     pub async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let mut reader = self.reader(tenant).await?;
-        let sql = select!("FROM deliveries r WHERE r.tenant = $1 AND r.id = $2");
+        let sql = select!(due "FROM deliveries r", "WHERE r.tenant = $1 AND r.id = $2");
         let args = [Arg::from(tenant.as_str()), Arg::from(id.as_str())];
         let rows = reader.db().rows(&self.texts, sql, args).await?;
         rows.first().map(|row| Ok(decode(row, tenant)?.1)).transpose()
@@ -74,19 +87,24 @@ impl Shared {
         // Two shapes get a text of their own because an index answers them.
         let sql = match filter {
             DeliveryFilter { event: Some(_), .. } => select!(
-                "FROM events e JOIN deliveries r ON r.tenant = e.tenant AND r.event_seq = e.seq \
-                 WHERE e.tenant = $1 AND e.key = $7 AND r.seq < $2 AND ($4 IS NULL OR r.state = $4) \
+                due "FROM events e JOIN deliveries r ON r.tenant = e.tenant AND r.event_seq = e.seq",
+                "WHERE e.tenant = $1 AND e.key = $7 AND r.seq < $2 AND ($4 IS NULL OR r.state = $4) \
                  AND ($5 IS NULL OR r.rule = $5) AND ($6 IS NULL OR r.channel = $6) \
+                 AND ($8 IS NULL OR r.created_at >= $8) AND ($9 IS NULL OR r.created_at < $9) \
                  ORDER BY r.seq DESC LIMIT $3"
             ),
             DeliveryFilter { state: Some(DeliveryState::Dead), .. } => select!(
-                "FROM deliveries r WHERE r.tenant = $1 AND r.seq < $2 AND r.state = 'dead' AND r.state = $4 \
-                 AND ($5 IS NULL OR r.rule = $5) AND ($6 IS NULL OR r.channel = $6) AND $7 IS NULL \
+                due "FROM deliveries r",
+                "WHERE r.tenant = $1 AND r.seq < $2 AND r.state = 'dead' AND r.state = $4 AND $7 IS NULL \
+                 AND ($5 IS NULL OR r.rule = $5) AND ($6 IS NULL OR r.channel = $6) \
+                 AND ($8 IS NULL OR r.created_at >= $8) AND ($9 IS NULL OR r.created_at < $9) \
                  ORDER BY r.seq DESC LIMIT $3"
             ),
             _ => select!(
-                "FROM deliveries r WHERE r.tenant = $1 AND r.seq < $2 AND ($4 IS NULL OR r.state = $4) \
-                 AND ($5 IS NULL OR r.rule = $5) AND ($6 IS NULL OR r.channel = $6) AND $7 IS NULL \
+                due "FROM deliveries r",
+                "WHERE r.tenant = $1 AND r.seq < $2 AND ($4 IS NULL OR r.state = $4) AND $7 IS NULL \
+                 AND ($5 IS NULL OR r.rule = $5) AND ($6 IS NULL OR r.channel = $6) \
+                 AND ($8 IS NULL OR r.created_at >= $8) AND ($9 IS NULL OR r.created_at < $9) \
                  ORDER BY r.seq DESC LIMIT $3"
             ),
         };
@@ -98,11 +116,70 @@ impl Shared {
             filter.rule.as_ref().map(|rule| rule.as_str()).or_null(),
             filter.channel.as_ref().map(|channel| channel.as_str()).or_null(),
             filter.event.as_ref().map(|event| event.as_str()).or_null(),
+            filter.created_from.map(|at| at.as_microsecond()).or_null(),
+            filter.created_to.map(|at| at.as_microsecond()).or_null(),
         ];
         let rows = reader.db().rows(&self.texts, sql, args).await?;
         let items = rows.iter().map(|row| decode(row, tenant)).collect::<Result<_, _>>()?;
         let page = paged(page, items, |(seq, _): &(i64, Delivery)| seq.to_string());
         Ok(Paged { items: page.items.into_iter().map(|(_, delivery)| delivery).collect(), next: page.next })
+    }
+
+    /// Dead letters that nobody has replayed yet, oldest first, after this sequence number. Only rule, channel and
+    /// times of the filter count.
+    ///
+    /// A replay belongs to the event of what it repeats, so the index over events finds it. What no event caused cannot
+    /// be told like this; the id of its next replay still keeps it from being sent twice.
+    pub async fn dead_letters(
+        &self,
+        tenant: &TenantId,
+        filter: &DeliveryFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Delivery)>, StoreError> {
+        let mut reader = self.reader(tenant).await?;
+        let sql = select!(
+            "FROM deliveries r WHERE r.tenant = $1 AND r.seq > $2 AND r.state = 'dead' \
+             AND ($4 IS NULL OR r.rule = $4) AND ($5 IS NULL OR r.channel = $5) \
+             AND ($6 IS NULL OR r.created_at >= $6) AND ($7 IS NULL OR r.created_at < $7) \
+             AND NOT EXISTS (SELECT 1 FROM deliveries x WHERE x.tenant = r.tenant AND x.event_seq = r.event_seq \
+             AND SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':') \
+             ORDER BY r.seq LIMIT $3"
+        );
+        let args = [
+            Arg::from(tenant.as_str()),
+            Arg::Int(after),
+            Arg::Int(i64::from(limit)),
+            filter.rule.as_ref().map(|rule| rule.as_str()).or_null(),
+            filter.channel.as_ref().map(|channel| channel.as_str()).or_null(),
+            filter.created_from.map(|at| at.as_microsecond()).or_null(),
+            filter.created_to.map(|at| at.as_microsecond()).or_null(),
+        ];
+        let rows = reader.db().rows(&self.texts, sql, args).await?;
+        rows.iter().map(|row| decode(row, tenant)).collect()
+    }
+
+    /// How many [`dead_letters`](Self::dead_letters) there are.
+    pub async fn count_dead_letters(
+        &self,
+        tenant: &TenantId,
+        filter: &DeliveryFilter,
+    ) -> Result<u64, StoreError> {
+        let mut reader = self.reader(tenant).await?;
+        let sql = "SELECT COUNT(*) FROM deliveries r WHERE r.tenant = $1 AND r.state = 'dead' \
+             AND ($2 IS NULL OR r.rule = $2) AND ($3 IS NULL OR r.channel = $3) \
+             AND ($4 IS NULL OR r.created_at >= $4) AND ($5 IS NULL OR r.created_at < $5) \
+             AND NOT EXISTS (SELECT 1 FROM deliveries x WHERE x.tenant = r.tenant AND x.event_seq = r.event_seq \
+             AND SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':')";
+        let args = [
+            Arg::from(tenant.as_str()),
+            filter.rule.as_ref().map(|rule| rule.as_str()).or_null(),
+            filter.channel.as_ref().map(|channel| channel.as_str()).or_null(),
+            filter.created_from.map(|at| at.as_microsecond()).or_null(),
+            filter.created_to.map(|at| at.as_microsecond()).or_null(),
+        ];
+        let rows = reader.db().rows(&self.texts, sql, args).await?;
+        rows.first().ok_or_else(|| corrupt("no count"))?.count(0)
     }
 
     pub async fn attempts(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError> {

@@ -5,6 +5,7 @@ mod directory;
 mod documents;
 mod events;
 mod ledger;
+mod quarantine;
 
 use crate::model::{Page, Paged};
 use crate::store::StoreError;
@@ -16,7 +17,10 @@ fn probe(page: &Page) -> i64 {
 
 /// Where a list in falling order of sequence numbers goes on.
 fn before(page: &Page) -> Result<i64, StoreError> {
-    page.after.as_ref().map_or(Ok(i64::MAX), |token| token.parse().map_err(|_| StoreError::BadPageToken))
+    let Some(token) = &page.after else { return Ok(i64::MAX) };
+    // Numbers start at 1 and have one spelling: anything else is no token of ours, not the end of the list.
+    let number = token.parse::<i64>().ok().filter(|number| *number >= 1 && number.to_string() == *token);
+    number.ok_or(StoreError::BadPageToken)
 }
 
 fn paged<T>(page: &Page, mut items: Vec<T>, token: impl Fn(&T) -> String) -> Paged<T> {

@@ -52,12 +52,20 @@ impl Db<'_> {
         sql: &'static str,
         rows: Rows<'_>,
     ) -> Result<u64, sqlx::Error> {
-        let mut changed = 0;
         let width = rows.width;
+        if let Self::Direct(db) = self {
+            // Nothing lies between us and the database: row by row costs less than a text per number of rows.
+            return if rows.len() == 0 {
+                Ok(0)
+            } else {
+                super::direct::run_each(db, texts.of_one(sql, width), &rows.args, width)
+            };
+        }
+        let mut changed = 0;
         for (count, args) in rows.chunks() {
             let text = texts.of(sql, count, width);
             changed += match self {
-                Self::Direct(db) => super::direct::run(db, text, args)?,
+                Self::Direct(_) => unreachable!("done above"),
                 Self::Sqlite(db) => {
                     sqlx::query_with(text, super::sqlite(args)?).execute(&mut **db).await?.rows_affected()
                 }
@@ -78,6 +86,13 @@ impl Db<'_> {
     ) -> Result<Vec<Row>, sqlx::Error> {
         let mut found = Vec::with_capacity(rows.len());
         let width = rows.width;
+        if let Self::Direct(db) = self {
+            if rows.len() > 0 {
+                let text = texts.of_one(sql, width);
+                super::direct::fetch_each(db, text, &rows.args, width, &mut found)?;
+            }
+            return Ok(found);
+        }
         for (count, args) in rows.chunks() {
             found.extend(self.fetch(texts.of(sql, count, width), args).await?);
         }

@@ -165,7 +165,7 @@ impl Db<'_> {
         args: impl IntoIterator<Item = Arg<'_>> + Send,
     ) -> Result<Vec<Row>, sqlx::Error> {
         match self {
-            Self::Direct(db) => Ok(direct::fetch(db, text, args)?.into_iter().map(Row::Direct).collect()),
+            Self::Direct(db) => direct::fetch(db, text, args),
             Self::Sqlite(db) => {
                 sqlx::query_with(text, sqlite(args)?).fetch(&mut **db).map_ok(Row::Sqlite).try_collect().await
             }

@@ -3,6 +3,7 @@
 use super::{DocumentView, not_found};
 use crate::answer;
 use crate::app::{Answer, Call, store_problem};
+use crate::paging::bad_token;
 use http::{StatusCode, header};
 use notify_core::document::Kind;
 use notify_core::ids::is_slug;
@@ -11,16 +12,12 @@ use serde_json::json;
 
 /// `GET /{kind}s`
 pub async fn list(kind: Kind, call: Call) -> Answer {
-    let page = call.query.page()?;
-    // The store goes on after any text; ours are ids.
-    if page.after.as_deref().is_some_and(|after| !is_slug(after)) {
-        return Err(bad_token());
-    }
+    let page = call.page()?;
     let found = call.app.store.documents(call.tenant(), kind, &page).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     let items: Result<Vec<_>, _> =
         found.items.into_iter().map(|document| DocumentView::of(document, &call.request)).collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items?, "nextPageToken": found.next })))
+    Ok(answer::json(StatusCode::OK, &json!({ "items": items?, "nextPageToken": call.sealed(found.next) })))
 }
 
 /// `GET /{kind}s/{id}`, with `?version=` an old one.
@@ -62,7 +59,7 @@ pub async fn versions(kind: Kind, call: Call) -> Answer {
     if !is_slug(id) {
         return not_found(kind, id);
     }
-    let page = call.query.page()?;
+    let page = call.page()?;
     let newest = call.app.store.document(call.tenant(), kind, id, None).await;
     let Some(newest) = newest.map_err(|error| store_problem(&call.request, &error))? else {
         return not_found(kind, id);
@@ -84,14 +81,5 @@ pub async fn versions(kind: Kind, call: Call) -> Answer {
             items.push(DocumentView::of(document, &call.request)?);
         }
     }
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": next })))
-}
-
-fn bad_token() -> Problem {
-    Problem::new(
-        Code::InvalidPageToken,
-        "pageToken",
-        "this is no page token of this list",
-        "give `nextPageToken` of the page before, unchanged",
-    )
+    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": call.sealed(next) })))
 }

@@ -168,6 +168,7 @@ async fn room_for_one_more(kind: Kind, call: &Call) -> Result<(), Problem> {
         Kind::Channel => limits.tenant_channels,
         Kind::Template => limits.tenant_templates,
         Kind::Bundle => limits.tenant_bundles,
+        Kind::EventType => limits.tenant_event_types,
     };
     let count = call.app.store.document_count(call.tenant(), kind).await;
     let count = count.map_err(|error| store_problem(&call.request, &error))?;
@@ -181,7 +182,7 @@ async fn room_for_one_more(kind: Kind, call: &Call) -> Result<(), Problem> {
         format!(
             "delete {}s that are not needed, or let the operator raise `limits.tenant_{}s`",
             kind.as_str(),
-            kind.as_str()
+            kind.as_str().replace('-', "_")
         ),
     ))
 }
@@ -222,6 +223,7 @@ pub async fn delete(kind: Kind, call: Call) -> Answer {
 async fn settle(call: &Call, commit: Commit) -> Result<Option<Committed>, Problem> {
     match call.app.commit(commit).await {
         Ok(done) => {
+            call.app.intake.configuration_changed(call.tenant());
             call.app.engine.configuration_changed(call.tenant());
             Ok(Some(done))
         }

@@ -15,11 +15,11 @@ const DELIVERIES_SHOWN: u32 = 100;
 
 /// `GET /events`: newest first, without bodies.
 pub async fn list(call: Call) -> Answer {
-    let page = call.query.page()?;
+    let page = call.page()?;
     let found = call.app.store.events(call.tenant(), &page).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     let items: Vec<_> = found.items.iter().map(summary).collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": found.next })))
+    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": call.sealed(found.next) })))
 }
 
 /// `GET /events/{key}`

@@ -28,7 +28,7 @@ fn page(item: &str) -> Value {
 
 pub fn all() -> Value {
     let mut all = super::parts::published();
-    for group in [events(), versions(), documents(), deliveries(), ledger(), operations()] {
+    for group in [events(), intake(), versions(), documents(), deliveries(), ledger(), operations()] {
         if let Value::Object(members) = group {
             all.extend(members);
         }
@@ -51,6 +51,7 @@ fn events() -> Value {
                 "key": { "type": "string", "pattern": "^evt_[0-9a-f]{32}$" },
                 "status": { "enum": ["accepted", "duplicate", "refused"] },
                 "acceptedAt": time(),
+                "quarantine": { "type": "string", "description": "After a redrive: the message it came from." },
                 "problem": { "$ref": "#/components/schemas/Problem" },
             },
         },
@@ -91,12 +92,53 @@ fn events() -> Value {
     })
 }
 
+fn intake() -> Value {
+    json!({
+        "PrometheusAlerts": {
+            "type": "array",
+            "description": "Alertmanager API version 2, `postableAlerts`.",
+            "items": {
+                "type": "object",
+                "required": ["labels"],
+                "properties": {
+                    "labels": { "type": "object", "minProperties": 1, "additionalProperties": text() },
+                    "annotations": { "type": "object" },
+                    "startsAt": time(),
+                    "endsAt": { "type": "string", "format": "date-time", "description": "In the past: the alert is resolved." },
+                    "generatorURL": text(),
+                },
+            },
+        },
+        "QuarantinedMessage": {
+            "type": "object",
+            "required": ["id", "receivedAt", "origin", "code", "bytes", "truncated"],
+            "properties": {
+                "id": { "type": "string", "pattern": "^qtn_[0-9a-f]{37}$" },
+                "receivedAt": time(),
+                "origin": { "type": "string", "description": "The bus and the place on it." },
+                "contentType": text(),
+                "code": text(),
+                "problem": { "$ref": "#/components/schemas/Problem" },
+                "bytes": number(),
+                "truncated": { "type": "boolean", "description": "Only the beginning was kept; it cannot be sent on." },
+                "body": { "type": "string", "description": "Where it is UTF-8." },
+                "bodyBase64": text(),
+            },
+        },
+        "QuarantinePage": page("QuarantinedMessage"),
+    })
+}
+
 /// A document in its version, and pages of them.
 fn versions() -> Value {
     let mut all = serde_json::Map::new();
-    for (name, kind) in
-        [("Rule", "rule"), ("Channel", "channel"), ("Template", "template"), ("Bundle", "bundle")]
-    {
+    for (name, kind) in [
+        ("Rule", "rule"),
+        ("Channel", "channel"),
+        ("Template", "template"),
+        ("Bundle", "bundle"),
+        ("EventType", "event-type"),
+    ] {
         let version = json!({
             "type": "object",
             "required": ["kind", "id", "version", "digest", "createdAt", "document"],
@@ -140,6 +182,11 @@ fn documents() -> Value {
                                 "template": text(), "outcome": text(),
                                 "message": { "type": "object" },
                                 "request": { "type": "string", "description": "The exact request with ‹secret:name› in place of secrets." },
+                                "secrets": {
+                                    "type": "object",
+                                    "description": "The channel's secrets by name, and how many references each has.",
+                                    "additionalProperties": number(),
+                                },
                                 "problem": { "type": "object" },
                             },
                         } },
@@ -185,6 +232,41 @@ fn deliveries() -> Value {
         "Replay": {
             "type": "object",
             "properties": { "id": text(), "replayOf": text(), "state": text() },
+        },
+        "RedriveRequest": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "filter": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "description": "Which dead letters; without it all that nobody has replayed.",
+                    "properties": {
+                        "state": { "const": "dead" },
+                        "rule": text(), "channel": text(), "from": time(), "to": time(),
+                    },
+                },
+                "ratePerSecond": { "type": "number", "minimum": 0.01, "maximum": 1000, "default": 10 },
+                "dryRun": { "type": "boolean", "default": false },
+            },
+        },
+        "Redriven": {
+            "type": "object",
+            "required": ["dryRun", "matched", "redriven", "skipped", "remaining", "ratePerSecond"],
+            "properties": {
+                "dryRun": { "type": "boolean" },
+                "matched": number(), "redriven": number(),
+                "remaining": { "type": "integer", "minimum": 0, "description": "Left for another request: one takes 10,000." },
+                "ratePerSecond": { "type": "number" },
+                "firstDueAt": time(), "lastDueAt": time(),
+                "skipped": { "type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "channel": text(), "count": number(),
+                        "reason": { "enum": ["channel-disabled", "channel-deleted", "replayed-meanwhile"] },
+                    },
+                } },
+            },
         },
     })
 }
@@ -249,7 +331,7 @@ fn operations() -> Value {
                 "name": text(), "version": text(), "kind": text(), "state": text(), "detail": text(),
                 "channelTypes": { "type": "array", "items": text() }, "keyId": text(), "sha256": text(),
                 "restarts": number(), "crashes": number(), "timeouts": number(), "garbage": number(), "late": number(),
-                "inFlight": number(),
+                "inFlight": number(), "pid": number(),
             },
         },
         "PluginPage": page("Plugin"),

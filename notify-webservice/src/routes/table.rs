@@ -3,7 +3,7 @@
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
 use crate::documents::{preview, read, write};
-use crate::{deliveries, docs_ui, events, ledger, operations};
+use crate::{deliveries, docs_ui, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
 use notify_core::problem::Code;
@@ -27,6 +27,8 @@ const DELIVERY_FILTER: &[Parameter] = &[
     Parameter { name: "rule", about: "Only deliveries of this rule." },
     Parameter { name: "channel", about: "Only deliveries to this channel." },
     Parameter { name: "event", about: "Only deliveries that this event key caused." },
+    Parameter { name: "from", about: "Only deliveries created then or later (RFC 3339)." },
+    Parameter { name: "to", about: "Only deliveries created before then (RFC 3339)." },
 ];
 const ENTRIES: &[Parameter] = &[
     Parameter { name: "from", about: "First sequence number (0)." },
@@ -49,6 +51,21 @@ const EVENT_BODY: &[(&str, &str)] = &[
     ("application/cloudevents-batch+json", "CloudEventBatch"),
     ("application/json", "BinaryData"),
 ];
+const SIGNED_BODY: &[(&str, &str)] = &[
+    ("application/cloudevents+json", "CloudEvent"),
+    ("application/cloudevents-batch+json", "CloudEventBatch"),
+];
+const SIGNED_HEADERS: &[Parameter] = &[
+    Parameter {
+        name: "webhook-id",
+        about: "Names the message; needed. The idempotency key where no other is sent.",
+    },
+    Parameter { name: "webhook-timestamp", about: "Seconds since 1970, within 5 minutes of now; needed." },
+    Parameter {
+        name: "webhook-signature", about: "`v1,…` or `v1a,…`, several separated by spaces; needed."
+    },
+    IDEMPOTENCY,
+];
 const PREVIEW_BODY: &[(&str, &str)] =
     &[("application/json", "PreviewRequest"), ("application/yaml", "PreviewRequest")];
 const EXPLAIN_BODY: &[(&str, &str)] =
@@ -68,6 +85,7 @@ const WRITE_PROBLEMS: &[Code] = &[
     Code::InvalidChannel,
     Code::InvalidTemplate,
     Code::InvalidBundle,
+    Code::InvalidEventType,
     Code::ForbiddenTarget,
     Code::InvalidSecretReference,
     Code::UnsupportedFeature,
@@ -119,6 +137,7 @@ type Handler = fn(crate::app::Call) -> crate::engine::BoxFuture<crate::app::Answ
 pub fn routes() -> Vec<Route> {
     let mut all = event_routes();
     all.extend(document_routes());
+    all.extend(quarantine_routes());
     all.extend(delivery_routes());
     all.extend(ledger_routes());
     all.extend(operations_routes());
@@ -146,6 +165,8 @@ fn event_routes() -> Vec<Route> {
                 Code::TooDeep,
                 Code::TooLarge,
                 Code::UnsupportedMediaType,
+                Code::SchemaMismatch,
+                Code::UnverifiedEvent,
             ],
             ..get("/api/v1/events", "publishEvents", |call| Box::pin(events::publish(call)))
         },
@@ -165,10 +186,60 @@ fn event_routes() -> Vec<Route> {
                 Code::TooLarge,
                 Code::UnsupportedMediaType,
                 Code::Unavailable,
+                Code::SchemaMismatch,
+                Code::EventConflict,
             ],
             ..get("/api/v1/ingest/alertmanager", "ingestAlertmanager", |call| {
                 Box::pin(events::alertmanager::ingest(call))
             })
+        },
+        Route {
+            method: Method::POST,
+            tag: "events",
+            summary: "Accept alerts as an Alertmanager does (API version 2): Prometheus may name this service as one",
+            access: PUBLISH,
+            body: BodyKind::Events,
+            accepts: &[("application/json", "PrometheusAlerts")],
+            success: success![200 "Every alert is durable." "EventFates"],
+            problems: &[
+                Code::InvalidEvent,
+                Code::EventConflict,
+                Code::SchemaMismatch,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+            ],
+            ..get("/api/v2/alerts", "postAlerts", |call| Box::pin(events::prometheus::alerts(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "events",
+            summary: "Accept one CloudEvent (structured) or a batch from a service that signs its body (Standard Webhooks)",
+            access: Access::Signed,
+            body: BodyKind::Events,
+            accepts: SIGNED_BODY,
+            headers: SIGNED_HEADERS,
+            success: success![
+                202 "Every event is durable." "EventFates",
+                207 "Some events of a batch were refused: each item says its fate." "EventFates"
+            ],
+            problems: &[
+                Code::InvalidSignature,
+                Code::IdempotencyConflict,
+                Code::InvalidEvent,
+                Code::EventConflict,
+                Code::SchemaMismatch,
+                Code::UnverifiedEvent,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+                Code::NotFound,
+            ],
+            ..get("/internal/events/publish", "publishSigned", |call| Box::pin(events::signed::publish(call)))
         },
         Route {
             tag: "events",
@@ -318,7 +389,63 @@ fn document_routes() -> Vec<Route> {
     all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
     all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
     all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));
+    all.extend(documents!(EventType, OPERATOR, "event-types", "event type", "EventType", "EventTypes"));
     all
+}
+
+fn quarantine_routes() -> Vec<Route> {
+    vec![
+        Route {
+            tag: "quarantine",
+            summary: "Messages from a bus that could not be taken in, newest first",
+            parameters: PAGE,
+            success: success![200 "A page." "QuarantinePage"],
+            problems: &[Code::InvalidPageToken],
+            ..get("/api/v1/notify/quarantine", "listQuarantine", |call| Box::pin(quarantine::list(call)))
+        },
+        Route {
+            tag: "quarantine",
+            summary: "A message in quarantine with its body",
+            success: success![200 "The message." "QuarantinedMessage"],
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/quarantine/{id}", "readQuarantined", |call| {
+                Box::pin(quarantine::read(call))
+            })
+        },
+        Route {
+            method: Method::POST,
+            tag: "quarantine",
+            summary: "Take a message in after all, through the same checks; what does not pass stays",
+            access: OPERATOR,
+            success: success![202 "The event is durable and out of quarantine." "EventFate"],
+            problems: &[
+                Code::NotFound,
+                Code::InvalidEvent,
+                Code::EventConflict,
+                Code::SchemaMismatch,
+                Code::UnverifiedEvent,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+            ],
+            ..get("/api/v1/notify/quarantine/{id}:redrive", "redriveQuarantined", |call| {
+                Box::pin(quarantine::redrive(call))
+            })
+        },
+        Route {
+            method: Method::DELETE,
+            tag: "quarantine",
+            summary: "Delete a message from quarantine; the ledger keeps that it was there",
+            access: OPERATOR,
+            success: success![204 "Deleted." ""],
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/quarantine/{id}", "deleteQuarantined", |call| {
+                Box::pin(quarantine::delete(call))
+            })
+        },
+    ]
 }
 
 fn delivery_routes() -> Vec<Route> {
@@ -328,7 +455,7 @@ fn delivery_routes() -> Vec<Route> {
             summary: "Deliveries, newest first",
             parameters: DELIVERY_FILTER,
             success: success![200 "A page." "DeliveryPage"],
-            problems: &[Code::InvalidPageToken],
+            problems: &[Code::InvalidParameter, Code::InvalidPageToken],
             ..get("/api/v1/notify/deliveries", "listDeliveries", |call| Box::pin(deliveries::list(call)))
         },
         Route {
@@ -348,6 +475,29 @@ fn delivery_routes() -> Vec<Route> {
             problems: &[Code::NotFound, Code::NotReplayable, Code::IdempotencyConflict],
             ..get("/api/v1/notify/deliveries/{id}:replay", "replayDelivery", |call| {
                 Box::pin(deliveries::replay(call))
+            })
+        },
+        Route {
+            method: Method::POST,
+            tag: "deliveries",
+            summary: "Send dead letters again, each as a replay of its own, at a rate",
+            access: OPERATOR,
+            body: BodyKind::Document,
+            accepts: &[("application/json", "RedriveRequest")],
+            headers: &[IDEMPOTENCY],
+            success: success![200 "A dry run: what would be sent." "Redriven", 202 "What is on its way." "Redriven"],
+            problems: &[
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnknownField,
+                Code::InvalidParameter,
+                Code::IdempotencyConflict,
+                Code::Unavailable,
+            ],
+            ..get("/api/v1/notify/deliveries:redrive", "redriveDeliveries", |call| {
+                Box::pin(deliveries::redrive(call))
             })
         },
     ]

@@ -83,8 +83,9 @@ async fn a_documents_life() {
                 .filter_map(|item| item["version"].as_u64())
                 .collect()
         };
-        assert_eq!((numbers(&versions), versions.text("/nextPageToken")), (vec![3, 2], "1"));
-        let rest = service.admin(Method::GET, &format!("{one}/versions?pageToken=1"), &[], "").await;
+        let next = versions.text("/nextPageToken");
+        assert_eq!((numbers(&versions), next.is_empty()), (vec![3, 2], false));
+        let rest = service.admin(Method::GET, &format!("{one}/versions?pageToken={next}"), &[], "").await;
         assert_eq!((numbers(&rest), rest.body.get("nextPageToken")), (vec![1], Some(&Value::Null)));
     }
     for kind in ["rule", "channel", "template", "bundle"] {

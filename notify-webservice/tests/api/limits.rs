@@ -60,6 +60,7 @@ fn document(kind: &str, members: &Value) -> Sent {
     let mut document = match kind {
         "rule" => json!({ "match": { "type": ["t"] }, "actions": [{ "id": "a", "channel": "base" }] }),
         "channel" => json!({ "type": "webhook" }),
+        "event-type" => json!({ "type": id, "dataSchema": {} }),
         _ => json!({ "message": { "title": "x" } }),
     };
     document["schema"] = json!(format!("notify-{kind}@1"));
@@ -371,10 +372,11 @@ async fn a_tenant_has_so_many_documents_and_no_more() {
         tenant_channels: TENANT_DOCUMENTS,
         tenant_templates: TENANT_DOCUMENTS,
         tenant_bundles: TENANT_DOCUMENTS,
+        tenant_event_types: TENANT_DOCUMENTS,
         ..Limits::default()
     };
     let service = service_with(limits).await;
-    for kind in ["channel", "rule", "template", "bundle"] {
+    for kind in ["channel", "rule", "template", "bundle", "event-type"] {
         let place = format!("/api/v1/notify/{kind}s");
         let made = |id: &str| {
             let Sent(_, _, _, body) = document(kind, &json!({ "id": id }));
@@ -393,7 +395,7 @@ async fn a_tenant_has_so_many_documents_and_no_more() {
         }
         let refused = create("third").await;
         assert_problem(&refused, 409, "limit-reached");
-        assert!(refused.text("/fix").contains(&format!("limits.tenant_{kind}s")), "{}", refused.body);
+        assert!(refused.text("/fix").contains(&format!("limits.tenant_{}s", kind.replace('-', "_"))), "{}", refused.body);
         let headers = [("content-type", JSON), ("if-match", "*")];
         let one = format!("{place}/second");
         let replaced = service.admin(Method::PUT, &one, &headers, &made("second")).await;
@@ -429,7 +431,7 @@ async fn a_tenant_has_so_many_requests_at_once() {
 }
 
 /// Tested in `connections.rs` and above, on a socket or with a service of their own.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 12] = [
     "limits.header_bytes",
     "limits.connections",
     "limits.request_timeout_seconds",
@@ -439,6 +441,7 @@ const ELSEWHERE: [&str; 11] = [
     "limits.tenant_channels",
     "limits.tenant_templates",
     "limits.tenant_bundles",
+    "limits.tenant_event_types",
     "headers",
     "idempotency_key_bytes",
 ];

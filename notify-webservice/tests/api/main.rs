@@ -2,11 +2,18 @@
 //! events into the store as a worker does, and sends nothing.
 
 mod access;
+mod cloudevents_sdk;
 mod connections;
+mod deliveries;
 mod documents;
+mod event_types;
 mod events;
 mod harness;
 mod isolation;
 mod ledger;
 mod limits;
+mod prometheus;
+mod quarantine;
 mod requests;
+mod signed;
+mod verifiable;

@@ -281,7 +281,7 @@ impl Batch {
         self.entries.push(plan.entry);
         self.suppressed.note(&plan.decisions);
         for planned in plan.deliveries {
-            let slot = dispatcher.reserve_for_new();
+            let slot = dispatcher.reserve_for_new(&snapshot.tenant, &planned.channel);
             let claim = slot.as_ref().map(|_| dispatcher.new_claim(&planned.channel, snapshot, now));
             let delivery = NewDelivery {
                 id: planned.id,

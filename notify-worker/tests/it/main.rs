@@ -1,8 +1,14 @@
-//! The worker on a real store. No connector is installed, so every attempt ends as the host's own "no plug-in" verdict:
-//! what is tested here is acceptance, planning, retries and the record, not sending.
+//! The worker on a real store. Where nothing says otherwise no connector is installed, so every attempt ends as the
+//! host's own "no plug-in" verdict: what is tested there is acceptance, planning, retries and the record. `channels` and
+//! `signatures` really send: the webhook plug-in in its process, to a receiver on loopback.
 
 mod acceptance;
 mod brokers;
+mod channels;
 mod configuration;
 mod deliveries;
+mod intake;
+mod receiver;
+mod redrive;
+mod signatures;
 mod studio;

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 /// Ample for what takes milliseconds; a test that needs it all has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[allow(dead_code)] // each test binary uses its own part
 pub struct Studio {
     pub store: Store,
     pub tenant: TenantId,
@@ -46,17 +47,25 @@ pub fn now() -> Timestamp {
     SystemClock.now()
 }
 
+fn options(file: &Path) -> OpenOptions {
+    on_backend(Backend::Sqlite { file: file.to_owned() })
+}
+
+fn on_backend(backend: Backend) -> OpenOptions {
+    OpenOptions { backend, site: "test.example".into(), log_seed: [7; 32], read_connections: 2 }
+}
+
+#[allow(dead_code)]
 impl Studio {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(OpenOptions {
-            backend: Backend::Sqlite { file: folder.path().join("notify.db") },
-            site: "test.example".into(),
-            log_seed: [7; 32],
-            read_connections: 2,
-        })
-        .await
-        .unwrap();
+        let backend = Backend::Sqlite { file: folder.path().join("notify.db") };
+        Self::on(backend, folder).await
+    }
+
+    /// On this database; other files go into the folder.
+    pub async fn on(backend: Backend, folder: TempDir) -> Self {
+        let store = Store::open(on_backend(backend)).await.unwrap();
         let tenant = TenantId::new("acme").unwrap();
         let effect = Effect::CreateTenant {
             name: "Acme".into(),
@@ -66,6 +75,13 @@ impl Studio {
         let genesis = Genesis::default().into_draft();
         store.commit(Commit::new(tenant.clone(), vec![effect], vec![genesis])).await.unwrap();
         Self { store, tenant, folder }
+    }
+
+    /// The same after its worker has stopped, which closes the store.
+    pub async fn reopened(self) -> Self {
+        let file = self.folder.path().join("notify.db");
+        let store = Store::open(options(&file)).await.unwrap();
+        Self { store, ..self }
     }
 
     /// Channels `once` (one attempt), `later` (the second attempt is an hour away) and `off`; no rules.
@@ -125,12 +141,37 @@ impl Studio {
     }
 
     pub async fn worker_with(&self, adjust: impl FnOnce(&mut WorkerOptions)) -> Worker {
+        let secrets = Arc::new(SecretResolver::with_environment(None, "NONE_", |_| None));
+        self.worker_through(host(self.folder.path()), secrets, adjust).await
+    }
+
+    pub async fn worker_through(
+        &self,
+        host: Arc<ConnectorHost>,
+        secrets: Arc<SecretResolver>,
+        adjust: impl FnOnce(&mut WorkerOptions),
+    ) -> Worker {
         let mut options = WorkerOptions::new("tests".into());
         adjust(&mut options);
-        let secrets = Arc::new(SecretResolver::with_environment(None, "NONE_", |_| None));
-        Worker::start(self.store.clone(), host(self.folder.path()), secrets, Arc::new(SystemClock), options)
-            .await
-            .unwrap()
+        Worker::start(self.store.clone(), host, secrets, Arc::new(SystemClock), options).await.unwrap()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A webhook channel that gives up after one attempt.
+    pub async fn hook(&self, id: &str, url: &str, secrets: &Value) {
+        let channel = json!({
+            "schema": "notify-channel@1", "id": id, "name": id, "type": "webhook", "enabled": true,
+            "config": {"url": url}, "secrets": secrets, "retry": {"scheduleSeconds": []},
+        });
+        self.put(Kind::Channel, &channel).await;
+    }
+
+    pub async fn channel(&self, id: &str) -> (u64, Value) {
+        let found = self.store.document(&self.tenant, Kind::Channel, id, None).await.unwrap().unwrap();
+        (found.version, serde_json::from_str(&found.body).unwrap())
     }
 
     /// All deliveries, newest first.

@@ -14,8 +14,12 @@ __attribute__((constructor)) static void mark(void) { close(open(MARKER, O_CREAT
 #define VERSION "1.0.0"
 #endif
 
+#ifndef URL
+#define URL "http://127.0.0.1:9/" VERSION
+#endif
+
 static const char request[] =
-    "{\"method\":\"POST\",\"url\":[{\"text\":\"http://127.0.0.1:9/" VERSION "\"}],\"headers\":[],\"body\":[]}";
+    "{\"method\":\"POST\",\"url\":[{\"text\":\"" URL "\"}],\"headers\":[],\"body\":[]}";
 static const nc_host_v1 *host;
 static uint64_t last_token;
 

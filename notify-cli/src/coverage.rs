@@ -1,0 +1,78 @@
+//! Every operation of the API has a command: whoever can call it can also type it.
+
+use crate::args::Cli;
+use clap::CommandFactory;
+use notify_webservice::routes::routes;
+use std::collections::BTreeMap;
+
+/// Operation → command. A new route fails the test below until it stands here.
+const COMMANDS: &[(&str, &str)] = &[
+    ("publishEvents", "event publish"),
+    ("ingestAlertmanager", "event ingest"),
+    ("readEvent", "event get"),
+    ("listEvents", "event list"),
+    ("listRules", "rule list"),
+    ("createRule", "rule create"),
+    ("readRule", "rule get"),
+    ("replaceRule", "rule replace"),
+    ("deleteRule", "rule delete"),
+    ("listRuleVersions", "rule versions"),
+    ("previewRule", "rule preview"),
+    ("explainRule", "rule explain"),
+    ("listChannels", "channel list"),
+    ("createChannel", "channel create"),
+    ("readChannel", "channel get"),
+    ("replaceChannel", "channel replace"),
+    ("deleteChannel", "channel delete"),
+    ("listChannelVersions", "channel versions"),
+    ("listTemplates", "template list"),
+    ("createTemplate", "template create"),
+    ("readTemplate", "template get"),
+    ("replaceTemplate", "template replace"),
+    ("deleteTemplate", "template delete"),
+    ("listTemplateVersions", "template versions"),
+    ("listBundles", "bundle list"),
+    ("createBundle", "bundle create"),
+    ("readBundle", "bundle get"),
+    ("replaceBundle", "bundle replace"),
+    ("deleteBundle", "bundle delete"),
+    ("listBundleVersions", "bundle versions"),
+    ("listDeliveries", "delivery list"),
+    ("readDelivery", "delivery get"),
+    ("replayDelivery", "delivery replay"),
+    ("redriveDeliveries", "delivery redrive"),
+    ("readCheckpoint", "ledger head"),
+    ("listLedgerEntries", "ledger entries"),
+    ("exportLedger", "ledger export"),
+    ("listPlugins", "plugin list"),
+    ("health", "service health"),
+    ("readiness", "service ready"),
+    ("metrics", "service metrics"),
+    ("openApi", "service openapi"),
+];
+
+#[test]
+fn every_operation_has_a_command() {
+    let commands: BTreeMap<_, _> = COMMANDS.iter().copied().collect();
+    assert_eq!(commands.len(), COMMANDS.len(), "an operation stands here twice");
+    let operations: Vec<_> = routes().into_iter().map(|route| route.operation).collect();
+    let missing: Vec<_> = operations.iter().filter(|operation| !commands.contains_key(**operation)).collect();
+    assert!(missing.is_empty(), "without a command: {missing:?}");
+    let gone: Vec<_> = commands.keys().filter(|operation| !operations.contains(operation)).collect();
+    assert!(gone.is_empty(), "no longer offered: {gone:?}");
+    for (operation, words) in &commands {
+        let mut command = Cli::command();
+        for word in words.split(' ') {
+            let found = command.find_subcommand(word).cloned();
+            command = found.unwrap_or_else(|| panic!("`notify {words}` ({operation}) does not exist"));
+        }
+        assert!(command.get_about().is_some(), "`notify {words}` does not say what it does");
+        assert!(!command.has_subcommands(), "`notify {words}` is a group");
+    }
+}
+
+/// Clap finds contradictions between arguments (also between global ones and those of a command) only when it looks.
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}

@@ -1,0 +1,218 @@
+//! The HTTP API of Notify Studio for Rust programs; the `notify` command is one of them.
+//!
+//! Answers have types ([`model`]) that keep what they do not know, so a newer service loses nothing on its way through.
+//! Errors of the service are its problems (RFC 9457), with code, place and fix.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), notify_client::Error> {
+//! use notify_client::{Client, model::DeliveryFilter};
+//! let client = Client::new("http://127.0.0.1:8650", std::env::var("NOTIFY_TOKEN").ok())?;
+//! let dead = DeliveryFilter { state: Some("dead".into()), ..DeliveryFilter::default() };
+//! for delivery in client.deliveries(&dead, 100).await? {
+//!     println!("{} {}", delivery.id, delivery.last_error.unwrap_or_default());
+//! }
+//! # Ok(()) }
+//! ```
+#![forbid(unsafe_code)]
+
+mod error;
+mod http;
+pub mod model;
+
+pub use error::{Error, Problem};
+pub use http::{Answered, Client, read, segment, with_query};
+
+use model::{
+    Checkpoint, Delivery, DeliveryFilter, Document, Event, EventFates, LedgerPage, Plugin, Readiness,
+    Redrive, Redriven, Replay,
+};
+use reqwest::{Method, Response, header};
+use serde_json::{Value, json};
+
+/// The kinds of versioned documents, as paths name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Documents {
+    Rules,
+    Channels,
+    Templates,
+    Bundles,
+}
+
+impl Documents {
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Rules => "/api/v1/notify/rules",
+            Self::Channels => "/api/v1/notify/channels",
+            Self::Templates => "/api/v1/notify/templates",
+            Self::Bundles => "/api/v1/notify/bundles",
+        }
+    }
+
+    fn one(self, id: &str) -> String {
+        format!("{}/{}", self.path(), segment(id))
+    }
+}
+
+const DELIVERIES: &str = "/api/v1/notify/deliveries";
+const EVENTS: &str = "/api/v1/notify/events";
+const LEDGER: &str = "/api/v1/notify/ledger";
+
+/// One method for each operation of the API. `limit` is the most items that are wanted; pages are followed up to it.
+#[allow(clippy::missing_errors_doc, reason = "each fails with what `Error` says")]
+impl Client {
+    /// Publishes CloudEvents as one batch; each has its fate.
+    pub async fn publish(&self, events: &[Value]) -> Result<EventFates, Error> {
+        let request = self
+            .request(Method::POST, "/api/v1/events")
+            .header(header::CONTENT_TYPE, "application/cloudevents-batch+json")
+            .body(Value::from(events).to_string());
+        let answered = read(self.open(request).await?).await?;
+        // A batch in which every event was refused is answered as an error, with a fate for each all the same.
+        if answered.body.get("items").is_some_and(Value::is_array) {
+            return answered.typed();
+        }
+        Err(answered.problem())
+    }
+
+    /// An Alertmanager (webhook version 4) or Grafana notification.
+    pub async fn ingest_alertmanager(&self, notification: &Value) -> Result<EventFates, Error> {
+        let request = self.request(Method::POST, "/api/v1/ingest/alertmanager").json(notification);
+        self.send(request).await?.typed()
+    }
+
+    pub async fn events(&self, limit: u32) -> Result<Vec<Event>, Error> {
+        self.list(EVENTS, &[], limit).await
+    }
+
+    pub async fn event(&self, key: &str) -> Result<Event, Error> {
+        self.typed(&format!("{EVENTS}/{}", segment(key))).await
+    }
+
+    pub async fn documents(&self, kind: Documents, limit: u32) -> Result<Vec<Document>, Error> {
+        self.list(kind.path(), &[], limit).await
+    }
+
+    /// The current version, or an old one.
+    pub async fn document(&self, kind: Documents, id: &str, version: Option<u64>) -> Result<Document, Error> {
+        let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
+        self.typed(&format!("{}{query}", kind.one(id))).await
+    }
+
+    pub async fn versions(&self, kind: Documents, id: &str, limit: u32) -> Result<Vec<Document>, Error> {
+        self.list(&format!("{}/versions", kind.one(id)), &[], limit).await
+    }
+
+    /// `document` is YAML or JSON, sent as it is: problems then name places in it.
+    pub async fn create(&self, kind: Documents, document: Vec<u8>) -> Result<Document, Error> {
+        let request = self.request(Method::POST, kind.path());
+        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(document)).await?.typed()
+    }
+
+    /// Only when `version` is the current one.
+    pub async fn replace(
+        &self,
+        kind: Documents,
+        id: &str,
+        version: u64,
+        document: Vec<u8>,
+    ) -> Result<Document, Error> {
+        let request =
+            self.request(Method::PUT, &kind.one(id)).header(header::IF_MATCH, format!("\"{version}\""));
+        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(document)).await?.typed()
+    }
+
+    /// Only when `version` is the current one.
+    pub async fn delete(&self, kind: Documents, id: &str, version: u64) -> Result<(), Error> {
+        let request = self.request(Method::DELETE, &kind.one(id));
+        self.send(request.header(header::IF_MATCH, format!("\"{version}\""))).await.map(drop)
+    }
+
+    /// What an event would cause, with the saved rules or with `rule` alone.
+    pub async fn preview(&self, event: &Value, rule: Option<&Value>) -> Result<Value, Error> {
+        let mut body = json!({ "event": event });
+        if let Some(rule) = rule {
+            body["rule"] = rule.clone();
+        }
+        Ok(self.send(self.request(Method::POST, "/api/v1/notify/rules:preview").json(&body)).await?.body)
+    }
+
+    /// Why a saved rule matches an event or does not.
+    pub async fn explain(&self, rule: &str, event: &Value, version: Option<u64>) -> Result<Value, Error> {
+        let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
+        let path = format!("{}:explain{query}", Documents::Rules.one(rule));
+        Ok(self.send(self.request(Method::POST, &path).json(&json!({ "event": event }))).await?.body)
+    }
+
+    /// Newest first.
+    pub async fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<Delivery>, Error> {
+        self.list(DELIVERIES, &filter.query(), limit).await
+    }
+
+    /// With its message and attempts.
+    pub async fn delivery(&self, id: &str) -> Result<Delivery, Error> {
+        self.typed(&format!("{DELIVERIES}/{}", segment(id))).await
+    }
+
+    /// The same message as a new delivery. The same key gives the same one.
+    pub async fn replay(&self, id: &str, idempotency_key: Option<&str>) -> Result<Replay, Error> {
+        let request = self.request(Method::POST, &format!("{DELIVERIES}/{}:replay", segment(id)));
+        self.send(with_key(request, idempotency_key)).await?.typed()
+    }
+
+    /// Dead letters once more, at a rate.
+    pub async fn redrive(&self, asked: &Redrive, idempotency_key: Option<&str>) -> Result<Redriven, Error> {
+        let request = self.request(Method::POST, &format!("{DELIVERIES}:redrive")).json(asked);
+        self.send(with_key(request, idempotency_key)).await?.typed()
+    }
+
+    /// The signed head of the ledger.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        self.typed(&format!("{LEDGER}/checkpoint")).await
+    }
+
+    /// One page of entries from this number on.
+    pub async fn ledger_entries(&self, from: u64, limit: u32) -> Result<LedgerPage, Error> {
+        self.typed(&format!("{LEDGER}/entries?from={from}&limit={limit}")).await
+    }
+
+    /// An export as a tar, to be read piece by piece.
+    pub async fn export(&self, request: &Value) -> Result<Response, Error> {
+        let response =
+            self.open(self.request(Method::POST, &format!("{LEDGER}:export")).json(request)).await?;
+        if response.status().is_success() { Ok(response) } else { Err(read(response).await?.problem()) }
+    }
+
+    pub async fn plugins(&self) -> Result<Vec<Plugin>, Error> {
+        self.list("/api/v1/notify/plugins", &[], u32::MAX).await
+    }
+
+    pub async fn health(&self) -> Result<Value, Error> {
+        self.get("/healthz").await
+    }
+
+    /// Also when it is not ready, which is no error here.
+    pub async fn readiness(&self) -> Result<Readiness, Error> {
+        let answered = read(self.open(self.request(Method::GET, "/readyz")).await?).await?;
+        if answered.body.get("ready").is_some() { answered.typed() } else { Err(answered.problem()) }
+    }
+
+    /// Prometheus text.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        match self.get("/metrics").await? {
+            Value::String(text) => Ok(text),
+            other => Ok(other.to_string()),
+        }
+    }
+
+    pub async fn openapi(&self) -> Result<Value, Error> {
+        self.get("/openapi.json").await
+    }
+}
+
+fn with_key(request: reqwest::RequestBuilder, key: Option<&str>) -> reqwest::RequestBuilder {
+    match key {
+        Some(key) => request.header("idempotency-key", key),
+        None => request,
+    }
+}
