@@ -4,6 +4,8 @@
 
 use crate::harness::{Answered, Service, assert_problem, service};
 use http::Method;
+use notify_bus::Bus;
+use notify_bus::intake::{Message, Taken};
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TenantId};
 use notify_core::ledger::commitment::Commitment;
 use notify_core::ledger::{EntryDraft, EntryKind};
@@ -21,6 +23,7 @@ const JSON: &str = "application/json";
 struct Owned {
     event: String,
     delivery: String,
+    quarantined: String,
 }
 
 fn document(kind: &str) -> Value {
@@ -29,6 +32,7 @@ fn document(kind: &str) -> Value {
         "rule" => json!({ "match": { "type": ["t"] }, "actions": [{ "id": "a", "channel": "mine" }] }),
         "channel" => json!({ "type": "webhook" }),
         "template" => json!({ "message": { "title": MARK } }),
+        "event-type" => json!({ "type": "another", "dataSchema": { "type": "object" } }),
         "bundle" => {
             return json!({ "schema": "notify-bundle@1", "id": "mine", "locale": "de", "messages": format!("a = {MARK}\n") });
         }
@@ -44,7 +48,7 @@ fn event() -> Value {
 }
 
 async fn acme_has_one_of_each(service: &Service) -> Owned {
-    for kind in ["channel", "template", "bundle", "rule"] {
+    for kind in ["channel", "template", "bundle", "rule", "event-type"] {
         let place = format!("/api/v1/notify/{kind}s");
         let body = document(kind).to_string();
         let made = service.admin(Method::POST, &place, &[("content-type", JSON)], &body).await;
@@ -54,7 +58,25 @@ async fn acme_has_one_of_each(service: &Service) -> Owned {
     let accepted = service.admin(Method::POST, "/api/v1/events", &structured, &event().to_string()).await;
     let event = accepted.text("/key").to_owned();
     let delivery = delivery_of(service, event.parse().unwrap()).await;
-    Owned { event, delivery: delivery.to_string() }
+    Owned { event, delivery: delivery.to_string(), quarantined: quarantined(service).await }
+}
+
+/// What came from a bus for acme and could not be read.
+async fn quarantined(service: &Service) -> String {
+    let bus = Bus::database(service.store.clone(), service.clock.clone());
+    let tenant = TenantId::new("acme").unwrap();
+    let body = format!("{{\"{MARK}");
+    let message = Message {
+        tenant: &tenant,
+        origin: MARK,
+        content_type: "",
+        body: body.as_bytes(),
+        received_at: service.clock.now(),
+    };
+    match service.intake.take(&bus, message).await.unwrap() {
+        Taken::Quarantined(id) => id,
+        Taken::Published(receipt) => panic!("{receipt:?}"),
+    }
 }
 
 async fn delivery_of(service: &Service, event: EventKey) -> DeliveryId {
@@ -97,7 +119,10 @@ fn path(route: &Route, id: &str) -> String {
 fn ids(route: &Route, owned: &Owned) -> (String, String) {
     let collection = route.path.split('{').next().unwrap().trim_end_matches('/').rsplit('/').next().unwrap();
     match collection {
-        "rules" | "channels" | "templates" | "bundles" => ("mine".to_owned(), "absent".to_owned()),
+        "rules" | "channels" | "templates" | "bundles" | "event-types" => {
+            ("mine".to_owned(), "absent".to_owned())
+        }
+        "quarantine" => (owned.quarantined.clone(), format!("qtn_{}", "0".repeat(37))),
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
         "deliveries" => (owned.delivery.clone(), DeliveryId::derive(["absent"]).to_string()),
         other => panic!("{}: teach this test how to make one of {other}", route.path),
@@ -113,6 +138,7 @@ fn body(route: &Route) -> (String, String) {
     };
     let body = match *schema {
         "Rule" | "Channel" | "Template" | "Bundle" => document(&schema.to_ascii_lowercase()),
+        "EventType" => document("event-type"),
         "ExplainRequest" => json!({ "event": event() }),
         other => panic!("{}: teach this test a {other}", route.path),
     };
@@ -128,7 +154,7 @@ async fn send(service: &Service, route: &Route, id: &str, token: &str) -> Answer
 fn with_id() -> Vec<Route> {
     let taken: Vec<Route> = routes()
         .into_iter()
-        .filter(|route| route.path.contains('{') && route.access != Access::Public)
+        .filter(|route| route.path.contains('{') && matches!(route.access, Access::AnyOf(_)))
         .collect();
     assert!(taken.len() >= 19, "only {} routes take an id", taken.len());
     taken
@@ -163,7 +189,9 @@ async fn an_id_of_another_tenant_does_not_exist() {
     for route in mine {
         let (id, _) = ids(&route, &owned);
         let answered = send(&service, &route, &id, &owner).await;
-        assert!(answered.status.is_success(), "{} {}: {}", route.method, route.path, answered.body);
+        // What is quarantined stays broken: sending it on is refused, and so it was found.
+        let broken = route.path.contains("quarantine") && answered.code() == "malformed-json";
+        assert!(answered.status.is_success() || broken, "{} {}: {}", route.method, route.path, answered.body);
     }
 }
 
@@ -173,7 +201,8 @@ async fn lists_of_another_tenant_hold_nothing() {
     let owned = acme_has_one_of_each(&service).await;
     let token = format!("Bearer {}", service.token("other", &[Scope::Admin, Scope::Auditor]));
     for route in routes() {
-        if route.method != Method::GET || route.path.contains('{') || route.access == Access::Public {
+        let open = matches!(route.access, Access::AnyOf(_));
+        if route.method != Method::GET || route.path.contains('{') || !open {
             continue;
         }
         let mut places = vec![route.path.to_owned()];
@@ -189,7 +218,8 @@ async fn lists_of_another_tenant_hold_nothing() {
             let answered = service.send(Method::GET, &place, &[("authorization", &token)], b"").await;
             let text = String::from_utf8_lossy(&answered.bytes).into_owned();
             assert!(answered.status.is_success(), "{place}: {text}");
-            for theirs in [MARK, "mine", owned.event.as_str(), owned.delivery.as_str()] {
+            let ids = [&owned.event, &owned.delivery, &owned.quarantined].map(String::as_str);
+            for theirs in ids.into_iter().chain([MARK, "mine"]) {
                 assert!(!text.contains(theirs), "{place} shows {theirs}: {text}");
             }
         }
@@ -222,7 +252,7 @@ async fn every_route_is_tried_with_every_scope() {
             assert!(bare.status.is_success() || bare.status.is_redirection(), "{path}: {}", bare.status);
         } else {
             assert_problem(&bare, 401, "unauthenticated");
-            assert!(bare.header("www-authenticate").starts_with("Bearer"), "{path}");
+            assert!(!bare.header("www-authenticate").is_empty(), "{path}");
         }
         for (cell, held) in row.iter().skip(1).zip(Scope::ALL) {
             let token = format!("Bearer {}", service.token("acme", &[held]));
@@ -233,11 +263,13 @@ async fn every_route_is_tried_with_every_scope() {
                     assert!(!refused, "{held} {path}: {}", answered.body);
                 }
                 "–" => assert_problem(&answered, 403, "forbidden"),
-                other => panic!("{path}: `{other}` is neither `yes` nor `–`"),
+                // A token is not looked at, whatever it holds.
+                "signed" => assert_problem(&answered, 401, "unauthenticated"),
+                other => panic!("{path}: `{other}` is neither `yes`, `–` nor `signed`"),
             }
             tried += 1;
         }
-        if route.access != Access::Public {
+        if matches!(route.access, Access::AnyOf(_)) {
             let none = format!("Bearer {}", service.token("acme", &[]));
             let answered = service.send(route.method.clone(), &path, &[("authorization", &none)], b"").await;
             assert_problem(&answered, 403, "forbidden");
