@@ -11,7 +11,8 @@ pub fn page() -> String {
         "# Scopes\n\n\
          <!-- Generated from notify-webservice/src/routes: UPDATE_DOCS=1 cargo test -p notify-webservice -->\n\n\
          Who may do what. A token holds one or more scopes; without the right one the answer is 403 `forbidden`, without\n\
-         a token 401. An id of another tenant is answered 404, as one that nobody has.\n\n\
+         a token 401. `signed` takes no token: the body is signed (Standard Webhooks). An id of another tenant is answered\n\
+         404, as one that nobody has.\n\n\
          | route |",
     );
     for scope in Scope::ALL {
@@ -22,12 +23,12 @@ pub fn page() -> String {
         let _ = write!(out, "| `{} {}` |", route.method, route.path);
         for held in Scope::ALL {
             let may = match route.access {
-                Access::Public => true,
-                // No token opens it; a signature does.
-                Access::Signed => false,
-                Access::AnyOf(needed) => needed.iter().any(|needed| held.includes(*needed)),
+                Access::Public => "yes",
+                Access::Signed => "signed",
+                Access::AnyOf(needed) if needed.iter().any(|needed| held.includes(*needed)) => "yes",
+                Access::AnyOf(_) => "–",
             };
-            out.push_str(if may { " yes |" } else { " – |" });
+            let _ = write!(out, " {may} |");
         }
         out.push('\n');
     }

@@ -357,3 +357,6 @@ impl DurableSink for Worker {
 pub(crate) fn unavailable(reason: &str) -> Problem {
     Problem::new(Code::Unavailable, "", reason, "send it again in a moment; nothing was accepted")
 }
+
+#[cfg(test)]
+mod tests;

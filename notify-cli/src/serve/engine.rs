@@ -41,8 +41,13 @@ fn elsewhere() -> Problem {
 impl Engine for StudioEngine {
     fn accept(&self, event: Event) -> BoxFuture<Result<Accepted, Problem>> {
         let publishing = self.bus.publish(event);
+        let monitor = Arc::clone(&self.monitor);
         Box::pin(async move {
-            let receipt = publishing.await?;
+            let receipt = publishing.await.inspect_err(|problem| {
+                if problem.code == Code::Unavailable {
+                    monitor.doubt();
+                }
+            })?;
             Ok(Accepted { key: receipt.key, duplicate: receipt.duplicate, accepted_at: receipt.accepted_at })
         })
     }

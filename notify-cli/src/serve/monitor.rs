@@ -40,6 +40,8 @@ pub struct Monitor {
 #[derive(Default)]
 pub struct State {
     draining: AtomicBool,
+    /// A write has failed since the last look: what was seen before does not stand any more.
+    doubt: AtomicBool,
     last: tokio::sync::Mutex<Last>,
 }
 
@@ -59,6 +61,11 @@ impl Monitor {
         self.state.draining.store(true, Ordering::Release);
     }
 
+    /// A write failed: the next answer is looked up anew.
+    pub fn doubt(&self) {
+        self.state.doubt.store(true, Ordering::Release);
+    }
+
     pub async fn readiness(&self) -> Readiness {
         let readiness = Readiness::of(self.look().await.0);
         if self.state.draining.load(Ordering::Acquire) { readiness.draining() } else { readiness }
@@ -72,6 +79,10 @@ impl Monitor {
     /// One look for all who ask at once.
     async fn look(&self) -> (Vec<Check>, Option<Backlog>) {
         let mut last = self.state.last.lock().await;
+        if self.state.doubt.swap(false, Ordering::AcqRel) {
+            last.looked = None;
+            last.wrote = None;
+        }
         if let Some((at, checks, backlog)) = &last.looked
             && at.elapsed() < FRESH
         {
@@ -210,6 +221,11 @@ impl Monitor {
         let names = |plugins: &[&notify_connector_host::PluginStatus]| {
             plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>().join(", ")
         };
+        if plugins.is_empty() && self.role != Role::Web {
+            // Events are taken and kept; whoever installs the first plug-in finds them waiting.
+            let fix = "put signed plug-ins into [connectors] plugin_dir";
+            return Check::warn(NAME, "no plug-in is installed, so nothing can be sent", fix);
+        }
         if good.is_empty() && self.role != Role::Web {
             let fix = "put signed plug-ins into [connectors] plugin_dir; `notify plugin list` says why one is refused";
             return Check::fail(NAME, "no plug-in can be used, so nothing can be sent", fix);

@@ -36,6 +36,16 @@ async fn a_whole_service_is_ready_and_says_what_it_looked_at() {
 }
 
 #[tokio::test]
+async fn without_a_plug_in_events_are_taken_and_the_lack_is_said() {
+    let home = Home::new("", &[]);
+    std::fs::remove_dir_all(home.path().join("../plugins/webhook")).unwrap();
+    let client = Client::new(home.token("notify.admin"));
+    let studio = home.serve(&["--listen", "127.0.0.1:0"]).await;
+    let (status, answer) = readyz(&client, &studio).await;
+    assert_eq!((status, state(&answer, "connectors")), (200, "warn"), "{answer}");
+}
+
+#[tokio::test]
 async fn each_check_can_fail() {
     for (config, failing) in [
         // More than any disk of a test has.

@@ -121,3 +121,17 @@ async fn a_connection_beyond_the_limit_waits_for_a_place() {
     tokio::time::timeout(Duration::from_secs(10), third.read_exact(&mut first)).await.unwrap().unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
 }
+
+#[tokio::test]
+async fn a_head_has_a_size() {
+    let service = service().await;
+    let limits = Limits { header_bytes: 8_192, ..Limits::default() };
+    let (address, _stop, _) = listen(&service, limits).await;
+    for (bytes, status) in [(8_192, "HTTP/1.1 200"), (8_193, "HTTP/1.1 431")] {
+        let start = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: ";
+        let request = format!("{start}{}\r\n\r\n", "y".repeat(bytes - start.len() - 4));
+        assert_eq!(request.len(), bytes);
+        let answer = exchange(address, &request).await;
+        assert!(answer.starts_with(status), "{bytes}: {}", answer.chars().take(60).collect::<String>());
+    }
+}

@@ -395,7 +395,11 @@ async fn a_tenant_has_so_many_documents_and_no_more() {
         }
         let refused = create("third").await;
         assert_problem(&refused, 409, "limit-reached");
-        assert!(refused.text("/fix").contains(&format!("limits.tenant_{}s", kind.replace('-', "_"))), "{}", refused.body);
+        assert!(
+            refused.text("/fix").contains(&format!("limits.tenant_{}s", kind.replace('-', "_"))),
+            "{}",
+            refused.body
+        );
         let headers = [("content-type", JSON), ("if-match", "*")];
         let one = format!("{place}/second");
         let replaced = service.admin(Method::PUT, &one, &headers, &made("second")).await;
