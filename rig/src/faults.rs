@@ -363,8 +363,9 @@ async fn isolation(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::
             taken.insert(&arrival.event);
         }
     }
-    let (mut healthy, mut broken) = (Vec::new(), Vec::new());
+    let (mut healthy, mut broken, mut by_phase) = (Vec::new(), Vec::new(), Vec::new());
     for (is_broken, numbers) in &phases {
+        let mut times = Vec::new();
         for number in numbers.clone() {
             let event = seed::event_id("lanes", number);
             ensure!(taken.contains(event.as_str()), "event {number} was never taken");
@@ -374,8 +375,10 @@ async fn isolation(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::
             let (at, due) = (first.get(event.as_str()), due.get(&event));
             let (at, due) = (at.context("no arrival")?, due.context("not sent")?);
             let took = at.saturating_duration_since(*due).as_secs_f64() * 1000.0;
-            if *is_broken { broken.push(took) } else { healthy.push(took) }
+            times.push(took);
         }
+        by_phase.push(round2(percentile(&mut times, 0.95)));
+        if *is_broken { &mut broken } else { &mut healthy }.extend(times);
     }
     let words = studio.export_and_verify(&home.join("export.tar")).await?;
     studio.terminate().await?;
@@ -393,6 +396,7 @@ async fn isolation(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::
         "faulty_p50_ms": round2(percentile(&mut broken, 0.5)),
         "healthy_p95_ms": round2(before),
         "faulty_p95_ms": round2(with),
+        "p95_by_phase_ms": by_phase,
         "p95_moved_percent": round2(moved),
         "ledger": words.lines().next().unwrap_or_default(),
     });
