@@ -2,7 +2,7 @@
 //!
 //! `injected`: of all requests 3 % are answered 503, 1 % reset, 1 % never answered. First tries must succeed in all other
 //! cases, and everything is delivered in the end or dead with a reason. `isolation`: 100 channels of one tenant, one
-//! receiver dead (first silent, then refusing) and one that takes ten seconds; the others must not notice.
+//! receiver dead (silent, or refusing) and one that takes ten seconds; the others must not notice.
 
 use crate::clock;
 use crate::kill::free_port;
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Events per second over all channels of the isolation run.
     #[arg(long, default_value_t = 200)]
     isolation_rate: u32,
-    /// Seconds of each of the four phases of the isolation run.
+    /// Seconds of each of the six phases of the isolation run.
     #[arg(long, default_value_t = 20)]
     seconds: u32,
     /// Seed of the faults, printed with each run.
@@ -327,10 +327,10 @@ async fn isolation(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::
     next += 1_000;
     let mut due = HashMap::new();
     let mut phases: Vec<(bool, std::ops::Range<u64>)> = Vec::new();
-    for phase in 0..4 {
+    for phase in 0..6 {
         let broken = phase % 2 == 1;
         faulty.store(broken, Ordering::Relaxed);
-        // The first time it is dead it is silent, the second time it refuses.
+        // The second time it is dead it refuses, the other times it is silent.
         if phase == 3 {
             arrivals.extend(dead.arrivals());
             dead.stop().await;
@@ -385,7 +385,11 @@ async fn isolation(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::
     dead.stop().await;
     receiver.stop().await;
     let (before, with) = (percentile(&mut healthy, 0.95), percentile(&mut broken, 0.95));
-    let moved = 100.0 * (with - before) / before;
+    // Each faulty phase against the healthy one just before it; the middle one of the three, because a neighbour on the
+    // machine that takes the CPU for a while is not what is measured.
+    let mut pairs: Vec<f64> =
+        by_phase.chunks_exact(2).map(|pair| 100.0 * (pair[1] - pair[0]) / pair[0]).collect();
+    let moved = percentile(&mut pairs, 0.5);
     let figures = json!({
         "scenario": "isolation",
         "tenant": TENANT,
