@@ -15,14 +15,11 @@ use serde_json::{Map, Value, json};
 
 /// `GET /quarantine`: newest first, without bodies.
 pub async fn list(call: Call) -> Answer {
-    let page = call.query.page()?;
-    if page.after.as_deref().is_some_and(|after| !is_quarantine_id(after)) {
-        return Err(store_problem(&call.request, &StoreError::BadPageToken));
-    }
+    let page = call.page()?;
     let found = call.app.store.quarantine(call.tenant(), &page).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     let items: Vec<_> = found.items.iter().map(summary).collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": found.next })))
+    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": call.sealed(found.next) })))
 }
 
 /// `GET /quarantine/{id}`

@@ -72,7 +72,8 @@ async fn quarantined(service: &Service, id: &str) -> String {
     let json = [("content-type", JSON)];
     let made = service.admin(Method::POST, place, &json, &strict.to_string()).await;
     assert_eq!(made.status.as_u16(), 201, "{}", made.body);
-    let event = json!({ "specversion": "1.0", "id": id, "source": "/s", "type": "strict", "data": MARK }).to_string();
+    let event =
+        json!({ "specversion": "1.0", "id": id, "source": "/s", "type": "strict", "data": MARK }).to_string();
     let message = Message {
         tenant: &TenantId::new("acme").unwrap(),
         origin: "test:in",
@@ -129,7 +130,9 @@ fn path(route: &Route, id: &str) -> String {
 fn ids(route: &Route, owned: &Owned) -> (String, String) {
     let collection = route.path.split('{').next().unwrap().trim_end_matches('/').rsplit('/').next().unwrap();
     match collection {
-        "rules" | "channels" | "templates" | "bundles" | "event-types" => ("mine".to_owned(), "absent".to_owned()),
+        "rules" | "channels" | "templates" | "bundles" | "event-types" => {
+            ("mine".to_owned(), "absent".to_owned())
+        }
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
         "deliveries" => (owned.delivery.clone(), DeliveryId::derive(["absent"]).to_string()),
         "quarantine" => {
@@ -274,7 +277,9 @@ async fn every_route_is_tried_with_every_scope() {
                     let refused = [401, 403].contains(&answered.status.as_u16());
                     assert!(!refused, "{held} {path}: {}", answered.body);
                 }
-                "–" if route.access == Access::Signed => assert_problem(&answered, 401, "invalid-signature"),
+                "–" if route.access == Access::Signed => {
+                    assert_problem(&answered, 401, "invalid-signature")
+                }
                 "–" => assert_problem(&answered, 403, "forbidden"),
                 other => panic!("{path}: `{other}` is neither `yes` nor `–`"),
             }
