@@ -5,14 +5,11 @@ mod support;
 use notify_core::ids::TenantId;
 use notify_store::model::{Lease, NewDelivery};
 use notify_store::{Backend, Guard, Refused, Store, StoreError};
+use notify_testkit::proxy::{Cut, Ending, Proxy, Toward, When};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 
 /// Two stores on one database, as two processes would have them.
 async fn two() -> (Store, Store, TenantId) {
@@ -213,18 +210,21 @@ fn survives_lost_sessions() {
 /// as in doubt, and what is really there can be looked up on the next connection.
 #[test]
 fn an_unknown_outcome_is_told_as_such() {
-    for (cut, written) in [(Cut::Before, false), (Cut::After, true)] {
+    // The text of the statement on its way there, the server's completion tag on its way back.
+    let unheard = (Toward::Server, When::Before(b"COMMIT".to_vec()));
+    let unanswered = (Toward::Client, When::Before(b"COMMIT\0".to_vec()));
+    for ((toward, when), written) in [(unheard, false), (unanswered, true)] {
         runtime().block_on(async {
             let url = postgres_url();
             let (head, rest) = url.split_once("127.0.0.1:").unwrap();
             let (port, database) = rest.split_once('/').unwrap();
-            let line = Line::open(port.parse().unwrap()).await;
+            let line = Proxy::start(([127, 0, 0, 1], port.parse().unwrap()).into()).await.unwrap();
             // Migrated on a line that stays whole.
             Store::open(options(Backend::Postgres { url: url.clone() })).await.unwrap().close().await;
-            let through = format!("{head}127.0.0.1:{}/{database}", line.port);
+            let through = format!("{head}{}/{database}", line.address());
             let store = Store::open(options(Backend::Postgres { url: through })).await.unwrap();
             let acme = tenant("acme");
-            *line.cut.lock().unwrap() = Some(cut);
+            line.arm(Cut { toward, when, how: Ending::Close });
             let answer = store.commit(create_tenant(&acme)).await;
             assert!(matches!(answer, Err(StoreError::InDoubt(_))), "{answer:?}");
             assert_eq!(store.tenant(&acme).await.unwrap().is_some(), written);
@@ -232,60 +232,5 @@ fn an_unknown_outcome_is_told_as_such() {
             assert_eq!(again.is_err(), written, "{again:?}");
             assert_eq!(check_ledger(&store, &acme).await, 1);
         });
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Cut {
-    Before,
-    After,
-}
-
-/// A proxy that cuts one connection at a COMMIT, once.
-struct Line {
-    port: u16,
-    cut: Arc<Mutex<Option<Cut>>>,
-}
-
-impl Line {
-    async fn open(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let cut = Arc::new(Mutex::new(None));
-        let armed = Arc::clone(&cut);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let upstream = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                let (from_client, to_client) = client.into_split();
-                let (from_server, to_server) = upstream.into_split();
-                // The text of the statement on its way there, the server's completion tag on its way back.
-                let there = pump(from_client, to_server, b"COMMIT", Cut::Before, Arc::clone(&armed));
-                let back = pump(from_server, to_client, b"COMMIT\0", Cut::After, Arc::clone(&armed));
-                // Whichever ends takes the other with it, and both sockets.
-                tokio::spawn(async move {
-                    tokio::select! { () = there => {}, () = back => {} }
-                });
-            }
-        });
-        Self { port, cut }
-    }
-}
-
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    at: &'static [u8],
-    when: Cut,
-    armed: Arc<Mutex<Option<Cut>>>,
-) {
-    let mut buffer = vec![0; 65536];
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let seen = buffer[..count].windows(at.len()).any(|window| window == at);
-        if seen && armed.lock().unwrap().take_if(|cut| *cut == when).is_some() {
-            return;
-        }
-        if to.write_all(&buffer[..count]).await.is_err() {
-            return;
-        }
     }
 }
