@@ -42,6 +42,9 @@ codes! {
     InvalidChannel = "invalid-channel", 422, "The channel is not valid";
     InvalidTemplate = "invalid-template", 422, "The template is not valid";
     InvalidBundle = "invalid-bundle", 422, "The text bundle is not valid";
+    InvalidEventType = "invalid-event-type", 422, "The event type is not valid";
+    SchemaMismatch = "schema-mismatch", 422, "The event does not fit the schema of its type";
+    UnverifiedEvent = "unverified-event", 422, "The event's signature does not verify";
     UnknownField = "unknown-field", 422, "A field is not known";
     UnsupportedFeature = "unsupported-feature", 422, "This version does not offer the feature";
     UnknownReference = "unknown-reference", 422, "Something named here does not exist";
@@ -52,6 +55,7 @@ codes! {
     InvalidParameter = "invalid-parameter", 400, "A parameter is not valid";
     InvalidPageToken = "invalid-page-token", 400, "The page token is not valid";
     Unauthenticated = "unauthenticated", 401, "A valid bearer token is needed";
+    InvalidSignature = "invalid-signature", 401, "The request's signature is not valid";
     Forbidden = "forbidden", 403, "The token does not allow this";
     TenantMismatch = "tenant-mismatch", 403, "The tenant named differs from the token's";
     NotFound = "not-found", 404, "It does not exist";

@@ -4,12 +4,15 @@
 //! content written as YAML or JSON has one digest.
 
 pub mod channel;
+pub mod event_type;
+mod json_schema;
 pub mod parse;
 mod reader;
 pub mod rule;
 pub mod template;
 
 pub use channel::Channel;
+pub use event_type::{EventType, parse_event_type};
 pub use parse::{parse_any, parse_bundle, parse_channel, parse_rule, parse_template};
 pub use rule::Rule;
 pub use template::{Bundle, Template};
@@ -24,10 +27,12 @@ pub enum Kind {
     Channel,
     Template,
     Bundle,
+    #[serde(rename = "event-type")]
+    EventType,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Rule, Self::Channel, Self::Template, Self::Bundle];
+    pub const ALL: [Self; 5] = [Self::Rule, Self::Channel, Self::Template, Self::Bundle, Self::EventType];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +41,7 @@ impl Kind {
             Self::Channel => "channel",
             Self::Template => "template",
             Self::Bundle => "bundle",
+            Self::EventType => "event-type",
         }
     }
 }

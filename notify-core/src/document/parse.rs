@@ -315,12 +315,18 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
             parse_template(value).map(|(template, text, digest)| (template.id.into(), text, digest))?
         }
         Kind::Bundle => parse_bundle(value).map(|(bundle, text, digest)| (bundle.id.into(), text, digest))?,
+        Kind::EventType => {
+            super::parse_event_type(value).map(|(event_type, text, digest)| (event_type.id, text, digest))?
+        }
     })
 }
 
 /// Canonical text and digest. The document is read back from that text, so that its free parts (`match`, `config`,
 /// `message`) are the same values whether they come from the author or from the store.
-fn seal<T: Serialize + serde::de::DeserializeOwned>(document: T, code: Code) -> Result<Parsed<T>, Problem> {
+pub(super) fn seal<T: Serialize + serde::de::DeserializeOwned>(
+    document: T,
+    code: Code,
+) -> Result<Parsed<T>, Problem> {
     let own_fault = |error: serde_json::Error| Problem::new(Code::Internal, "", error.to_string(), "");
     let mut value = serde_json::to_value(&document).map_err(own_fault)?;
     let text = jcs::canonicalise(&mut value).map_err(|fault| {

@@ -3,11 +3,12 @@
 //! A notice is about a *group*, is sent again every `repeat_interval`, and arrives by several routes; an event is
 //! about one *occurrence* of one alert. So the event's id comes from what makes an occurrence (receiver, fingerprint,
 //! start, status, end when resolved), and everything that depends on the group or the sending stays out of it:
-//! `groupKey`, `groupLabels`, `commonLabels`, `commonAnnotations`, `truncatedAlerts`, `notification_reason`, Grafana's
-//! `title`, `message`, `state`, `imageURL`, `valueString`, and `endsAt` while firing. Unknown fields are ignored.
+//! `groupKey`, `groupLabels`, `commonLabels`, `commonAnnotations`, `truncatedAlerts`, `notification_reason`, and `endsAt`
+//! while firing. Unknown fields are ignored.
 //!
-//! Annotations, links and values belong to the alert but may differ from one sending to the next (`{{ $value }}`).
-//! The first sending's stand; a later one is a repeat and no conflict, because [`Event::body_hash`] covers the
+//! Annotations, links and values belong to the alert but may differ from one sending to the next (`{{ $value }}`), and
+//! so may what Grafana says about its notice (`data.notice`: `orgId`, `title`, `state`, `message`). Those of the first
+//! sending stand; a later one is a repeat and no conflict, because [`Event::body_hash`] covers the
 //! occurrence and its labels only.
 //!
 //! Format: <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>.
@@ -60,6 +61,7 @@ pub fn to_events(
             .map_or_else(|| format!("urn:alertmanager:{}", urn_part(receiver)), ToOwned::to_owned),
         status: text(&notice, "status"),
         received_at,
+        grafana: grafana(&notice),
     };
     let one = |(index, alert): (usize, &Value)| {
         to_event(tenant, &origin, alert, limits).map_err(|problem| problem.under(&format!("/alerts/{index}")))
@@ -73,6 +75,7 @@ struct Origin<'n> {
     source: String,
     status: Option<&'n str>,
     received_at: Timestamp,
+    grafana: Map<String, Value>,
 }
 
 fn to_event(
@@ -107,49 +110,125 @@ fn to_event(
     let parts = [origin.receiver, &fingerprint, &starts_at, status, ends_at.as_deref().unwrap_or_default()];
     let id = hex(&hash(parts.into_iter())[..16]);
     // The same labels under one fingerprint, or else somebody else's alert claims this identity.
-    let label_parts =
-        labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
-    let identity = hash(parts.into_iter().chain(label_parts));
+    let identity = hash(parts.into_iter().chain(label_parts(&labels)));
+    let occurrence = Occurrence {
+        id,
+        identity,
+        source: origin.source.clone(),
+        receiver: Some(origin.receiver),
+        firing,
+        fingerprint,
+        starts_at,
+        ends_at,
+        labels,
+        notice: origin.grafana.clone(),
+    };
+    occurrence.into_event(tenant, alert, limits)
+}
 
-    let mut data = Map::new();
-    data.insert("status".into(), status.into());
-    data.insert("receiver".into(), origin.receiver.into());
-    data.insert("fingerprint".into(), fingerprint.into());
-    data.insert("startsAt".into(), starts_at.clone().into());
-    data.extend(ends_at.clone().map(|text| ("endsAt".to_owned(), Value::from(text))));
-    data.insert(
-        "annotations".into(),
-        alert.get("annotations").filter(|v| v.is_object()).map_or_else(|| json!({}), as_texts),
-    );
-    for link in ["generatorURL", "silenceURL", "dashboardURL", "panelURL"] {
-        let shown = text(alert, link).filter(|text| !text.is_empty());
-        data.extend(shown.map(|text| (link.to_owned(), Value::from(text))));
+/// One occurrence of one alert, whichever way it came.
+pub(super) struct Occurrence<'n> {
+    pub id: String,
+    pub identity: [u8; 32],
+    pub source: String,
+    pub receiver: Option<&'n str>,
+    pub firing: bool,
+    pub fingerprint: String,
+    pub starts_at: String,
+    /// Only of a resolved alert: while it fires, it is a guess that moves with each sending.
+    pub ends_at: Option<String>,
+    pub labels: Map<String, Value>,
+    /// What Grafana says about the notice as a whole.
+    pub notice: Map<String, Value>,
+}
+
+impl Occurrence<'_> {
+    /// With what `alert` says besides: annotations, links, values.
+    pub fn into_event(
+        self,
+        tenant: &TenantId,
+        alert: &Value,
+        limits: &EventLimits,
+    ) -> Result<Event, Problem> {
+        let Self { id, identity, source, receiver, firing, fingerprint, starts_at, ends_at, labels, notice } =
+            self;
+        let mut data = Map::new();
+        data.insert("status".into(), if firing { "firing" } else { "resolved" }.into());
+        data.extend(receiver.map(|receiver| ("receiver".to_owned(), Value::from(receiver))));
+        data.insert("fingerprint".into(), fingerprint.into());
+        data.insert("startsAt".into(), starts_at.clone().into());
+        data.extend(ends_at.clone().map(|text| ("endsAt".to_owned(), Value::from(text))));
+        data.insert(
+            "annotations".into(),
+            alert.get("annotations").filter(|v| v.is_object()).map_or_else(|| json!({}), as_texts),
+        );
+        for link in ["generatorURL", "silenceURL", "dashboardURL", "panelURL", "imageURL"] {
+            let shown = text(alert, link).filter(|text| !text.is_empty());
+            data.extend(shown.map(|text| (link.to_owned(), Value::from(text))));
+        }
+        if let Some(values) = alert.get("values").filter(|values| values.is_object()) {
+            data.insert("values".into(), as_texts(values));
+        }
+        data.extend(text(alert, "valueString").map(|text| ("valueString".to_owned(), shortened(text))));
+        if !notice.is_empty() {
+            data.insert("notice".into(), Value::Object(notice));
+        }
+
+        let mut event = Map::new();
+        event.insert("specversion".into(), "1.0".into());
+        event.insert("id".into(), id.into());
+        event.insert("source".into(), source.into());
+        event.insert("type".into(), if firing { FIRING } else { RESOLVED }.into());
+        // A resolved alert without its end has no time that we know.
+        let time = if firing { Some(starts_at) } else { ends_at };
+        event.extend(time.map(|time| ("time".to_owned(), Value::from(time))));
+        event.insert("datacontenttype".into(), "application/json".into());
+        let label = |name: &str| {
+            labels.get(name).and_then(Value::as_str).map(attribute).filter(|text| !text.is_empty())
+        };
+        event.extend(label("alertname").map(|name| ("subject".to_owned(), Value::from(name))));
+        event.extend(
+            label("severity")
+                .and_then(|text| severity(&text))
+                .map(|s| ("severity".to_owned(), Value::from(s))),
+        );
+        data.insert("labels".into(), Value::Object(labels));
+        event.insert("data".into(), Value::Object(data));
+
+        let mut event = Event::build(tenant, Value::Object(event), limits)?;
+        event.body_hash = identity;
+        Ok(event)
     }
-    if let Some(values) = alert.get("values").filter(|values| values.is_object()) {
-        data.insert("values".into(), as_texts(values));
+}
+
+/// Grafana's notice-wide members. They may differ from one sending to the next, so like annotations they are those of
+/// the first sending, and none of them may make an alert too large.
+fn grafana(notice: &Value) -> Map<String, Value> {
+    let mut out = Map::new();
+    for name in ["title", "state", "message"] {
+        out.extend(text(notice, name).map(|text| (name.to_owned(), shortened(text))));
     }
+    if let Some(org) = notice.get("orgId").filter(|value| value.is_number() || value.is_string()) {
+        // An id, not a quantity: as text it may have any size.
+        let shown = org.as_str().map_or_else(|| org.to_string(), ToOwned::to_owned);
+        out.insert("orgId".into(), shortened(&shown));
+    }
+    out
+}
 
-    let mut event = Map::new();
-    event.insert("specversion".into(), "1.0".into());
-    event.insert("id".into(), id.into());
-    event.insert("source".into(), origin.source.clone().into());
-    event.insert("type".into(), if firing { FIRING } else { RESOLVED }.into());
-    // A resolved alert without its end has no time that we know.
-    let time = if firing { Some(starts_at) } else { ends_at };
-    event.extend(time.map(|time| ("time".to_owned(), Value::from(time))));
-    event.insert("datacontenttype".into(), "application/json".into());
-    let label =
-        |name: &str| labels.get(name).and_then(Value::as_str).map(attribute).filter(|text| !text.is_empty());
-    event.extend(label("alertname").map(|name| ("subject".to_owned(), Value::from(name))));
-    event.extend(
-        label("severity").and_then(|text| severity(&text)).map(|s| ("severity".to_owned(), Value::from(s))),
-    );
-    data.insert("labels".into(), Value::Object(labels));
-    event.insert("data".into(), Value::Object(data));
+/// At most [`MAX_TEXT`] characters; a cut is shown by `…`.
+fn shortened(text: &str) -> Value {
+    match text.char_indices().nth(MAX_TEXT) {
+        None => Value::from(text),
+        Some((end, _)) => Value::from(format!("{}…", text.get(..end).unwrap_or_default())),
+    }
+}
 
-    let mut event = Event::build(tenant, Value::Object(event), limits)?;
-    event.body_hash = identity;
-    Ok(event)
+/// Characters kept of a text that a notice or a template of Grafana's makes.
+const MAX_TEXT: usize = 4096;
+
+pub(super) fn label_parts(labels: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()])
 }
 
 /// The customary values of the `severity` label on our scale.
@@ -164,7 +243,7 @@ fn severity(label: &str) -> Option<&'static str> {
 }
 
 /// Sorted by name, so that hash and order do not depend on the sender's order.
-fn labels(alert: &Value) -> Result<Map<String, Value>, Problem> {
+pub(super) fn labels(alert: &Value) -> Result<Map<String, Value>, Problem> {
     let Some(Value::Object(members)) = alert.get("labels") else {
         return Err(fault("/labels", "the alert has no `labels` object", "send the alert's labels"));
     };
@@ -179,12 +258,11 @@ fn labels(alert: &Value) -> Result<Map<String, Value>, Problem> {
 
 /// For senders that leave the fingerprint out: a hash of the labels, as Alertmanager's is (with another function).
 fn fingerprint(labels: &Map<String, Value>) -> String {
-    let parts = labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
-    hex(&hash(parts)[..8])
+    hex(&hash(label_parts(labels))[..8])
 }
 
 /// Each part preceded by its length.
-fn hash<'a>(parts: impl Iterator<Item = &'a str>) -> [u8; 32] {
+pub(super) fn hash<'a>(parts: impl Iterator<Item = &'a str>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
@@ -195,7 +273,7 @@ fn hash<'a>(parts: impl Iterator<Item = &'a str>) -> [u8; 32] {
 
 /// A time in UTC, so that one instant has one text whatever zone the sender shows it in. Go's zero time (year 1),
 /// which stands for "not known", is absent.
-fn instant(alert: &Value, name: &str) -> Result<Option<String>, Problem> {
+pub(super) fn instant(alert: &Value, name: &str) -> Result<Option<String>, Problem> {
     let text = match alert.get(name) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) if text.is_empty() => return Ok(None),
@@ -236,10 +314,10 @@ fn urn_part(receiver: &str) -> String {
     if out.is_empty() { "unnamed".to_owned() } else { out }
 }
 
-fn text<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
+pub(super) fn text<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
     object.get(name).and_then(Value::as_str)
 }
 
-fn fault(path: &str, reason: &str, fix: &str) -> Problem {
+pub(super) fn fault(path: &str, reason: &str, fix: &str) -> Problem {
     Problem::new(Code::InvalidEvent, path, reason, fix)
 }

@@ -1,6 +1,6 @@
 //! Binary mode: attributes in `ce-` headers, data in the body (CloudEvents HTTP binding 1.0.2, section 3.1).
 
-use super::{Event, EventLimits};
+use super::{Event, EventLimits, verifiable};
 use crate::ids::TenantId;
 use crate::json::{self, JsonFault, Limits};
 use crate::problem::{Code, Problem};
@@ -37,7 +37,11 @@ pub(super) fn parse<'h>(
         let (member, data) = data(content_type, body, limits)?;
         members.insert(member.to_owned(), data);
     }
-    Event::build(tenant, Value::Object(members), limits).map_err(in_terms_of_headers)
+    let signed = members.contains_key("dssematerial");
+    let value = Value::Object(members);
+    let signed_data = if signed { verifiable::data_of_body(body, &value) } else { vec![] };
+    let event = Event::build(tenant, value, limits).map_err(in_terms_of_headers)?;
+    Ok(Event { signed_data, ..event })
 }
 
 /// The attribute a header stands for; `None` when it is none of the event's.

@@ -5,10 +5,12 @@
 //! References: CloudEvents core specification, JSON event format and HTTP protocol binding, each 1.0.2.
 
 pub mod alertmanager;
+pub mod alertmanager_api;
 mod attributes;
 mod batch;
 mod binary;
 mod structured;
+pub mod verifiable;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,9 @@ pub struct Event {
     /// Tells a repeat from a conflict: SHA-256 of `body`, except for [`alertmanager`], where an alert's texts may
     /// change between sendings of one occurrence and only its identity is hashed.
     pub body_hash: [u8; 32],
+    /// SHA-256 of `data` in each spelling in which its producer may have signed it. Only for an event that is read as it
+    /// was sent and carries `dssematerial`; see [`verifiable`].
+    pub signed_data: Vec<[u8; 32]>,
 }
 
 /// Bounds on what is taken in.
@@ -193,6 +198,7 @@ impl Event {
             hops: attributes.hops,
             value,
             body_hash: Sha256::digest(body.as_bytes()).into(),
+            signed_data: vec![],
             body,
         })
     }

@@ -1,13 +1,16 @@
 //! The JSON event format (CloudEvents JSON format 1.0.2).
 
-use super::{Event, EventLimits};
+use super::{Event, EventLimits, verifiable};
 use crate::ids::TenantId;
 use crate::json;
 use crate::problem::{Code, Problem};
 use serde_json::Value;
 
 pub(super) fn parse(tenant: &TenantId, bytes: &[u8], limits: &EventLimits) -> Result<Event, Problem> {
-    from_value(tenant, json::parse(bytes, limits.json())?, limits)
+    let value = json::parse(bytes, limits.json())?;
+    let signed = value.get("dssematerial").is_some_and(|material| !material.is_null());
+    let signed_data = if signed { verifiable::data_of_json(bytes, &value) } else { vec![] };
+    Ok(Event { signed_data, ..from_value(tenant, value, limits)? })
 }
 
 pub(super) fn from_value(tenant: &TenantId, value: Value, limits: &EventLimits) -> Result<Event, Problem> {

@@ -400,6 +400,35 @@ fn a_second_sending_is_a_repeat_and_a_new_occurrence_is_not() {
 }
 
 #[test]
+fn what_grafana_adds_neither_costs_an_alert_nor_changes_its_identity() {
+    let first = &alerts(GRAFANA, "2026-11-22T06:00:00Z")[0];
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut notice: Value = serde_json::from_str(GRAFANA).unwrap();
+        edit(&mut notice);
+        alerts(&notice.to_string(), "2026-11-22T07:00:00Z").remove(0)
+    };
+    let long = "ü".repeat(100_000);
+    let event = edited(&|notice| {
+        notice["message"] = json!(long);
+        notice["title"] = json!("[FIRING:7]");
+        notice["orgId"] = json!(12_297_829_382_473_034_410_u64);
+        notice["alerts"][0]["valueString"] = json!(long);
+        notice["alerts"][0]["values"] = json!({ "A": 9_007_199_254_740_993_u64, "B": null, "C": -1e300 });
+    });
+    assert_eq!((&event.key, event.body_hash), (&first.key, first.body_hash));
+    let notice = &event.value["data"]["notice"];
+    assert_eq!((&notice["orgId"], &notice["title"]), (&json!("12297829382473034410"), &json!("[FIRING:7]")));
+    for text in [&notice["message"], &event.value["data"]["valueString"]] {
+        let text = text.as_str().unwrap();
+        assert_eq!((text.chars().count(), text.ends_with('…')), (4097, true));
+    }
+    let values = &event.value["data"]["values"];
+    assert_eq!((&values["A"], &values["B"]), (&json!("9007199254740993"), &json!("null")));
+    // Alertmanager's own notices have none of it.
+    assert_eq!(alerts(NOTICE, "2026-11-22T06:00:00Z")[0].value["data"].get("notice"), None);
+}
+
+#[test]
 fn a_bad_alert_does_not_take_the_others_with_it() {
     let at = jiff::Timestamp::UNIX_EPOCH;
     let events =
