@@ -1,6 +1,6 @@
 //! What can be written, and under which conditions.
 
-use crate::model::{Attempt, ClaimToken, DeliveryState, NewDelivery, NewEvent, Opening};
+use crate::model::{Attempt, ClaimToken, DeliveryState, NewDelivery, NewEvent, Opening, Quarantined};
 use notify_core::document::Kind;
 use notify_core::ids::{DeliveryId, EventKey, TenantId};
 use notify_core::ledger::EntryDraft;
@@ -95,6 +95,10 @@ pub enum Effect {
     RecordAttempt(Box<Attempt>),
     /// An opening that has no row of its own to live in.
     KeepOpening(Opening),
+    /// A message that could not be taken in is put aside. Refused when its id is there already.
+    Quarantine(Box<Quarantined>),
+    /// A message put aside is no longer kept. Refused when it is not there.
+    EndQuarantine { id: String },
     /// Nothing but the entry (access, export, heartbeat).
     RecordOnly,
 }
@@ -146,6 +150,8 @@ pub enum Refused {
     WrongState(Option<DeliveryState>),
     #[error("the idempotency key is taken")]
     IdempotencyTaken,
+    #[error("the message is {} quarantine", if *there { "already in" } else { "not in" })]
+    Quarantined { there: bool },
     #[error("an entry is too large: {bytes} bytes")]
     EntryTooLarge { bytes: usize },
     /// A mistake of the caller: not a draft of any entry, or not in this place.

@@ -174,6 +174,25 @@ pub struct Opening {
     pub bytes: Vec<u8>,
 }
 
+/// A message from a bus that could not be taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Sorts by time of arrival.
+    pub id: String,
+    pub received_at: Timestamp,
+    /// The bus and the place on it, such as `nats:alerts.in`.
+    pub origin: String,
+    /// As the message named it; empty when it did not.
+    pub content_type: String,
+    /// Code of the problem.
+    pub code: String,
+    /// The problem as JSON.
+    pub problem: String,
+    pub body: Vec<u8>,
+    /// The body was longer than what is kept.
+    pub truncated: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     pub kind: Kind,

@@ -266,6 +266,18 @@ impl Store {
         self.inner.shared.openings(tenant, from, to).await
     }
 
+    pub async fn quarantined(&self, tenant: &TenantId, id: &str) -> Result<Option<Quarantined>, StoreError> {
+        self.inner.shared.quarantined(tenant, id).await
+    }
+    /// Newest first.
+    pub async fn quarantine(&self, tenant: &TenantId, page: &Page) -> Result<Paged<Quarantined>, StoreError> {
+        self.inner.shared.quarantine(tenant, page).await
+    }
+    /// Messages in quarantine.
+    pub async fn quarantine_size(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        self.inner.shared.quarantine_size(tenant).await
+    }
+
     pub async fn remembered_answer(
         &self,
         tenant: &TenantId,

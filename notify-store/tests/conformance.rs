@@ -10,6 +10,8 @@ mod events;
 mod grouping;
 #[path = "conformance/ledger.rs"]
 mod ledger;
+#[path = "conformance/quarantine.rs"]
+mod quarantine;
 mod support;
 
 use std::future::Future;
@@ -51,6 +53,8 @@ const CASES: &[Case] = cases![
     ledger::subtrees,
     ledger::openings,
     ledger::refused_entries,
+    quarantine::in_and_out,
+    quarantine::pages_and_tenants,
 ];
 
 /// Runs every case, then tells of all that failed.

@@ -100,7 +100,7 @@ fn claims_are_disjoint() {
     });
 }
 
-const UNDER_SECURITY: [&str; 10] = [
+const UNDER_SECURITY: [&str; 11] = [
     "tenant_heads",
     "document_versions",
     "document_heads",
@@ -111,6 +111,7 @@ const UNDER_SECURITY: [&str; 10] = [
     "ledger_entries",
     "ledger_tiles",
     "idempotency_keys",
+    "quarantine",
 ];
 
 #[test]
@@ -124,6 +125,7 @@ fn row_level_security() {
             store.commit(put(id, notify_core::document::Kind::Rule, "r", "{}")).await.unwrap();
             store.commit(accept(id, event("a"), vec![delivery("a")])).await.unwrap();
             store.commit(record(id, attempt("a", 1, DELIVERED))).await.unwrap();
+            store.commit(put_aside(id, &message("qtn_1", 1))).await.unwrap();
         }
         let mut raw = PgConnection::connect(&url).await.unwrap();
         // Every table with a tenant's data is on the list: a new one must be put under security too.

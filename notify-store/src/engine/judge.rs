@@ -1,6 +1,7 @@
 //! Each commit in turn: do its guards hold, can its effects happen, what does it change.
 
 use super::log::{Keyring, Log};
+use super::quarantine;
 use super::state::{DeliveryRow, DocumentRow, EventRow, KeyRow, NewTenant, Recorded, Slot, State};
 use crate::commit::{Bookkeeping, Commit, Committed, Effect, Guard, Refused};
 use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, NewEvent};
@@ -178,6 +179,7 @@ fn apply<'c>(
         }
         Effect::CreateDelivery(delivery) => create_delivery(state, slot, delivery)?,
         Effect::RecordAttempt(attempt) => record_attempt(state, slot, attempt)?,
+        Effect::Quarantine(_) | Effect::EndQuarantine { .. } => quarantine::apply(state, slot, effect)?,
         Effect::KeepOpening(_) | Effect::RecordOnly => {}
     }
     Ok(())

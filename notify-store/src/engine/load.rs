@@ -1,6 +1,7 @@
 //! What a round has to know, read in one query per table.
 
 use super::log::{Keyring, Log};
+use super::quarantine;
 use super::state::{DeliveryRow, DocumentRow, EventRow, LeaseRow, Slot, State};
 use crate::commit::{Bookkeeping, Commit, Effect, Guard};
 use crate::model::{DeliveryState, EventState};
@@ -27,6 +28,7 @@ pub async fn load<'c>(
     events(db, texts, state).await?;
     deliveries(db, texts, state, wants.claims).await?;
     documents(db, texts, state).await?;
+    quarantine::load(db, texts, state).await?;
     keys(db, texts, state).await
 }
 
@@ -71,6 +73,8 @@ fn expect<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)]) -> Wants {
                     wants.claims = true;
                     state.deliveries.expect(slot, attempt.delivery.as_str());
                 }
+                Effect::Quarantine(message) => state.quarantine.expect(slot, &message.id),
+                Effect::EndQuarantine { id } => state.quarantine.expect(slot, id),
                 Effect::CreateTenant { .. } | Effect::KeepOpening(_) | Effect::RecordOnly => {}
             }
         }

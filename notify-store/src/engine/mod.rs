@@ -3,6 +3,7 @@
 mod judge;
 mod load;
 mod log;
+mod quarantine;
 mod state;
 mod write;
 

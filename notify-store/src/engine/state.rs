@@ -4,6 +4,7 @@
 //! everything that earlier commits of the round change; a refused one is undone here before anything is written.
 
 use super::log::Log;
+use super::quarantine::QuarantineRow;
 use crate::model::{DeliveryState, EventState};
 use notify_core::document::Kind;
 use notify_core::ids::TenantId;
@@ -142,6 +143,7 @@ pub struct State<'c> {
     pub deliveries: Table<&'c str, DeliveryRow<'c>>,
     pub documents: Table<(Kind, &'c str), DocumentRow>,
     pub keys: Table<&'c str, KeyRow>,
+    pub quarantine: Table<&'c str, QuarantineRow<'c>>,
     undo: Vec<Undo<'c>>,
 }
 
@@ -151,6 +153,7 @@ enum Undo<'c> {
     Delivery(usize, DeliveryRow<'c>),
     Document(usize, DocumentRow),
     Key(usize, KeyRow),
+    Quarantine(usize, QuarantineRow<'c>),
     Counters(Slot, Counters),
     Created(Slot),
 }
@@ -211,6 +214,12 @@ impl<'c> State<'c> {
             self.undo.push(Undo::Key(at, old));
         }
     }
+    pub fn set_quarantine(&mut self, slot: Slot, id: &'c str, row: QuarantineRow<'c>) {
+        if let Some(at) = self.quarantine.find(slot, id) {
+            let old = std::mem::replace(&mut self.quarantine.rows[at].2, row);
+            self.undo.push(Undo::Quarantine(at, old));
+        }
+    }
     pub fn count(&mut self, slot: Slot, change: impl FnOnce(&mut Counters)) {
         let counters = &mut self.tenants[slot].counters;
         self.undo.push(Undo::Counters(slot, *counters));
@@ -237,6 +246,7 @@ impl<'c> State<'c> {
                 Undo::Delivery(at, row) => self.deliveries.rows[at].2 = row,
                 Undo::Document(at, row) => self.documents.rows[at].2 = row,
                 Undo::Key(at, row) => self.keys.rows[at].2 = row,
+                Undo::Quarantine(at, row) => self.quarantine.rows[at].2 = row,
                 Undo::Counters(slot, counters) => self.tenants[slot].counters = counters,
                 Undo::Created(slot) => {
                     self.tenants[slot].created = None;

@@ -2,6 +2,7 @@
 
 use super::judge::Judged;
 use super::load::event_state_name;
+use super::quarantine;
 use super::state::{Slot, State};
 use crate::commit::{Bookkeeping, Effect};
 use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, NewEvent};
@@ -43,6 +44,7 @@ pub async fn write(
     writes.run(db, texts).await?;
     recorded(db, texts, state).await?;
     documents(db, texts, state).await?;
+    quarantine::write(db, texts, state).await?;
     ledger(db, texts, state, &logs).await
 }
 
@@ -89,7 +91,11 @@ impl<'a> Writes<'a> {
                 Arg::from(&opening.salt),
                 Arg::from(opening.bytes.as_slice()),
             ]),
-            Effect::CreateTenant { .. } | Effect::DeleteDocument { .. } | Effect::RecordOnly => {}
+            Effect::CreateTenant { .. }
+            | Effect::DeleteDocument { .. }
+            | Effect::Quarantine(_)
+            | Effect::EndQuarantine { .. }
+            | Effect::RecordOnly => {}
         }
     }
 

@@ -5,6 +5,7 @@ mod directory;
 mod documents;
 mod events;
 mod ledger;
+mod quarantine;
 
 use crate::model::{Page, Paged};
 use crate::store::StoreError;

@@ -6,7 +6,7 @@ use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, Tenant
 use notify_core::ledger::commitment::Commitment;
 use notify_core::ledger::{EntryDraft, EntryKind};
 use notify_core::time::Timestamp;
-use notify_store::model::{Attempt, ClaimToken, DeliveryState, Follows, NewDelivery, NewEvent};
+use notify_store::model::{Attempt, ClaimToken, DeliveryState, Follows, NewDelivery, NewEvent, Quarantined};
 use notify_store::{Backend, Commit, Effect, OpenOptions, Store};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -142,6 +142,25 @@ pub fn delivery(name: &str) -> NewDelivery {
         due_at: at(20),
         claim: None,
     }
+}
+
+/// A message that could not be taken in.
+pub fn message(id: &str, second: i64) -> Quarantined {
+    Quarantined {
+        id: id.into(),
+        received_at: at(second),
+        origin: "nats:alerts.in".into(),
+        content_type: "application/cloudevents+json".into(),
+        code: "schema-mismatch".into(),
+        problem: r#"{"code":"schema-mismatch","reason":"no"}"#.into(),
+        body: vec![0, 255, b'{'],
+        truncated: second % 2 == 1,
+    }
+}
+
+pub fn put_aside(id: &TenantId, message: &Quarantined) -> Commit {
+    let effects = vec![Effect::Quarantine(Box::new(message.clone()))];
+    Commit::new(id.clone(), effects, vec![draft(EntryKind::Access, &message.id)])
 }
 
 pub fn accept(id: &TenantId, event: NewEvent, deliveries: Vec<NewDelivery>) -> Commit {
