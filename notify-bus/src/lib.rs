@@ -7,6 +7,7 @@
 //! only for what is durable.
 
 mod glob;
+pub mod intake;
 mod subscription;
 
 pub use glob::{Glob, InvalidGlob};

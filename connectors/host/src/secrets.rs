@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 
 /// Largest secret file, bytes.
 pub const MAX_BYTES: u64 = 8 * 1024;
+/// Folder of the operator's secret files; the name is no tenant id.
+pub const OPERATOR_FOLDER: &str = "_operator";
 /// Prefix of environment variables unless the operator sets another.
 pub const DEFAULT_ENV_PREFIX: &str = "NOTIFY_SECRET_";
 
@@ -176,6 +178,22 @@ impl SecretResolver {
             resolved.0.insert(name.clone(), values);
         }
         Ok(resolved)
+    }
+
+    /// Reads a secret of the operator's own: any environment variable, files below `<secret_dir>/_operator/`, which no
+    /// tenant can name.
+    ///
+    /// # Errors
+    /// [`SecretReason`].
+    pub fn resolve_for_operator(&self, reference: &SecretRef) -> Result<SecretValue, SecretReason> {
+        match reference {
+            SecretRef::File(path) => {
+                self.files.as_ref().ok_or(SecretReason::NoDirectory)?.read(OPERATOR_FOLDER, path)
+            }
+            SecretRef::Env(name) => {
+                checked_text(&Zeroizing::new((self.env)(name).ok_or(SecretReason::VariableMissing)?))
+            }
+        }
     }
 
     fn resolve_one(&self, tenant: &TenantId, reference: &SecretRef) -> Result<SecretValue, SecretReason> {

@@ -5,4 +5,5 @@ mod acceptance;
 mod brokers;
 mod configuration;
 mod deliveries;
+mod intake;
 mod studio;
