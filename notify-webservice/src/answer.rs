@@ -80,6 +80,7 @@ pub fn problem(problem: &Problem, request: Option<&str>) -> Response {
         Code::Unauthenticated => {
             set(&mut response, header::WWW_AUTHENTICATE, "Bearer realm=\"notify-studio\"")
         }
+        Code::InvalidSignature => set(&mut response, header::WWW_AUTHENTICATE, "StandardWebhooks"),
         Code::Unavailable | Code::Timeout | Code::RateLimited => {
             set(&mut response, header::RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string());
         }

@@ -1,11 +1,12 @@
 //! What every handler can reach, and one request as handlers see it.
 
-use crate::auth::{Authenticator, Caller};
+use crate::auth::{Authenticator, Caller, Publishers};
 use crate::engine::Engine;
 use crate::query::Query;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use notify_bus::intake::Intake;
 use notify_core::event::EventLimits;
 use notify_core::ids::TenantId;
 use notify_core::ledger::keys::ExportKey;
@@ -51,6 +52,10 @@ pub struct App {
     pub store: Store,
     pub engine: Arc<dyn Engine>,
     pub authenticator: Authenticator,
+    /// Services that sign in place of showing a token.
+    pub publishers: Publishers,
+    /// What every event passes before the engine gets it.
+    pub intake: Arc<Intake>,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Signs the envelopes of ledger exports.

@@ -146,6 +146,11 @@ async fn run(
             auth::require(&caller, scopes)?;
             caller
         }
+        // Known once the body is here.
+        Access::Signed => {
+            app.publishers.expect_signature(&parts.headers)?;
+            Arc::new(nobody()?)
+        }
     };
     let known: Vec<&str> = route.parameters.iter().map(|parameter| parameter.name).collect();
     let query = Query::parse(parts.uri.query(), &known)?;
@@ -155,6 +160,13 @@ async fn run(
             read(body, app.limits.events.max_batch_bytes.max(app.limits.events.max_bytes)).await?
         }
         BodyKind::Document => read(body, app.limits.document_bytes).await?,
+    };
+    let caller = if route.access == Access::Signed {
+        let signed = app.publishers.caller(&parts.headers, &body, app.clock.now())?;
+        app.publishers.record_first_use(app, &signed, name).await?;
+        Arc::new(signed)
+    } else {
+        caller
     };
     let call = Call {
         app: Arc::clone(app),

@@ -16,6 +16,7 @@ mod ledger;
 pub mod openapi;
 mod operations;
 pub mod problems_page;
+mod quarantine;
 mod query;
 pub mod routes;
 mod serve;

@@ -2,10 +2,12 @@
 
 mod cache;
 mod first_use;
+pub mod publishers;
 pub mod scope;
 pub mod token;
 
 pub use first_use::record_first_use;
+pub use publishers::{Publisher, Publishers};
 pub use scope::Scope;
 pub use token::{Issue, TokenKey, issue_token};
 

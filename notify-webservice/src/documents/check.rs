@@ -2,7 +2,7 @@
 
 use crate::app::{Call, store_problem};
 use notify_core::document::parse as document;
-use notify_core::document::{Bundle, Channel, Kind, Rule, Template};
+use notify_core::document::{Bundle, Channel, EventType, Kind, Rule, Template};
 use notify_core::json::Limits;
 use notify_core::pattern::Pattern;
 use notify_core::problem::{Code, Problem};
@@ -34,6 +34,7 @@ pub enum Parsed {
     Channel(Box<Channel>),
     Template(Box<Template>),
     Bundle(Box<Bundle>),
+    EventType(Box<EventType>),
 }
 
 /// The body of a write, YAML or JSON as its content type says.
@@ -70,6 +71,12 @@ pub fn value(kind: Kind, value: &Value) -> Result<Checked, Problem> {
             render::validate_bundle(&bundle)?;
             (bundle.id.to_string(), body, digest, Parsed::Bundle(Box::new(bundle)))
         }
+        Kind::EventType => {
+            let (event_type, body, digest) = notify_core::document::parse_event_type(value)?;
+            notify_bus::intake::compile_schema(&event_type.data_schema)
+                .map_err(|problem| problem.under("/dataSchema"))?;
+            (event_type.id.clone(), body, digest, Parsed::EventType(Box::new(event_type)))
+        }
     };
     Ok(Checked { id, body, digest, parsed })
 }
@@ -102,6 +109,7 @@ pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
             render::validate_template(template, &bundles.iter().collect::<Vec<_>>())
         }
         Parsed::Bundle(_) => Ok(()),
+        Parsed::EventType(event_type) => only_one_of_its_type(event_type, call).await,
     }
 }
 
@@ -118,6 +126,25 @@ async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(),
         format!("there is no {name} `{id}`"),
         format!("create the {name} first, or name one that exists (`notify {name} list`)"),
     ))
+}
+
+/// An event is judged by one schema.
+async fn only_one_of_its_type(event_type: &EventType, call: &Call) -> Result<(), Problem> {
+    let mut other = None;
+    each(call, Kind::EventType, |document| {
+        let found = stored::<EventType>(document).filter(|found| found.id != event_type.id);
+        other = other.take().or(found.filter(|found| found.r#type == event_type.r#type));
+    })
+    .await?;
+    match other {
+        None => Ok(()),
+        Some(other) => Err(Problem::new(
+            Code::AlreadyExists,
+            "/type",
+            format!("the event type `{}` is about `{}` already", other.id, other.r#type),
+            "replace that one, or delete it first",
+        )),
+    }
 }
 
 async fn bundles(call: &Call) -> Result<Vec<Bundle>, Problem> {

@@ -25,6 +25,22 @@ impl Idempotent {
     /// # Errors
     /// `invalid-parameter` on a key that is empty, too long or not plain text.
     pub fn of(call: &Call) -> Result<Option<Self>, Problem> {
+        Ok(Self::key(call)?.map(|key| Self { key, request_digest: Self::digest(call) }))
+    }
+
+    /// A publisher's write: its keys are its own, and `webhook-id` is the key where it sends no other.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn of_publisher(call: &Call) -> Result<Self, Problem> {
+        let webhook_id = || call.header("webhook-id").unwrap_or_default().to_owned();
+        let key = Self::key(call)?.unwrap_or_else(webhook_id);
+        // No key that comes in a header contains a space.
+        let key = format!("{} {key}", call.caller.actor.subject);
+        Ok(Self { key, request_digest: Self::digest(call) })
+    }
+
+    fn key(call: &Call) -> Result<Option<String>, Problem> {
         let mut values = call.headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(None) };
         let key = value.to_str().unwrap_or_default();
@@ -37,6 +53,10 @@ impl Idempotent {
                 "send a UUID",
             ));
         }
+        Ok(Some(key.to_owned()))
+    }
+
+    fn digest(call: &Call) -> String {
         let mut hash = Sha256::new();
         let if_match = call.header("if-match").unwrap_or_default();
         let parts =
@@ -46,7 +66,7 @@ impl Idempotent {
             hash.update(part.as_bytes());
         }
         hash.update(&call.body);
-        Ok(Some(Self { key: key.to_owned(), request_digest: hex(&hash.finalize()) }))
+        hex(&hash.finalize())
     }
 
     /// The first answer when this very request was carried out before.

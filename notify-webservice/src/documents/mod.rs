@@ -1,4 +1,4 @@
-//! Rules, channels, templates and text bundles: versioned documents that tenants author.
+//! Rules, channels, templates, text bundles and event types: versioned documents that tenants author.
 
 pub mod check;
 pub mod idempotency;

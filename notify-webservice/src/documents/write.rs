@@ -193,6 +193,7 @@ pub async fn delete(kind: Kind, call: Call) -> Answer {
 async fn settle(call: &Call, commit: Commit) -> Result<Option<Committed>, Problem> {
     match call.app.store.commit(commit).await {
         Ok(done) => {
+            call.app.intake.configuration_changed(call.tenant());
             call.app.engine.configuration_changed(call.tenant());
             Ok(Some(done))
         }

@@ -22,6 +22,6 @@ pub async fn ingest(call: Call) -> Answer {
         let nothing = json!({ "accepted": 0, "duplicates": 0, "refused": 0, "items": [] });
         return Ok(answer::json(StatusCode::ACCEPTED, &nothing));
     }
-    let fates = accept_all(&call, events).await;
+    let fates = accept_all(&call, events, "/alerts").await?;
     Ok(multi_status(&call, &fates, StatusCode::BAD_REQUEST))
 }

@@ -1,7 +1,9 @@
 //! Intake over HTTP: CloudEvents in structured, batch and binary mode, and Alertmanager's webhook.
 
 pub mod alertmanager;
+pub mod prometheus;
 pub mod read;
+pub mod signed;
 
 use crate::answer;
 use crate::app::{Answer, Call};
@@ -27,6 +29,7 @@ pub async fn publish(call: Call) -> Answer {
 }
 
 async fn one(call: &Call, event: Event) -> Answer {
+    call.app.intake.gate(call.tenant()).await?.admit(&event)?;
     let id = event.id.clone();
     let accepted = call.app.engine.accept(event).await?;
     Ok(answer::json(StatusCode::ACCEPTED, &fate(None, Some(&id), &Ok(accepted))))
@@ -37,7 +40,7 @@ pub type Checked = Vec<Result<Event, Problem>>;
 
 /// Hands all events over in their order, then waits for all: they share commits.
 async fn batch(call: &Call, events: Checked) -> Answer {
-    let fates = accept_all(call, events).await;
+    let fates = accept_all(call, events, "").await?;
     Ok(multi_status(call, &fates, StatusCode::MULTI_STATUS))
 }
 
@@ -50,9 +53,15 @@ struct Fate {
     outcome: Result<Accepted, Problem>,
 }
 
-async fn accept_all(call: &Call, events: Checked) -> Vec<Fate> {
-    let pending: Vec<(Option<String>, Pending)> = events
-        .into_iter()
+/// `place` is where the events stand in the body, as a pointer.
+async fn accept_all(call: &Call, events: Checked, place: &str) -> Result<Vec<Fate>, Problem> {
+    let gate = call.app.intake.gate(call.tenant()).await?;
+    let admitted = events.into_iter().enumerate().map(|(index, event)| {
+        let event = event?;
+        gate.admit(&event).map_err(|problem| problem.under(&format!("{place}/{index}")))?;
+        Ok(event)
+    });
+    let pending: Vec<(Option<String>, Pending)> = admitted
         .map(|event| match event {
             Ok(event) => {
                 let id = event.id.clone();
@@ -65,7 +74,7 @@ async fn accept_all(call: &Call, events: Checked) -> Vec<Fate> {
         })
         .collect();
     let outcomes = pending.into_iter().map(|(id, outcome)| async { Fate { id, outcome: outcome.await } });
-    join_all(outcomes).await
+    Ok(join_all(outcomes).await)
 }
 
 /// 202 when every event is durable. Otherwise `mixed`, or the first problem's own status when none is.
@@ -107,7 +116,8 @@ fn multi_status(call: &Call, fates: &[Fate], mixed: StatusCode) -> axum::respons
     response
 }
 
-fn fate(index: Option<usize>, id: Option<&str>, outcome: &Result<Accepted, Problem>) -> Value {
+/// What became of one event, as answers say it.
+pub fn fate(index: Option<usize>, id: Option<&str>, outcome: &Result<Accepted, Problem>) -> Value {
     let mut out = Map::new();
     if let Some(index) = index {
         out.insert("index".into(), index.into());

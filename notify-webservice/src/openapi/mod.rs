@@ -45,6 +45,12 @@ pub fn document() -> Value {
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
                 "description": "Made by `notify token issue`. Its `tenant` is the tenant of every request.",
+            }, "signature": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "webhook-signature",
+                "description": "Standard Webhooks over the body, with `webhook-id` and `webhook-timestamp`; the keys are \
+                    the operator's `intake.publishers`.",
             } },
             "schemas": schemas::all(),
         },
@@ -59,6 +65,9 @@ fn operation(route: &Route) -> Value {
     match route.access {
         Access::Public => {
             out.insert("security".into(), json!([]));
+        }
+        Access::Signed => {
+            out.insert("security".into(), json!([{ "signature": [] }]));
         }
         Access::AnyOf(scopes) => {
             let names: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();

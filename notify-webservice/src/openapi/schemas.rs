@@ -28,7 +28,7 @@ fn page(item: &str) -> Value {
 
 pub fn all() -> Value {
     let mut all = serde_json::Map::new();
-    for group in [events(), documents(), deliveries(), ledger(), operations()] {
+    for group in [events(), intake(), documents(), deliveries(), ledger(), operations()] {
         if let Value::Object(members) = group {
             all.extend(members);
         }
@@ -63,6 +63,7 @@ fn events() -> Value {
                 "key": { "type": "string", "pattern": "^evt_[0-9a-f]{32}$" },
                 "status": { "enum": ["accepted", "duplicate", "refused"] },
                 "acceptedAt": time(),
+                "quarantine": { "type": "string", "description": "After a redrive: the message it came from." },
                 "problem": { "$ref": "#/components/schemas/Problem" },
             },
         },
@@ -103,13 +104,50 @@ fn events() -> Value {
     })
 }
 
+fn intake() -> Value {
+    json!({
+        "PrometheusAlerts": {
+            "type": "array",
+            "description": "Alertmanager API version 2, `postableAlerts`.",
+            "items": {
+                "type": "object",
+                "required": ["labels"],
+                "properties": {
+                    "labels": { "type": "object", "minProperties": 1, "additionalProperties": text() },
+                    "annotations": { "type": "object" },
+                    "startsAt": time(),
+                    "endsAt": { "type": "string", "format": "date-time", "description": "In the past: the alert is resolved." },
+                    "generatorURL": text(),
+                },
+            },
+        },
+        "QuarantinedMessage": {
+            "type": "object",
+            "required": ["id", "receivedAt", "origin", "code", "bytes", "truncated"],
+            "properties": {
+                "id": { "type": "string", "pattern": "^qtn_[0-9a-f]{37}$" },
+                "receivedAt": time(),
+                "origin": { "type": "string", "description": "The bus and the place on it." },
+                "contentType": text(),
+                "code": text(),
+                "problem": { "$ref": "#/components/schemas/Problem" },
+                "bytes": number(),
+                "truncated": { "type": "boolean", "description": "Only the beginning was kept; it cannot be sent on." },
+                "body": { "type": "string", "description": "Where it is UTF-8." },
+                "bodyBase64": text(),
+            },
+        },
+        "QuarantinePage": page("QuarantinedMessage"),
+    })
+}
+
 fn documents() -> Value {
     json!({
         "Document": {
             "type": "object",
             "description": "A request carries the bare document; an answer wraps it in its version.",
             "properties": {
-                "kind": { "enum": ["rule", "channel", "template", "bundle"] },
+                "kind": { "enum": ["rule", "channel", "template", "bundle", "event-type"] },
                 "id": text(), "version": number(),
                 "digest": { "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" },
                 "createdAt": time(), "deleted": { "type": "boolean" },

@@ -18,6 +18,8 @@ pub enum Access {
     Public,
     /// A token with one of these scopes.
     AnyOf(&'static [Scope]),
+    /// No token; the body is signed by a publisher that the operator configured.
+    Signed,
 }
 
 /// How large a body may be, by what it carries. `Limits` holds the numbers.
@@ -94,6 +96,7 @@ mod tests {
             match route.access {
                 Access::Public => assert!(!route.path.starts_with("/api/"), "{} is public", route.path),
                 Access::AnyOf(scopes) => assert!(!scopes.is_empty(), "{}", route.path),
+                Access::Signed => assert!(route.path.starts_with("/internal/"), "{}", route.path),
             }
             assert_eq!(route.body == BodyKind::None, route.accepts.is_empty(), "{}", route.path);
         }

@@ -3,7 +3,7 @@
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
 use crate::documents::{preview, read, write};
-use crate::{deliveries, events, ledger, operations};
+use crate::{deliveries, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
 use notify_core::problem::Code;
@@ -46,6 +46,21 @@ const EVENT_BODY: &[(&str, &str)] = &[
     ("application/cloudevents-batch+json", "CloudEventBatch"),
     ("application/json", "BinaryData"),
 ];
+const SIGNED_BODY: &[(&str, &str)] = &[
+    ("application/cloudevents+json", "CloudEvent"),
+    ("application/cloudevents-batch+json", "CloudEventBatch"),
+];
+const SIGNED_HEADERS: &[Parameter] = &[
+    Parameter {
+        name: "webhook-id",
+        about: "Names the message; needed. The idempotency key where no other is sent.",
+    },
+    Parameter { name: "webhook-timestamp", about: "Seconds since 1970, within 5 minutes of now; needed." },
+    Parameter {
+        name: "webhook-signature", about: "`v1,…` or `v1a,…`, several separated by spaces; needed."
+    },
+    IDEMPOTENCY,
+];
 const PREVIEW_BODY: &[(&str, &str)] =
     &[("application/json", "PreviewRequest"), ("application/yaml", "PreviewRequest")];
 const EXPLAIN_BODY: &[(&str, &str)] =
@@ -65,6 +80,7 @@ const WRITE_PROBLEMS: &[Code] = &[
     Code::InvalidChannel,
     Code::InvalidTemplate,
     Code::InvalidBundle,
+    Code::InvalidEventType,
     Code::ForbiddenTarget,
     Code::InvalidSecretReference,
     Code::UnsupportedFeature,
@@ -107,6 +123,7 @@ type Handler = fn(crate::app::Call) -> crate::engine::BoxFuture<crate::app::Answ
 pub fn routes() -> Vec<Route> {
     let mut all = event_routes();
     all.extend(document_routes());
+    all.extend(quarantine_routes());
     all.extend(delivery_routes());
     all.extend(ledger_routes());
     all.extend(operations_routes());
@@ -134,6 +151,8 @@ fn event_routes() -> Vec<Route> {
                 Code::TooDeep,
                 Code::TooLarge,
                 Code::UnsupportedMediaType,
+                Code::SchemaMismatch,
+                Code::UnverifiedEvent,
             ],
             ..get("/api/v1/events", "publishEvents", |call| Box::pin(events::publish(call)))
         },
@@ -153,10 +172,60 @@ fn event_routes() -> Vec<Route> {
                 Code::TooLarge,
                 Code::UnsupportedMediaType,
                 Code::Unavailable,
+                Code::SchemaMismatch,
+                Code::EventConflict,
             ],
             ..get("/api/v1/ingest/alertmanager", "ingestAlertmanager", |call| {
                 Box::pin(events::alertmanager::ingest(call))
             })
+        },
+        Route {
+            method: Method::POST,
+            tag: "events",
+            summary: "Accept alerts as an Alertmanager does (API version 2): Prometheus may name this service as one",
+            access: PUBLISH,
+            body: BodyKind::Events,
+            accepts: &[("application/json", "PrometheusAlerts")],
+            success: success![200 "Every alert is durable." "EventFates"],
+            problems: &[
+                Code::InvalidEvent,
+                Code::EventConflict,
+                Code::SchemaMismatch,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+            ],
+            ..get("/api/v2/alerts", "postAlerts", |call| Box::pin(events::prometheus::alerts(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "events",
+            summary: "Accept one CloudEvent (structured) or a batch from a service that signs its body (Standard Webhooks)",
+            access: Access::Signed,
+            body: BodyKind::Events,
+            accepts: SIGNED_BODY,
+            headers: SIGNED_HEADERS,
+            success: success![
+                202 "Every event is durable." "EventFates",
+                207 "Some events of a batch were refused: each item says its fate." "EventFates"
+            ],
+            problems: &[
+                Code::InvalidSignature,
+                Code::IdempotencyConflict,
+                Code::InvalidEvent,
+                Code::EventConflict,
+                Code::SchemaMismatch,
+                Code::UnverifiedEvent,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+                Code::NotFound,
+            ],
+            ..get("/internal/events/publish", "publishSigned", |call| Box::pin(events::signed::publish(call)))
         },
         Route {
             tag: "events",
@@ -287,7 +356,63 @@ fn document_routes() -> Vec<Route> {
     all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
     all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
     all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));
+    all.extend(documents!(EventType, OPERATOR, "event-types", "event type", "EventType", "EventTypes"));
     all
+}
+
+fn quarantine_routes() -> Vec<Route> {
+    vec![
+        Route {
+            tag: "quarantine",
+            summary: "Messages from a bus that could not be taken in, newest first",
+            parameters: PAGE,
+            success: success![200 "A page." "QuarantinePage"],
+            problems: &[Code::InvalidPageToken],
+            ..get("/api/v1/notify/quarantine", "listQuarantine", |call| Box::pin(quarantine::list(call)))
+        },
+        Route {
+            tag: "quarantine",
+            summary: "A message in quarantine with its body",
+            success: success![200 "The message." "QuarantinedMessage"],
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/quarantine/{id}", "readQuarantined", |call| {
+                Box::pin(quarantine::read(call))
+            })
+        },
+        Route {
+            method: Method::POST,
+            tag: "quarantine",
+            summary: "Take a message in after all, through the same checks; what does not pass stays",
+            access: OPERATOR,
+            success: success![202 "The event is durable and out of quarantine." "EventFate"],
+            problems: &[
+                Code::NotFound,
+                Code::InvalidEvent,
+                Code::EventConflict,
+                Code::SchemaMismatch,
+                Code::UnverifiedEvent,
+                Code::MalformedJson,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+            ],
+            ..get("/api/v1/notify/quarantine/{id}:redrive", "redriveQuarantined", |call| {
+                Box::pin(quarantine::redrive(call))
+            })
+        },
+        Route {
+            method: Method::DELETE,
+            tag: "quarantine",
+            summary: "Delete a message from quarantine; the ledger keeps that it was there",
+            access: OPERATOR,
+            success: success![204 "Deleted." ""],
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/quarantine/{id}", "deleteQuarantined", |call| {
+                Box::pin(quarantine::delete(call))
+            })
+        },
+    ]
 }
 
 fn delivery_routes() -> Vec<Route> {

@@ -4,6 +4,9 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use notify_bus::intake::{Intake, ProducerKeys};
+use notify_connector_host::secrets::SecretResolver;
+use notify_core::document::channel::SecretRef;
 use notify_core::document::{Channel, Rule};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
@@ -13,7 +16,7 @@ use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
-use notify_webservice::auth::{Authenticator, Issue, Scope, TokenKey, issue_token};
+use notify_webservice::auth::{Authenticator, Issue, Publisher, Publishers, Scope, TokenKey, issue_token};
 use notify_webservice::engine::{Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, Readiness};
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
@@ -24,12 +27,23 @@ use tower::ServiceExt;
 
 pub const SITE: &str = "studio.test";
 
+/// In place of the seconds: the machine's clock, for tests with programs that have no other.
+const REAL_TIME: i64 = i64::MIN;
+
+#[allow(clippy::disallowed_methods)] // other programs' clocks cannot be set
+fn real_time() -> Timestamp {
+    Timestamp::now()
+}
+
 /// A clock that tests move.
 pub struct TestClock(AtomicI64);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap()
+        match self.0.load(Ordering::Relaxed) {
+            REAL_TIME => real_time(),
+            seconds => Timestamp::from_second(seconds).unwrap(),
+        }
     }
 }
 
@@ -38,6 +52,8 @@ pub struct TestEngine {
     store: Store,
     clock: Arc<TestClock>,
     pub changes: AtomicU64,
+    /// Events that were handed over, repeats too.
+    pub offered: AtomicU64,
     /// One event after the other, in the order in which they came.
     order: Arc<tokio::sync::Mutex<()>>,
     /// What the next calls do instead of their work.
@@ -59,6 +75,7 @@ impl TestEngine {
 
 impl Engine for TestEngine {
     fn accept(&self, event: Event) -> BoxFuture<Result<Accepted, Problem>> {
+        self.offered.fetch_add(1, Ordering::Relaxed);
         match self.fault() {
             Some(Fault::Panic) => panic!("asked to"),
             Some(Fault::Hang) => return Box::pin(std::future::pending()),
@@ -144,6 +161,7 @@ pub struct Service {
     pub engine: Arc<TestEngine>,
     pub clock: Arc<TestClock>,
     pub store: Store,
+    pub intake: Arc<Intake>,
     token_seed: [u8; 32],
     _home: tempfile::TempDir,
 }
@@ -194,21 +212,61 @@ pub async fn service_with(limits: Limits) -> Service {
         store: store.clone(),
         clock: Arc::clone(&clock),
         changes: AtomicU64::new(0),
+        offered: AtomicU64::new(0),
         order: Arc::default(),
         fault: Mutex::new(None),
     });
     let token_seed = [9; 32];
+    let intake = Intake::new(store.clone(), clock.clone(), producer_keys(home.path()), limits.events);
+    let intake = Arc::new(intake);
     let app = App {
         store: store.clone(),
         engine: engine.clone(),
         authenticator: Authenticator::new(token_key(token_seed)),
+        publishers: publishers(),
+        intake: Arc::clone(&intake),
         clock: clock.clone(),
         limits,
         export_key: ExportKey::from_seed(&[8; 32]),
         counters: Counters::default(),
     };
-    Service { router: router(Arc::new(app)), engine, clock, store, token_seed, _home: home }
+    Service { router: router(Arc::new(app)), engine, clock, store, intake, token_seed, _home: home }
 }
+
+/// `acme` trusts the key of the test vectors of cloudevents/spec, `verifiability.md`.
+fn producer_keys(home: &std::path::Path) -> ProducerKeys {
+    let folder = home.join("producers");
+    std::fs::create_dir_all(folder.join("acme")).unwrap();
+    let key = "-----BEGIN PUBLIC KEY-----\n\
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEZ805D3eqNZywjCI19lInBJOp7YMr\n\
+        CrzAH3CVTAOQ0jgMeCvVTiaRJaRPRDOv8UMs6U4SvKc6pnrIDOoSYI3fdA==\n\
+        -----END PUBLIC KEY-----\n";
+    std::fs::write(folder.join("acme/testkey.pem"), key).unwrap();
+    ProducerKeys::read(&folder).unwrap()
+}
+
+/// Two services that sign: `scanner` for `acme` (while its secret is being changed), `gateway` for both tenants.
+fn publishers() -> Publishers {
+    let variables = [("SCANNER_NEW", NEW_SECRET), ("SCANNER_OLD", OLD_SECRET), ("GATEWAY", GATEWAY_SECRET)];
+    let lookup = move |name: &str| {
+        variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    };
+    let secrets = SecretResolver::with_environment(None, "NOTIFY_SECRET_", lookup);
+    let publisher = |name: &str, tenants: &[&str], references: &[&str]| Publisher {
+        name: name.to_owned(),
+        tenants: tenants.iter().map(|tenant| TenantId::new(*tenant).unwrap()).collect(),
+        secrets: references.iter().map(|name| SecretRef::Env((*name).to_owned())).collect(),
+    };
+    let all = vec![
+        publisher("scanner", &["acme"], &["SCANNER_NEW", "SCANNER_OLD", "NOT_SET"]),
+        publisher("gateway", &["acme", "other"], &["GATEWAY"]),
+    ];
+    Publishers::new(all, Arc::new(secrets))
+}
+
+pub const NEW_SECRET: &str = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3";
+pub const OLD_SECRET: &str = "whsec_b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xk";
+pub const GATEWAY_SECRET: &str = "whsec_Z2F0ZS1nYXRlLWdhdGUtZ2F0ZS1nYXRlLWdhdGU=";
 
 pub fn token_key(seed: [u8; 32]) -> TokenKey {
     TokenKey::from_signing_key(ed25519_dalek::SigningKey::from_bytes(&seed))
@@ -227,6 +285,10 @@ impl Service {
 
     pub fn later(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn follow_the_machines_clock(&self) {
+        self.clock.0.store(REAL_TIME, Ordering::Relaxed);
     }
 
     pub fn set_fault(&self, fault: Option<Fault>) {

@@ -2,9 +2,15 @@
 //! events into the store as a worker does, and sends nothing.
 
 mod access;
+mod cloudevents_sdk;
 mod connections;
 mod documents;
+mod event_types;
 mod events;
 mod harness;
 mod ledger;
+mod prometheus;
+mod quarantine;
 mod requests;
+mod signed;
+mod verifiable;
