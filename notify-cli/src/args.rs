@@ -64,6 +64,16 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Event types: what the data of events must look like.
+    EventType {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Quarantine: what came from a bus and could not be taken in.
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
     /// Events: publish and look up.
     Event {
         #[command(subcommand)]
@@ -188,6 +198,24 @@ pub enum EventCommand {
     List(Paging),
     /// One event, what was decided about it and what was sent.
     Get { key: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// Newest first.
+    List(Paging),
+    /// One message: why it is there, and its body.
+    Get { id: String },
+    /// Take messages in after all, through the same checks; one that does not pass stays.
+    Redrive {
+        #[arg(required = true)]
+        id: Vec<String>,
+    },
+    /// Delete messages; the ledger keeps that they were there.
+    Delete {
+        #[arg(required = true)]
+        id: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

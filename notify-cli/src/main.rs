@@ -52,6 +52,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bundle { command } => {
             on_runtime(commands::documents::run(global, commands::documents::BUNDLE, command))
         }
+        Command::EventType { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::EVENT_TYPE, command))
+        }
+        Command::Quarantine { command } => on_runtime(commands::quarantine::run(global, command)),
         Command::Event { command } => on_runtime(commands::events::run(global, command)),
         Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),
         Command::Plugin { command } => on_runtime(commands::plugins::run(global, &command)),

@@ -9,6 +9,7 @@ use std::time::Duration;
 /// Pinned, so that a new release of a tool cannot change the verdict on an old commit.
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_NEXTEST: &str = "0.9.143";
+const CLOUDEVENTS_SDK: &str = "2.2.0";
 
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -80,6 +81,21 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         let arguments =
             ["install", "-y", "-q", "--no-install-recommends", "postgresql", "postgresql-contrib"];
         tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    if !tools::succeeds("prometheus", &["--version"]) {
+        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
+        let arguments = ["install", "-y", "-q", "--no-install-recommends", "prometheus"];
+        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        // The tests start their own; the package's service is of no use and would keep running.
+        let _ = tools::succeeds("systemctl", &["disable", "--now", "prometheus", "prometheus-node-exporter"]);
+    }
+    let venv = root.join("target/tools");
+    let python = venv.join("bin/python");
+    let imports = ["-c", "import cloudevents.v1.http"];
+    if !tools::succeeds(&python.to_string_lossy(), &imports) {
+        tools::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        let sdk = format!("cloudevents=={CLOUDEVENTS_SDK}");
+        tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &sdk]))?;
     }
     if !tools::succeeds("cc", &["--version"]) {
         bail!("a C compiler is needed (package `gcc`)");

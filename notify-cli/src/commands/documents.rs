@@ -1,4 +1,4 @@
-//! `notify rule|channel|template|bundle`: versioned documents.
+//! `notify rule|channel|template|bundle|event-type`: versioned documents.
 
 use crate::args::{DocumentCommand, Format, Global};
 use crate::client::{Client, segment};
@@ -54,6 +54,18 @@ pub const BUNDLE: Noun = Noun {
     columns: &[
         ("ID", "/id"),
         ("LOCALE", "/document/locale"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+
+pub const EVENT_TYPE: Noun = Noun {
+    kind: Kind::EventType,
+    plural: "event-types",
+    columns: &[
+        ("ID", "/id"),
+        ("TYPE", "/document/type"),
+        ("NAME", "/document/name"),
         ("VERSION", "/version"),
         ("CHANGED", "/createdAt"),
     ],

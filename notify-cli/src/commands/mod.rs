@@ -6,6 +6,7 @@ pub mod documents;
 pub mod events;
 pub mod ledger;
 pub mod plugins;
+pub mod quarantine;
 pub mod rules;
 pub mod tenants;
 pub mod tokens;

@@ -5,7 +5,10 @@ mod layers;
 pub use layers::{ConfigError, Explained, Origin};
 
 use layers::Layers;
+use notify_core::document::channel::SecretRef;
+use notify_core::ids::{TenantId, is_slug};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -69,6 +72,18 @@ pub struct LimitsConfig {
 pub struct Intake {
     pub queue: usize,
     pub plan_late_ms: u64,
+    pub publishers: Vec<PublisherConfig>,
+    pub producer_keys_dir: PathBuf,
+    pub quarantine_messages: u64,
+}
+
+/// A service that publishes with a signature in place of a token.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublisherConfig {
+    pub name: String,
+    pub tenants: Vec<TenantId>,
+    pub secrets: Vec<SecretRef>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -182,6 +197,7 @@ impl Config {
             &mut self.connectors.trust_dir,
             &mut self.secrets.dir,
             &mut self.ledger.anchor_path,
+            &mut self.intake.producer_keys_dir,
         ];
         for path in paths {
             *path = home.join(&*path);
@@ -207,7 +223,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let url = self.store_url()?;
         let limits = &self.limits;
-        let bounds: [(&'static str, bool, &'static str); 14] = [
+        let bounds: [(&'static str, bool, &'static str); 16] = [
             ("limits.event_bytes", (1_024..=524_288).contains(&limits.event_bytes), "be 1024 to 524288"),
             (
                 "limits.batch_bytes",
@@ -222,6 +238,12 @@ impl Config {
             ("limits.header_timeout_seconds", limits.header_timeout_seconds >= 1, "be at least 1"),
             ("store.read_connections", (1..=256).contains(&self.store.read_connections), "be 1 to 256"),
             ("intake.queue", self.intake.queue >= 1, "be at least 1"),
+            ("intake.quarantine_messages", self.intake.quarantine_messages >= 1, "be at least 1"),
+            (
+                "intake.publishers",
+                publishers_are_right(&self.intake.publishers),
+                "be at most 32, each with a name of its own (a-z, 0-9, `-`), at least one tenant and 1 to 4 secrets",
+            ),
             ("dispatch.concurrency", self.dispatch.concurrency >= 1, "be at least 1"),
             ("dispatch.timeout_seconds", (1..=120).contains(&self.dispatch.timeout_seconds), "be 1 to 120"),
             ("ledger.site", is_host_name(&self.ledger.site), "be a lower-case host name"),
@@ -238,6 +260,18 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Each costs a verification per request.
+fn publishers_are_right(publishers: &[PublisherConfig]) -> bool {
+    let mut names = BTreeSet::new();
+    let right = |publisher: &PublisherConfig| {
+        is_slug(&publisher.name)
+            && names.insert(publisher.name.clone())
+            && !publisher.tenants.is_empty()
+            && (1..=4).contains(&publisher.secrets.len())
+    };
+    publishers.len() <= 32 && publishers.iter().all(right)
 }
 
 fn is_host_name(text: &str) -> bool {

@@ -57,7 +57,24 @@ fn mistakes_are_named() {
     check("[server]\nrole = \"web\"", &[], "`server.role` must be `all` with SQLite");
     check("[server]\nrole = \"boss\"", &[], "unknown variant `boss`");
     check("[server", &[], "is not TOML");
+    let publisher = |rest: &str| format!("[[intake.publishers]]\nname = \"scanner\"\n{rest}");
+    check(
+        &publisher("tenants = []\nsecrets = [\"secret://env/A\"]"),
+        &[],
+        "`intake.publishers` must be at most 32",
+    );
+    check(&publisher("tenants = [\"acme\"]\nsecrets = []"), &[], "`intake.publishers` must be at most 32");
+    check(&publisher("tenants = [\"A B\"]\nsecrets = [\"secret://env/A\"]"), &[], "tenant id");
+    check(&publisher("tenants = [\"acme\"]\nsecrets = [\"whsec_Z2VoZWlt\"]"), &[], "not a secret reference");
     check("toplevel = 1", &[], "there is no key `toplevel`");
+}
+
+#[test]
+fn publishers_are_read() {
+    let file = "[[intake.publishers]]\nname = \"scanner\"\ntenants = [\"acme\"]\nsecrets = [\"secret://env/A\", \"secret://file/b\"]\n";
+    let loaded = load_from(file, &[], &[]).unwrap();
+    assert_eq!(loaded.config.intake.publishers[0].secrets.len(), 2);
+    assert!(loaded.config.intake.producer_keys_dir.ends_with("trust/producers"));
 }
 
 #[test]

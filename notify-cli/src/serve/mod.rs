@@ -101,6 +101,8 @@ async fn serve(home: &Home) -> Result<(), Failure> {
     let guard = parts::egress_guard(config)?;
     let host = parts::connector_host(home, guard.clone())?;
     let secrets = Arc::new(parts::secret_resolver(config));
+    let intake = parts::intake(config, store.clone(), Arc::clone(&clock))?;
+    let publishers = parts::publishers(config, &secrets);
     let worker = match config.server.role {
         Role::Web => None,
         Role::All | Role::Worker => {
@@ -130,6 +132,8 @@ async fn serve(home: &Home) -> Result<(), Failure> {
                 guard,
             }),
             authenticator: Authenticator::new(home.token_key()?),
+            publishers,
+            intake,
             clock,
             limits: web_limits(config),
             export_key: home.export_key()?,

@@ -1,17 +1,46 @@
 //! The parts of the service, made from the configuration.
 
-use crate::config::{Config, StoreUrl};
+use crate::config::{Config, PublisherConfig, StoreUrl};
 use crate::failure::Failure;
 use crate::home::{Home, random};
+use notify_bus::intake::{Intake, ProducerKeys, QuarantineLimits};
 use notify_connector_host::outbound::EgressPolicy;
 use notify_connector_host::secrets::SecretResolver;
 use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_core::ids::hex;
+use notify_core::time::Clock;
 use notify_netguard::{AllowedNetwork, Policy};
+use notify_store::Store;
+use notify_webservice::auth::{Publisher, Publishers};
 use notify_worker::WorkerOptions;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What every event passes.
+pub fn intake(config: &Config, store: Store, clock: Arc<dyn Clock>) -> Result<Arc<Intake>, Failure> {
+    let folder = &config.intake.producer_keys_dir;
+    let keys = ProducerKeys::read(folder).map_err(|fault| {
+        let fix =
+            "`intake.producer_keys_dir` holds one folder per tenant, with one `<keyid>.pem` per public key";
+        Failure::other(format!("the producers' keys cannot be used: {fault}"), fix)
+    })?;
+    let limits =
+        QuarantineLimits { messages: config.intake.quarantine_messages, ..QuarantineLimits::default() };
+    let intake =
+        Intake::new(store, clock, keys, super::web_limits(config).events).with_quarantine_limits(limits);
+    Ok(Arc::new(intake))
+}
+
+/// Services that sign in place of showing a token.
+pub fn publishers(config: &Config, secrets: &Arc<SecretResolver>) -> Publishers {
+    let one = |publisher: &PublisherConfig| Publisher {
+        name: publisher.name.clone(),
+        tenants: publisher.tenants.clone(),
+        secrets: publisher.secrets.clone(),
+    };
+    Publishers::new(config.intake.publishers.iter().map(one).collect(), Arc::clone(secrets))
+}
 
 pub fn secret_resolver(config: &Config) -> SecretResolver {
     SecretResolver::new(Some(config.secrets.dir.clone()), config.secrets.env_prefix.clone())

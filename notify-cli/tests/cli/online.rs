@@ -68,6 +68,50 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn event_types_and_quarantine() {
+    use notify_bus::intake::{Message, Taken};
+    use notify_core::time::Clock;
+    let site = site().await;
+    let write = |name: &str, text: &str| std::fs::write(site.folder.path().join(name), text).unwrap();
+    let document =
+        "schema: notify-event-type@1\nid: report\nname: A report\ntype: report.ready\ndataSchema:\n  type: ";
+    write("type.yaml", &format!("{document}object\n"));
+    write("broken.yaml", &format!("{document}objekt\n"));
+    site.run(&["event-type", "validate", "-f", "broken.yaml"])
+        .await
+        .fails(1, "error[invalid-event-type]: broken.yaml at /dataSchema/type");
+    assert_eq!(
+        site.run(&["event-type", "create", "-f", "type.yaml"]).await.ok(),
+        "event-type report created, version 1\n"
+    );
+    let listed = site.run(&["event-type", "list"]).await.ok();
+    assert!(listed.contains("report  report.ready  A report"), "{listed}");
+    site.run(&["event", "publish", "event.json"]).await.fails(1, "error[schema-mismatch]");
+
+    // What a bus brought.
+    let tenant = notify_core::ids::TenantId::new("acme").unwrap();
+    let clock = site.service.clock.clone();
+    let bus = notify_bus::Bus::database(site.service.store.clone(), clock.clone());
+    let body = std::fs::read(site.folder.path().join("event.json")).unwrap();
+    let origin = "nats:alerts.in";
+    let message =
+        Message { tenant: &tenant, origin, content_type: "", body: &body, received_at: clock.now() };
+    let Taken::Quarantined(id) = site.service.intake.take(&bus, message).await.unwrap() else {
+        panic!("it fits")
+    };
+    let listed = site.run(&["quarantine", "list"]).await.ok();
+    assert!(listed.contains(&id) && listed.contains("schema-mismatch"), "{listed}");
+    let shown = site.run(&["quarantine", "get", &id]).await.ok();
+    assert!(shown.contains("nats:alerts.in") && shown.contains(r#""type":"report.ready""#), "{shown}");
+    site.run(&["quarantine", "redrive", &id]).await.fails(1, "error[schema-mismatch]");
+    site.run(&["event-type", "delete", "report"]).await.ok();
+    let redriven = site.run(&["quarantine", "redrive", &id]).await.ok();
+    assert!(redriven.starts_with(&format!("{id} was taken in as event evt_")), "{redriven}");
+    site.run(&["quarantine", "delete", &id]).await.fails(1, "error[not-found]");
+    assert_eq!(site.run(&["quarantine", "list"]).await.ok(), "Nothing is in quarantine.\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn documents_from_files() {
     let site = site().await;
     site.run(&["rule", "create", "-f", "rule.yaml"])
