@@ -7,7 +7,7 @@ use crate::publisher::{self, Sent, Target};
 use crate::receiver::Receiver;
 use crate::seed;
 use crate::studio::Studio;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -140,17 +140,14 @@ async fn latency(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::Re
     let sent = publisher::on_schedule(&target, arguments.rate, numbers.clone(), never).await;
     let cpu = studio.cpu_seconds()? - cpu_before;
     let after = flush_times(home)?;
+    if let Some(bad) = sent.iter().find(|sent| !sent.status.is_some_and(|s| (200..300).contains(&s))) {
+        bail!("event {} was answered {:?}", bad.number, bad.status);
+    }
     wait_for_count(&receiver, numbers.end, sent.len() as u64).await?;
     let arrived: HashMap<String, Instant> =
         receiver.arrivals().into_iter().map(|a| (a.event, a.at)).collect();
     let mut times = Vec::with_capacity(sent.len());
     for sent in &sent {
-        ensure!(
-            sent.status.is_some_and(|s| (200..300).contains(&s)),
-            "event {}: {:?}",
-            sent.number,
-            sent.status
-        );
         let at = arrived.get(&seed::event_id("latency", sent.number)).context("an event did not arrive")?;
         times.push((*at - sent.due).as_secs_f64() * 1000.0);
     }

@@ -86,8 +86,14 @@ pub async fn on_schedule(
         let (target, idle) = (target.clone(), Arc::clone(&idle));
         flying.spawn(async move {
             let pooled = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let reused = pooled.is_some();
             let mut connection = pooled.unwrap_or_else(|| Connection::new(target.address));
-            let status = target.publish(&mut connection, number).await;
+            let mut status = target.publish(&mut connection, number).await;
+            if status.is_none() && reused {
+                // The studio closes what is idle for long; like any HTTP client, we notice when we use it.
+                connection = Connection::new(target.address);
+                status = target.publish(&mut connection, number).await;
+            }
             if status.is_some() {
                 idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             }

@@ -1,6 +1,7 @@
 //! `cargo xtask up | stage | test | bench | kill`: everything a developer or CI runs, in Rust, with nothing else to
 //! learn. Thin on purpose: it builds fast, and the work is done by the product and by `notify-rig`.
 
+mod audit;
 mod fuzz;
 mod stage;
 mod tests;

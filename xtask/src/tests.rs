@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, area by area, each with its minutes.
 
-use crate::{fuzz, rig, stage, tools};
+use crate::{audit, fuzz, rig, stage, tools};
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +48,7 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         tools::run(&mut tools::cargo(root, &["test", "--workspace", "--doc", "--quiet"]))
     })?;
     report.area("demo", || tools::run(rig(root).args(["up", "--exit", "--listen", "127.0.0.1:0"])))?;
+    report.area("audit", || audit::run(root))?;
     report.area("bad plug-ins", || {
         let source = root.join("connectors/host/tests/bad/bad.c");
         let header = root.join("connectors/abi/include");
@@ -58,7 +59,7 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         tools::run(rig(root).args(["kill", "--rounds", rounds]))
     })?;
     report.area("faults", || {
-        let arguments: &[&str] = if deep { &[] } else { &["--events", "6000", "--seconds", "8"] };
+        let arguments: &[&str] = if deep { &["--strict"] } else { &["--events", "6000", "--seconds", "8"] };
         tools::run(rig(root).arg("faults").args(arguments))
     })?;
     // Without the corpus, which is among the tests: this searches.
@@ -98,6 +99,9 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
     python_package(root, "standardwebhooks", STANDARDWEBHOOKS)?;
     python_package(root, "schemathesis", SCHEMATHESIS)?;
     python_package(root, "cloudevents", CLOUDEVENTS_SDK)?;
+    for (name, version) in audit::PACKAGES {
+        python_package(root, name, version)?;
+    }
     let postgres =
         std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
     if !postgres {

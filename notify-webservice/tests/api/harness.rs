@@ -205,7 +205,7 @@ impl Answered {
 }
 
 pub async fn service() -> Service {
-    service_with(Limits { request_timeout: Duration::from_millis(1_500), ..Limits::default() }).await
+    service_with(Limits::default()).await
 }
 
 pub async fn service_with(limits: Limits) -> Service {

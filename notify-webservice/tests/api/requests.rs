@@ -63,7 +63,8 @@ async fn public_places_answer_without_a_token() {
 
 #[tokio::test]
 async fn a_panic_or_a_hang_is_an_answer() {
-    let service = service().await;
+    let limits = Limits { request_timeout: std::time::Duration::from_millis(1_500), ..Limits::default() };
+    let service = service_with(limits).await;
     let event = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t" }).to_string();
     for (fault, status, code) in [
         (Fault::Panic, 500, "internal"),
