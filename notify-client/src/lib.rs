@@ -36,6 +36,7 @@ pub enum Documents {
     Channels,
     Templates,
     Bundles,
+    EventTypes,
 }
 
 impl Documents {
@@ -46,6 +47,7 @@ impl Documents {
             Self::Channels => "/api/v1/notify/channels",
             Self::Templates => "/api/v1/notify/templates",
             Self::Bundles => "/api/v1/notify/bundles",
+            Self::EventTypes => "/api/v1/notify/event-types",
         }
     }
 
@@ -58,7 +60,7 @@ const DELIVERIES: &str = "/api/v1/notify/deliveries";
 const EVENTS: &str = "/api/v1/notify/events";
 const LEDGER: &str = "/api/v1/notify/ledger";
 
-/// One method for each operation of the API. `limit` is the most items that are wanted; pages are followed up to it.
+/// The operations of the API that a person asks for, but those on quarantine. `limit` is the most items that are wanted; pages are followed up to it.
 #[allow(clippy::missing_errors_doc, reason = "each fails with what `Error` says")]
 impl Client {
     /// Publishes CloudEvents as one batch; each has its fate.

@@ -17,8 +17,8 @@ pub struct Look {
     pub applied: Vec<i64>,
     /// Those of this program.
     pub known: Vec<i64>,
-    /// What the database's own check found; empty: nothing.
-    pub damage: Vec<String>,
+    /// What the database's own check found; empty: nothing. `None`: it has no check that is quick (PostgreSQL).
+    pub damage: Option<Vec<String>>,
     pub tenants: Vec<String>,
     /// The time of the newest ledger head, for a look at the clock.
     pub newest: Option<Timestamp>,
@@ -75,8 +75,9 @@ pub fn sqlite(file: &Path) -> Result<Look, String> {
     };
     let mut look = Look { known: known(&SQLITE), ..Look::default() };
     // The structure of every page, without the slow comparison of indexes and tables.
-    look.damage = texts("PRAGMA quick_check(10)").map_err(said)?;
-    look.damage.retain(|line| line != "ok");
+    let mut damage = texts("PRAGMA quick_check(10)").map_err(said)?;
+    damage.retain(|line| line != "ok");
+    look.damage = Some(damage);
     look.applied =
         numbers("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").map_err(said)?;
     look.tenants = texts("SELECT id FROM tenants ORDER BY id").map_err(said)?;

@@ -146,6 +146,8 @@ pub enum Admission {
     Take,
     /// Not now: its turn comes again at this time.
     Later(Timestamp),
+    /// There is no room left for it; it stays due as it is.
+    Leave,
 }
 
 /// What follows an attempt.
@@ -198,7 +200,10 @@ pub struct Quarantined {
     pub code: String,
     /// The problem as JSON.
     pub problem: String,
+    /// Empty in lists.
     pub body: Vec<u8>,
+    /// Bytes of the body.
+    pub size: u64,
     /// The body was longer than what is kept.
     pub truncated: bool,
 }
@@ -287,6 +292,9 @@ pub struct RememberedAnswer {
 pub struct Backlog {
     pub pending_events: u64,
     pub scheduled_deliveries: u64,
+    /// Due, and nobody attempts them: also those that wait in the line of their channel.
     pub overdue_deliveries: u64,
+    /// Since when the first of them is due.
+    pub oldest_due: Option<Timestamp>,
     pub dead_deliveries: u64,
 }

@@ -95,6 +95,7 @@ impl Shared {
                         claims.push([tenant, Arg::Int(seq), Arg::from(&token.0), Arg::from(until)]);
                         claimed.push(Claimed { in_doubt, delivery, token: token.clone() });
                     }
+                    Admission::Leave => {}
                     // What is in doubt stays so: its token is left as it is.
                     Admission::Later(at) => later.push([tenant, Arg::Int(seq), Arg::from(at)]),
                 }

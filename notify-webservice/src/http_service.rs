@@ -150,7 +150,7 @@ async fn run(
     name: &str,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let _place;
+    let (mut _place, mut _unverified) = (None, None);
     let caller = match route.access {
         Access::Public => Arc::new(nobody()?),
         Access::AnyOf(scopes) => {
@@ -162,12 +162,12 @@ async fn run(
                 }
             };
             auth::require(&caller, scopes)?;
-            _place = app.counters.enter_tenant(&caller.tenant, app.limits.tenant_requests)?;
+            _place = Some(app.counters.enter_tenant(&caller.tenant, app.limits.tenant_requests)?);
             caller
         }
         // Known once the body is here.
         Access::Signed => {
-            app.publishers.expect_signature(&parts.headers)?;
+            _unverified = Some(app.publishers.expect_signature(&parts.headers, app.clock.now())?);
             Arc::new(nobody()?)
         }
     };
@@ -182,6 +182,8 @@ async fn run(
     };
     let caller = if route.access == Access::Signed {
         let signed = app.publishers.caller(&parts.headers, &body, app.clock.now())?;
+        drop(_unverified.take());
+        _place = Some(app.counters.enter_tenant(&signed.tenant, app.limits.tenant_requests)?);
         app.publishers.record_first_use(app, &signed, name).await?;
         Arc::new(signed)
     } else {

@@ -6,7 +6,7 @@ use crate::documents::record;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use notify_bus::intake::{Message, is_quarantine_id, removal};
+use notify_bus::intake::{Message, is_quarantine_id, let_in, removal};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
 use notify_store::model::Quarantined;
@@ -60,7 +60,13 @@ pub async fn redrive(call: Call) -> Answer {
     let id = event.id.clone();
     // Durable before it leaves the quarantine: a crash in between makes the next redrive a repeat.
     let accepted = call.app.engine.accept(event).await?;
-    end(&call, &message, true).await?;
+    if !end(&call, &message, true).await? {
+        // Deleted meanwhile: the ledger must still say that the event was let in, and by whom.
+        let actor = record::actor_bytes(&call.caller);
+        let commit = let_in(call.tenant(), &message, &actor)
+            .ok_or_else(|| internal(&call.request, &"the system gives no random bytes"))?;
+        call.app.commit(commit).await.map_err(|error| store_problem(&call.request, &error))?;
+    }
     let mut fate = crate::events::fate(None, Some(&id), &Ok(accepted));
     if let Value::Object(members) = &mut fate {
         members.insert("quarantine".into(), message.id.into());
@@ -82,7 +88,7 @@ async fn end(call: &Call, message: &Quarantined, redriven: bool) -> Result<bool,
     let actor = record::actor_bytes(&call.caller);
     let commit = removal(call.tenant(), message, redriven, &actor)
         .ok_or_else(|| internal(&call.request, &"the system gives no random bytes"))?;
-    match call.app.store.commit(commit).await {
+    match call.app.commit(commit).await {
         Ok(_) => Ok(true),
         Err(StoreError::Refused(Refused::Quarantined { .. })) => Ok(false),
         Err(error) => Err(store_problem(&call.request, &error)),
@@ -121,7 +127,7 @@ fn summary(message: &Quarantined) -> Value {
     out.insert("code".into(), message.code.clone().into());
     let problem: Option<Problem> = serde_json::from_str(&message.problem).ok();
     out.extend(problem.map(|problem| ("problem".to_owned(), answer::problem_document(&problem, None))));
-    out.insert("bytes".into(), message.body.len().into());
+    out.insert("bytes".into(), message.size.into());
     out.insert("truncated".into(), message.truncated.into());
     Value::Object(out)
 }

@@ -86,7 +86,9 @@ pub(crate) async fn attempted(
 ) {
     let outcome = &result.verdict.outcome;
     if *outcome == Outcome::Gone {
-        return disable(shared, ready, channel, Why::Gone).await;
+        // When it is not possible now, the next 410 tries again.
+        let _ = disable(shared, ready, channel, Why::Gone).await;
+        return;
     }
     let noted = match outcome {
         Outcome::Delivered | Outcome::Accepted => works(shared, ready).await,
@@ -156,7 +158,10 @@ async fn fails(
         shared.health.learn(key, Some(since));
         return Ok(());
     }
-    disable(shared, ready, channel, Why::Failing { since }).await;
+    if !disable(shared, ready, channel, Why::Failing { since }).await {
+        // The count stands, and the next failure tries again.
+        return Ok(());
+    }
     shared.health.learn(key, None);
     shared.store.note_channel_works(&ready.tenant, &ready.channel).await
 }
@@ -166,8 +171,8 @@ fn longer_than(since: Timestamp, now: Timestamp, limit: Duration) -> bool {
 }
 
 /// Disables the channel as an act of the system: the new version, the ledger's `config` entry and the studio's own
-/// event in one transaction. A person enables it again.
-async fn disable(shared: &Shared, ready: &Ready, channel: &Version<Channel>, why: Why) {
+/// event in one transaction. A person enables it again. `false`: that was not possible now.
+async fn disable(shared: &Shared, ready: &Ready, channel: &Version<Channel>, why: Why) -> bool {
     let tenant = &ready.tenant;
     let mut document = channel.document.clone();
     document.enabled = false;
@@ -178,10 +183,11 @@ async fn disable(shared: &Shared, ready: &Ready, channel: &Version<Channel>, why
     let (_, body, digest) = match written {
         Ok(parts) => parts,
         Err(problem) => {
-            return tracing::error!(channel = id, %problem, "a channel could not be disabled");
+            tracing::error!(channel = id, %problem, "a channel could not be disabled");
+            return false;
         }
     };
-    let Ok(entropy) = entropy() else { return };
+    let Ok(entropy) = entropy() else { return false };
     let (actor_salt, config_salt) = (salt(&entropy, &id, "actor", 0), salt(&entropy, &id, "config", 0));
     let actor = Commitment::of(&actor_salt, SYSTEM);
     let content = Commitment::of(&config_salt, body.as_bytes());
@@ -219,10 +225,14 @@ async fn disable(shared: &Shared, ready: &Ready, channel: &Version<Channel>, why
             if tells {
                 shared.has_pending(tenant);
             }
+            true
         }
         // Somebody changed the channel meanwhile, perhaps to a new address: leave it alone.
-        Err(StoreError::Refused(Refused::DocumentChanged { .. })) => {}
-        Err(error) => tracing::error!(channel = id, %error, "a channel could not be disabled"),
+        Err(StoreError::Refused(Refused::DocumentChanged { .. })) => true,
+        Err(error) => {
+            tracing::error!(channel = id, %error, "a channel could not be disabled");
+            false
+        }
     }
 }
 
@@ -278,7 +288,10 @@ async fn caused_by_own_event(shared: &Shared, ready: &Ready) -> bool {
     let hops = async {
         let delivery = shared.store.delivery(&ready.tenant, &ready.id).await.ok()??;
         let event = shared.store.event(&ready.tenant, delivery.delivery.event.as_ref()?).await.ok()??;
-        Event::stored(&ready.tenant, &event.event.body).ok().map(|event| event.hops)
+        // Only our own: a publisher's `notifyhops` must not keep people from being told.
+        Event::stored(&ready.tenant, &event.event.body)
+            .ok()
+            .map(|event| if event.source == OWN_SOURCE { event.hops } else { 0 })
     };
     hops.await.is_some_and(|hops| hops >= 1)
 }

@@ -30,9 +30,16 @@ type Key = (TenantId, ChannelId);
 pub(crate) struct Lanes {
     /// Places of a channel that nothing is known about.
     first: usize,
-    /// Places of a channel at most.
+    /// Places of a channel, and of all channels of a tenant, at most.
     most: usize,
-    lanes: Mutex<HashMap<Key, Lane>>,
+    lanes: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    lanes: HashMap<Key, Lane>,
+    /// Attempts under way of each tenant that has any: one tenant's channels together do not get all places either.
+    tenants: HashMap<TenantId, usize>,
 }
 
 #[derive(Debug)]
@@ -67,7 +74,7 @@ impl Lanes {
         Self { first: per_channel.clamp(1, most), most, lanes: Mutex::default() }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Key, Lane>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,10 +91,12 @@ impl Lanes {
     }
 
     fn take(&self, key: &Key, now: Instant) -> bool {
-        let mut lanes = self.held();
+        let mut held = self.held();
+        let Held { lanes, tenants } = &mut *held;
         if !lanes.contains_key(key) && lanes.len() >= REMEMBERED {
             lanes.retain(|_, lane| lane.under_way > 0);
         }
+        let of_tenant = tenants.get(&key.0).copied().unwrap_or_default();
         let lane = lanes.entry(key.clone()).or_insert_with(|| Lane::new(self.first, now));
         if lane.under_way == 0 {
             lane.moved = now;
@@ -95,13 +104,23 @@ impl Lanes {
             // Nothing has ended for a while, so what is under way is slow, whatever it was before.
             lane.allowed = self.first;
         }
-        let free = lane.under_way < lane.allowed;
-        lane.under_way += usize::from(free);
+        let free = lane.under_way < lane.allowed && of_tenant < self.most;
+        if free {
+            lane.under_way += 1;
+            tenants.insert(key.0.clone(), of_tenant + 1);
+        }
         free
     }
 
     fn leave(&self, key: &Key, since: Instant, now: Instant) {
-        let mut lanes = self.held();
+        let mut held = self.held();
+        let Held { lanes, tenants } = &mut *held;
+        if let Some(count) = tenants.get_mut(&key.0) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                tenants.remove(&key.0);
+            }
+        }
         let Some(lane) = lanes.get_mut(key) else { return };
         let took = now.saturating_duration_since(since);
         lane.under_way = lane.under_way.saturating_sub(1);
@@ -115,8 +134,8 @@ impl Lanes {
     }
 
     fn turn(&self, key: &Key, now: Instant) -> Duration {
-        let mut lanes = self.held();
-        let lane = lanes.entry(key.clone()).or_insert_with(|| Lane::new(self.first, now));
+        let mut held = self.held();
+        let lane = held.lanes.entry(key.clone()).or_insert_with(|| Lane::new(self.first, now));
         let resting =
             if lane.under_way > 0 { now.saturating_duration_since(lane.moved) } else { Duration::ZERO };
         let pace = lane.typical.max(resting).clamp(PACE.0, PACE.1);

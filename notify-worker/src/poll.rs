@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Claimed in one go; more would make the first of them wait for the last.
 const CLAIM_BATCH: usize = 128;
+/// Due deliveries looked at for each claim and at least: those of a channel without a place are sent back to its line, so
+/// that they are not in the way of the others.
+const LOOKED_AT: usize = 128;
 /// Due times closer together than this are claimed together.
 const COALESCE: Duration = Duration::from_millis(5);
 /// Alone on its store, a process is told of everything that becomes due; this look finds what a fault left behind.
@@ -76,12 +79,15 @@ async fn claim_and_start(shared: &Shared, dispatcher: &Dispatcher) -> Pause {
         return if dispatcher.free() > 0 { Pause::None } else { Pause::UntilWoken };
     }
     let lease = shared.options.attempt_timeout.max(Duration::from_secs(120)) + CLAIM_MARGIN;
-    let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+    let limit = u32::try_from(slots.len().max(LOOKED_AT)).unwrap_or(u32::MAX);
+    let mut room = slots.len();
     let mut passes: HashMap<(TenantId, ChannelId), Vec<Pass>> = HashMap::new();
     let admit = |delivery: &Delivery| {
         let (tenant, channel) = (&delivery.tenant, &delivery.delivery.channel);
         match dispatcher.lanes().enter(tenant, channel) {
+            Some(_) if room == 0 => Admission::Leave,
             Some(pass) => {
+                room -= 1;
                 passes.entry((tenant.clone(), channel.clone())).or_default().push(pass);
                 Admission::Take
             }

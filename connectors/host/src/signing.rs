@@ -153,14 +153,29 @@ impl VerifyingKey {
         ed25519_dalek::VerifyingKey::from_bytes(bytes).map(Self::Ed25519).map_err(|_| InvalidKey::PublicKey)
     }
 
-    fn accepts(&self, signature: &str, id: &str, timestamp: i64, body: &[u8]) -> bool {
-        let Some((version, encoded)) = signature.split_once(',') else { return false };
-        let Ok(bytes) = BASE64.decode(encoded) else { return false };
-        match (self, version) {
-            (Self::Hmac(key), "v1") => hmac(key, id, timestamp, body).verify_slice(&bytes).is_ok(),
-            (Self::Ed25519(key), "v1a") => Signature::from_slice(&bytes)
-                .is_ok_and(|signature| key.verify(&signed_content(id, timestamp, body), &signature).is_ok()),
-            _ => false,
+    /// Whether one of the signatures is by this key. The body is hashed once, however many signatures there are.
+    fn accepts(&self, signatures: &[(&str, Vec<u8>)], id: &str, timestamp: i64, body: &[u8]) -> bool {
+        let of = |version: &'static str, length: usize| {
+            signatures.iter().filter(move |(of, bytes)| *of == version && bytes.len() == length)
+        };
+        match self {
+            Self::Hmac(key) => {
+                if of("v1", 32).next().is_none() {
+                    return false;
+                }
+                let mac = hmac(key, id, timestamp, body);
+                of("v1", 32).any(|(_, bytes)| mac.clone().verify_slice(bytes).is_ok())
+            }
+            Self::Ed25519(key) => {
+                if of("v1a", 64).next().is_none() {
+                    return false;
+                }
+                let content = signed_content(id, timestamp, body);
+                of("v1a", 64).any(|(_, bytes)| {
+                    Signature::from_slice(bytes)
+                        .is_ok_and(|signature| key.verify(&content, &signature).is_ok())
+                })
+            }
         }
     }
 }
@@ -231,11 +246,16 @@ pub fn verify(
     if age < -TOLERANCE_SECONDS {
         return Err(VerifyFault::TooNew);
     }
-    let fits = headers
+    let signatures: Vec<(&str, Vec<u8>)> = headers
         .signature
         .split(' ')
         .take(MAX_SIGNATURES)
-        .any(|signature| keys.iter().any(|key| key.accepts(signature, headers.id, timestamp, body)));
+        .filter_map(|signature| {
+            let (version, encoded) = signature.split_once(',')?;
+            Some((version, BASE64.decode(encoded).ok()?))
+        })
+        .collect();
+    let fits = keys.iter().any(|key| key.accepts(&signatures, headers.id, timestamp, body));
     if fits { Ok(()) } else { Err(VerifyFault::NoMatch) }
 }
 

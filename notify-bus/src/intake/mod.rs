@@ -7,7 +7,7 @@ mod quarantine;
 mod schemas;
 
 pub use producers::{ProducerKeys, ProducerKeysFault};
-pub use quarantine::{Message, QuarantineLimits, Taken, is_quarantine_id, removal};
+pub use quarantine::{Message, QuarantineLimits, Taken, is_quarantine_id, let_in, removal};
 pub use schemas::compile_schema;
 
 use crate::Bus;

@@ -127,6 +127,7 @@ impl Intake {
             content_type: message.content_type.chars().take(MAX_NAME).collect(),
             code: problem.code.as_str().to_owned(),
             problem: serde_json::to_string(problem).unwrap_or_default(),
+            size: kept.len() as u64,
             body: kept.to_vec(),
             truncated: kept.len() < message.body.len(),
         };
@@ -173,4 +174,11 @@ pub fn removal(tenant: &TenantId, message: &Quarantined, redriven: bool, actor: 
     let Recorded { entry, opening } = recorded(act, actor, message)?;
     let effects = vec![Effect::EndQuarantine { id: message.id.clone() }, Effect::KeepOpening(opening)];
     Some(Commit::new(tenant.clone(), effects, vec![entry]))
+}
+
+/// Only the record that the message was taken in, where it is no longer in quarantine.
+#[must_use]
+pub fn let_in(tenant: &TenantId, message: &Quarantined, actor: &[u8]) -> Option<Commit> {
+    let Recorded { entry, opening } = recorded("event-redriven", actor, message)?;
+    Some(Commit::new(tenant.clone(), vec![Effect::KeepOpening(opening)], vec![entry]))
 }

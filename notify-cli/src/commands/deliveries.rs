@@ -161,7 +161,7 @@ async fn redrive(client: &Client, format: Format, args: &RedriveArgs) -> Result<
         rate_per_second: args.rate,
         dry_run: args.dry_run,
     };
-    // A connection that breaks in the middle is repeated under the same key, and does nothing twice.
+    // Whoever repeats the request below (a proxy, a client library) does nothing twice.
     let key = format!("redrive-{}", hex(random()?.get(..16).unwrap_or_default()));
     let spinner = progress::spinner("sending dead letters again");
     let done = client.redrive(&asked, Some(&key)).await;

@@ -203,9 +203,11 @@ impl Doctor {
                 self.fail("migrations", format!("of a newer version: {foreign:?}"), fix);
             }
         }
-        match look.damage.first() {
-            None => self.ok("integrity", "no damage found"),
-            Some(damage) => {
+        match look.damage.as_ref().map(|damage| damage.first()) {
+            // PostgreSQL's own tools look into its files; a line here would claim what nobody looked at.
+            None => {}
+            Some(None) => self.ok("integrity", "no damage found"),
+            Some(Some(damage)) => {
                 let fix = "stop the service and restore the last backup; keep the damaged file";
                 self.fail("integrity", damage.clone(), fix);
             }

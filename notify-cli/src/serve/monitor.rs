@@ -140,7 +140,7 @@ impl Monitor {
         let now = self.clock.now();
         let looking = async {
             let backlog = self.store.backlog(now).await?;
-            Ok::<_, StoreError>((backlog, self.oldest(&backlog, now).await?))
+            Ok::<_, StoreError>((backlog, self.oldest(&backlog).await?))
         };
         let unknown = || {
             Check::fail(
@@ -173,11 +173,8 @@ impl Monitor {
     }
 
     /// Since when the oldest of what is due has waited.
-    async fn oldest(&self, backlog: &Backlog, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let mut oldest = None;
-        if backlog.overdue_deliveries > 0 {
-            oldest = self.store.next_due().await?.filter(|due| *due <= now);
-        }
+    async fn oldest(&self, backlog: &Backlog) -> Result<Option<Timestamp>, StoreError> {
+        let mut oldest = backlog.oldest_due;
         if backlog.pending_events > 0 {
             for tenant in self.store.tenants().await?.iter().take(TENANTS_LOOKED_AT) {
                 let first = self.store.pending_events(&tenant.id, 1).await?;

@@ -40,6 +40,42 @@ const SINGLES: [&str; 9] = [
     "then",
 ];
 
+/// Keywords that hold no subschemas and cost little. One that is not listed anywhere here is refused: the library runs
+/// keywords of older dialects as well, such as `dependencies`, and what nobody counts has no bound.
+const PLAIN: [&str; 29] = [
+    "$comment",
+    "contentEncoding",
+    "contentMediaType",
+    "default",
+    "dependentRequired",
+    "deprecated",
+    "description",
+    "example",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "readOnly",
+    "required",
+    "title",
+    "type",
+    "uniqueItems",
+    "writeOnly",
+];
+/// Values of an `enum`, or bytes of a `const`, that cost as much as a subschema.
+const VALUES_PER_SUBSCHEMA: usize = 8;
+
 /// What running a subschema costs, references written out.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
@@ -49,6 +85,11 @@ struct Cost {
 }
 
 impl Cost {
+    fn values(&mut self, count: usize) {
+        let more = u64::try_from(count / VALUES_PER_SUBSCHEMA).unwrap_or(u64::MAX);
+        self.subschemas = self.subschemas.saturating_add(more);
+    }
+
     fn add(&mut self, inner: Self) {
         self.subschemas = self.subschemas.saturating_add(inner.subschemas);
         self.patterns = self.patterns.saturating_add(inner.patterns);
@@ -69,9 +110,12 @@ pub fn check(schema: &Value) -> Result<(), Problem> {
     }
     let mut walk = Walk { root: schema, known: BTreeMap::new() };
     let cost = walk.cost(schema, "", 0)?;
-    for (found, limit, what) in
-        [(cost.subschemas, MAX_SUBSCHEMAS, "subschemas"), (cost.patterns, MAX_PATTERNS, "patterns")]
-    {
+    let depth = u64::try_from(cost.depth).unwrap_or(u64::MAX);
+    for (found, limit, what) in [
+        (cost.subschemas, MAX_SUBSCHEMAS, "subschemas (long lists of values count as several)"),
+        (cost.patterns, MAX_PATTERNS, "patterns"),
+        (depth, MAX_DEPTH as u64, "levels"),
+    ] {
         if found > limit {
             let reason =
                 format!("with its references written out, the schema has {found} {what}, more than {limit}");
@@ -153,7 +197,16 @@ impl<'s> Walk<'s> {
                     }
                 }
                 name if SINGLES.contains(&name) => cost.add(self.cost(value, &here, level + 1)?),
-                _ => {}
+                // Compared with one value of the event after the other.
+                "enum" => cost.values(value.as_array().map_or(0, Vec::len)),
+                "const" => cost.values(value.to_string().len() / 32),
+                name if PLAIN.contains(&name) || name.starts_with("x-") => {}
+                name => {
+                    let reason = format!("`{}` is no keyword that is read here", name.escape_default());
+                    let fix =
+                        "use the keywords of JSON Schema 2020-12; names that begin with `x-` are left alone";
+                    return Err(fault(&here, &reason, fix));
+                }
             }
         }
         Ok(cost)
@@ -170,6 +223,12 @@ impl<'s> Walk<'s> {
             ));
         };
         match self.known.get(pointer) {
+            Some(Some(cost)) if level + cost.depth > MAX_DEPTH => {
+                let reason = format!(
+                    "with its references written out, the schema is nested deeper than {MAX_DEPTH} levels"
+                );
+                return Err(fault(at, &reason, "flatten it"));
+            }
             Some(Some(cost)) => return Ok(*cost),
             Some(None) => {
                 let reason = "the references form a cycle, so the schema's cost has no bound";
@@ -251,6 +310,22 @@ mod tests {
 
     #[test]
     fn what_leads_out_or_has_no_bound_is_refused_with_its_place() {
+        // Keywords of older dialects run as well; values are compared one by one; a chain of references is deep.
+        let values: Vec<Value> = (0..6_000).map(|n| if n == 0 { json!("x") } else { json!(n) }).collect();
+        let mut chain = serde_json::Map::from_iter([("a0".to_owned(), json!({}))]);
+        for level in 1..60 {
+            chain.insert(format!("a{level}"), json!({ "$ref": format!("#/$defs/a{}", level - 1) }));
+        }
+        check_all(&[
+            (
+                json!({ "dependencies": { "a": { "allOf": [{ "$ref": "#" }] } } }),
+                "/dependencies: `dependencies` is no keyword",
+            ),
+            (json!({ "additionalItems": {} }), "/additionalItems: `additionalItems` is no keyword"),
+            (json!({ "x-note": 1, "enum": [1, 2, 3] }), ""),
+            (json!({ "enum": values }), ": with its references written out, the schema has 751 subschemas"),
+            (json!({ "$defs": chain, "$ref": "#/$defs/a59" }), "/$defs/a"),
+        ]);
         // 2^14 paths, though each definition refers to the next twice only.
         let mut defs = serde_json::Map::new();
         for level in 0..14 {

@@ -83,7 +83,10 @@ fn to_event(
         None => fingerprint(&labels),
     };
     let state = if over.is_some() { "resolved" } else { "firing" };
-    let identity = hash([fingerprint.as_str(), &starts_at, state].into_iter().chain(label_parts(&labels)));
+    // With its end: a copy that arrives too late to be firing must not take the place of the true resolution.
+    let end = over.as_deref().unwrap_or_default();
+    let identity =
+        hash([fingerprint.as_str(), &starts_at, state, end].into_iter().chain(label_parts(&labels)));
     let occurrence = Occurrence {
         id: hex(&identity[..16]),
         identity,

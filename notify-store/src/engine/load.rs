@@ -11,6 +11,7 @@ use crate::sql::{Arg, Db, Row, Texts, each};
 use crate::store::StoreError;
 use notify_core::time::{Timestamp, truncate_to_millis};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Whether a row that a commit brings is looked for before it is inserted.
@@ -57,6 +58,7 @@ struct Wants {
 fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: bool) -> Wants {
     let mut wants = Wants::default();
     for &(slot, commit) in commits {
+        let mut brings = HashSet::new();
         for guard in &commit.guards {
             match guard {
                 Guard::Lease { .. } => wants.leases = true,
@@ -76,12 +78,18 @@ fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: b
                 Effect::PutDocument { kind, id, .. } | Effect::DeleteDocument { kind, id, .. } => {
                     state.documents.want(slot, (*kind, id.as_str()));
                 }
-                Effect::AcceptPlanned(event) => state.events.new_row(slot, event.key.as_str(), trust),
+                Effect::AcceptPlanned(event) => {
+                    brings.insert(event.key.as_str());
+                    state.events.new_row(slot, event.key.as_str(), trust);
+                }
                 Effect::MarkPlanned { key, .. } => state.events.want(slot, key.as_str()),
                 Effect::CreateDelivery(delivery) => {
                     state.deliveries.new_row(slot, delivery.id.as_str(), trust);
-                    if let Some(event) = &delivery.event {
-                        state.events.mention(slot, event.as_str());
+                    // Another commit that brings the event may be refused; then its number is needed all the same.
+                    if let Some(event) = &delivery.event
+                        && !brings.contains(event.as_str())
+                    {
+                        state.events.want(slot, event.as_str());
                     }
                 }
                 Effect::RecordAttempt(attempt) => {

@@ -39,11 +39,6 @@ impl<K: Hash + Eq + Copy, S: Default + Clone> Table<K, S> {
         self.ask[at] = true;
     }
 
-    /// Wanted, unless this round brings the row.
-    pub fn mention(&mut self, slot: Slot, key: K) {
-        self.place(slot, key, true);
-    }
-
     /// A row that should not exist yet. When that is trusted the database is not asked: the insert will say.
     pub fn new_row(&mut self, slot: Slot, key: K, trust: bool) {
         let at = self.place(slot, key, !trust);

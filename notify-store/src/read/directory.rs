@@ -98,7 +98,8 @@ impl Shared {
              (SELECT CAST(COALESCE(SUM(pending_events), 0) AS BIGINT) FROM tenants), \
              (SELECT CAST(COALESCE(SUM(dead_deliveries), 0) AS BIGINT) FROM tenants), \
              (SELECT COUNT(*) FROM work_queue), \
-             (SELECT COUNT(*) FROM work_queue WHERE ready_at <= $1)";
+             (SELECT COUNT(*) FROM work_queue WHERE due_at <= $1 AND (claim_token IS NULL OR ready_at <= $1)), \
+             (SELECT MIN(due_at) FROM work_queue WHERE due_at <= $1 AND (claim_token IS NULL OR ready_at <= $1))";
         let rows = reader.db().rows(&self.texts, sql, [Arg::from(now)]).await?;
         let row = rows.first().ok_or_else(|| corrupt("no counts"))?;
         Ok(Backlog {
@@ -106,6 +107,7 @@ impl Shared {
             dead_deliveries: row.count(1)?,
             scheduled_deliveries: row.count(2)?,
             overdue_deliveries: row.count(3)?,
+            oldest_due: row.opt_int(4)?.map(crate::sql::row::timestamp).transpose()?,
         })
     }
 }

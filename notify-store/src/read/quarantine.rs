@@ -8,9 +8,11 @@ use crate::store::StoreError;
 use notify_core::ids::TenantId;
 
 macro_rules! select {
-    ($rest:literal) => {
+    ($body:literal, $rest:literal) => {
         concat!(
-            "SELECT id, received_at, origin, content_type, code, problem, body, truncated FROM quarantine ",
+            "SELECT id, received_at, origin, content_type, code, problem, ",
+            $body,
+            ", truncated, CAST(LENGTH(body) AS BIGINT) FROM quarantine ",
             $rest
         )
     };
@@ -26,6 +28,7 @@ fn message(row: &Row) -> Result<Quarantined, StoreError> {
         problem: row.text(5)?,
         body: row.bytes(6)?,
         truncated: row.int(7)? != 0,
+        size: row.count(8)?,
     })
 }
 
@@ -33,7 +36,8 @@ impl Shared {
     pub async fn quarantined(&self, tenant: &TenantId, id: &str) -> Result<Option<Quarantined>, StoreError> {
         let mut reader = self.reader(tenant).await?;
         let args = [Arg::from(tenant.as_str()), Arg::from(id)];
-        let rows = reader.db().rows(&self.texts, select!("WHERE tenant = $1 AND id = $2"), args).await?;
+        let rows =
+            reader.db().rows(&self.texts, select!("body", "WHERE tenant = $1 AND id = $2"), args).await?;
         rows.first().map(message).transpose()
     }
 
@@ -41,7 +45,7 @@ impl Shared {
         let mut reader = self.reader(tenant).await?;
         let before = page.after.as_deref().unwrap_or_default();
         let args = [Arg::from(tenant.as_str()), Arg::from(before), Arg::Int(probe(page))];
-        let sql = select!("WHERE tenant = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3");
+        let sql = select!("@empty", "WHERE tenant = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3");
         let rows = reader.db().rows(&self.texts, sql, args).await?;
         let items = rows.iter().map(message).collect::<Result<_, _>>()?;
         Ok(paged(page, items, |message: &Quarantined| message.id.clone()))

@@ -154,6 +154,7 @@ pub fn message(id: &str, second: i64) -> Quarantined {
         code: "schema-mismatch".into(),
         problem: r#"{"code":"schema-mismatch","reason":"no"}"#.into(),
         body: vec![0, 255, b'{'],
+        size: 3,
         truncated: second % 2 == 1,
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::Actor;
 use http::HeaderMap;
 use notify_connector_host::secrets::SecretResolver;
 use notify_connector_host::signing::{
-    ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, VerifyingKey, WebhookHeaders, verify,
+    ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, VerifyFault, VerifyingKey, WebhookHeaders, verify,
 };
 use notify_core::document::channel::SecretRef;
 use notify_core::ids::TenantId;
@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::Map;
 use std::collections::HashSet;
 use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,22 +38,46 @@ pub struct Publishers {
     secrets: Arc<SecretResolver>,
     /// Publisher and tenant pairs whose first use is in the ledger.
     recorded: tokio::sync::Mutex<HashSet<(String, TenantId)>>,
+    /// Places for bodies of senders whom nobody knows yet.
+    unverified: Arc<Semaphore>,
 }
+
+/// Bodies that may be held at once before their signature is verified; more are answered 429.
+const UNVERIFIED: usize = 64;
 
 impl Publishers {
     #[must_use]
     pub fn new(all: Vec<Publisher>, secrets: Arc<SecretResolver>) -> Self {
-        Self { all, secrets, recorded: tokio::sync::Mutex::default() }
+        let unverified = Arc::new(Semaphore::new(UNVERIFIED));
+        Self { all, secrets, recorded: tokio::sync::Mutex::default(), unverified }
     }
 
-    /// Before a body is read for somebody whom nobody knows: is there a signature at all?
+    /// Before a body is read for somebody whom nobody knows: can there be a good signature at all? The place is held until
+    /// the sender is known.
     ///
     /// # Errors
-    /// `invalid-signature`.
-    pub fn expect_signature(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        [ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER]
-            .iter()
-            .try_for_each(|name| one(headers, name).map(drop))
+    /// `invalid-signature`; `rate-limited` when too many such bodies are held already.
+    pub fn expect_signature(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<OwnedSemaphorePermit, Problem> {
+        for name in [ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER] {
+            one(headers, name)?;
+        }
+        if self.all.is_empty() {
+            return Err(unsigned("no publisher is configured here".to_owned()));
+        }
+        // Everything but the signature itself is judged without a body.
+        if let Err(fault) = verify(&[], signed(headers)?, b"", now)
+            && fault != VerifyFault::NoMatch
+        {
+            return Err(unsigned(fault.to_string()));
+        }
+        Arc::clone(&self.unverified).try_acquire_owned().map_err(|_| {
+            let reason = "too many signed requests are being received at once";
+            Problem::new(Code::RateLimited, "", reason, "send it again after a moment")
+        })
     }
 
     /// Who signed this request, and for which tenant.
@@ -68,11 +93,7 @@ impl Publishers {
     }
 
     fn publisher(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<&Publisher, Problem> {
-        let signed = WebhookHeaders {
-            id: one(headers, ID_HEADER)?,
-            timestamp: one(headers, TIMESTAMP_HEADER)?,
-            signature: one(headers, SIGNATURE_HEADER)?,
-        };
+        let signed = signed(headers)?;
         let mut why = None;
         for publisher in &self.all {
             let keys = self.keys(publisher);
@@ -83,9 +104,7 @@ impl Publishers {
         }
         let reason =
             why.map_or_else(|| "no publisher is configured here".to_owned(), |fault| fault.to_string());
-        let fix = "sign the body as Standard Webhooks says, with a secret that the operator lists under \
-                   `intake.publishers`, and keep the clock right";
-        Err(Problem::new(Code::InvalidSignature, SIGNATURE_HEADER, reason, fix))
+        Err(unsigned(reason))
     }
 
     /// A secret that cannot be read now, or is none, does not keep the others from being used.
@@ -124,11 +143,25 @@ impl Publishers {
             let entry = AccessEntry { act: "publisher-first-used".to_owned(), actor, details, about };
             let effects = vec![Effect::KeepOpening(opening)];
             let commit = Commit::new(caller.tenant.clone(), effects, vec![entry.into_draft()]);
-            app.store.commit(commit).await.map_err(failed)?;
+            app.commit(commit).await.map_err(failed)?;
         }
         recorded.insert(pair);
         Ok(())
     }
+}
+
+fn signed(headers: &HeaderMap) -> Result<WebhookHeaders<'_>, Problem> {
+    Ok(WebhookHeaders {
+        id: one(headers, ID_HEADER)?,
+        timestamp: one(headers, TIMESTAMP_HEADER)?,
+        signature: one(headers, SIGNATURE_HEADER)?,
+    })
+}
+
+fn unsigned(reason: String) -> Problem {
+    let fix = "sign the body as Standard Webhooks says, with a secret that the operator lists under \
+               `intake.publishers`, and keep the clock right";
+    Problem::new(Code::InvalidSignature, SIGNATURE_HEADER, reason, fix)
 }
 
 impl Publisher {
@@ -155,8 +188,12 @@ fn named_tenant(body: &[u8]) -> Option<String> {
     struct Named {
         tenant: Option<String>,
     }
+    // Only the first is looked at: what is wrong with another one is that one's own fate.
     let single = serde_json::from_slice::<Named>(body).ok();
-    let first = || serde_json::from_slice::<Vec<Named>>(body).ok()?.into_iter().next();
+    let first = || {
+        let all: Vec<&serde_json::value::RawValue> = serde_json::from_slice(body).ok()?;
+        serde_json::from_str::<Named>(all.first()?.get()).ok()
+    };
     single.or_else(first)?.tenant
 }
 

@@ -1,6 +1,6 @@
 //! What only shows on a socket: bounds on headers, slow clients, an orderly end.
 
-use crate::harness::{Fault, Service, service};
+use crate::harness::{Fault, Service, service, service_with};
 use notify_webservice::Limits;
 use notify_webservice::auth::Scope;
 use std::net::SocketAddr;
@@ -61,7 +61,8 @@ async fn headers_have_bounds() {
 
 #[tokio::test]
 async fn a_stop_lets_running_requests_finish() {
-    let service = service().await;
+    let limits = Limits { request_timeout: Duration::from_millis(1_500), ..Limits::default() };
+    let service = service_with(limits).await;
     service.set_fault(Some(Fault::Hang));
     let (address, stop, served) = listen(&service, Limits::default()).await;
     let token = service.token("acme", &[Scope::Publish]);

@@ -76,10 +76,9 @@ fn needles(secrets: &ResolvedSecrets, sent: &Sent) -> Vec<Needle> {
         let bare = value.strip_prefix("whsec_").or_else(|| value.strip_prefix("whsk_"));
         for text in [Some(value), bare].into_iter().flatten() {
             add(text.as_bytes().to_vec(), &instead);
-            if let Ok(quoted) = serde_json::to_string(text) {
-                add(quoted.trim_matches('"').as_bytes().to_vec(), &instead);
+            for form in escaped(text) {
+                add(form.into_bytes(), &instead);
             }
-            add(percent_encoded(text).into_bytes(), &instead);
             for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
                 add(engine.encode(text).into_bytes(), &instead);
             }
@@ -89,16 +88,68 @@ fn needles(secrets: &ResolvedSecrets, sent: &Sent) -> Vec<Needle> {
         sent.authorization.as_ref().and_then(|value| value.as_bytes().splitn(2, |b| *b == b' ').nth(1))
     {
         add(credentials.to_vec(), "‹authorization›");
+        for form in std::str::from_utf8(credentials).into_iter().flat_map(escaped) {
+            add(form.into_bytes(), "‹authorization›");
+        }
     }
     for signature in sent.signature.iter().flat_map(|value| value.as_bytes().split(|b| *b == b' ')) {
         add(signature.to_vec(), "‹signature›");
         // Without its version, as a receiver that took it apart may show it.
         if let Some(bare) = signature.splitn(2, |b| *b == b',').nth(1) {
             add(bare.to_vec(), "‹signature›");
+            for form in std::str::from_utf8(bare).into_iter().flat_map(escaped) {
+                add(form.into_bytes(), "‹signature›");
+            }
         }
     }
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.bytes.len()));
     needles
+}
+
+/// A text in the escapes of common writers: JSON as serde, PHP (`\/`), Go and .NET (`\u0026`, `\u002B`) spell it, queries with
+/// upper and lower case digits, and HTML.
+fn escaped(text: &str) -> Vec<String> {
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or_default().to_owned();
+    let spelled = |special: &str, upper: bool| -> String {
+        json.chars()
+            .map(|c| match (special.contains(c), upper) {
+                (true, true) => format!("\\u{:04X}", u32::from(c)),
+                (true, false) => format!("\\u{:04x}", u32::from(c)),
+                (false, _) => c.to_string(),
+            })
+            .collect()
+    };
+    let percent = percent_encoded(text);
+    let lower = percent
+        .split_inclusive('%')
+        .enumerate()
+        .map(|(index, part)| match part.split_at_checked(2).filter(|_| index > 0) {
+            Some((digits, rest)) => digits.to_ascii_lowercase() + rest,
+            None => part.to_owned(),
+        })
+        .collect();
+    let html = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let mut php = String::new();
+    for c in json.replace('/', "\\/").chars() {
+        if c.is_ascii() {
+            php.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                php.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    vec![
+        json.replace('/', "\\/"),
+        php,
+        spelled("&<>", false),
+        spelled("&<>+'", true),
+        json,
+        percent,
+        lower,
+        html,
+    ]
 }
 
 /// A text as it stands in a query: everything but letters, digits and `-_.~` as `%XX`.
@@ -209,6 +260,11 @@ mod tests {
         check(&format!("a {TOKEN} b {TOKEN}{TOKEN}"), "a ‹secret:token› b ‹secret:token›‹secret:token›");
         check(r#"{"got":"geheim/Ä\"token+7"}"#, r#"{"got":"‹secret:token›"}"#);
         check("t=geheim%2F%C3%84%22token%2B7&x", "t=‹secret:token›&x");
+        check("t=geheim%2f%c3%84%22token%2b7&x", "t=‹secret:token›&x");
+        check(r#"{"got":"geheim\/Ä\"token+7"}"#, r#"{"got":"‹secret:token›"}"#);
+        check(r#"{"php":"geheim\/\u00c4\"token+7"}"#, r#"{"php":"‹secret:token›"}"#);
+        check(r#"{"net":"geheim/Ä\"token\u002B7"}"#, r#"{"net":"‹secret:token›"}"#);
+        check("<p>geheim/Ä&quot;token+7</p>", "<p>‹secret:token›</p>");
         check(&format!("<{}>", STANDARD.encode(TOKEN)), "<‹secret:token›>");
         check(KEY, "‹secret:signing›");
         check("key MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "key ‹secret:signing›");
