@@ -16,7 +16,8 @@ async fn a_slow_channel_keeps_few_places_and_a_quick_one_earns_many() {
     let lanes = Lanes::new(4, 64);
     let start = Instant::now();
     let ms = |n| start + Duration::from_millis(n);
-    let (quick, slow) = (key(0), key(1));
+    // Of two tenants: within one, both share what a tenant may have.
+    let (quick, slow) = (key(0), (TenantId::new("other").unwrap(), ChannelId::new("c1").unwrap()));
     assert_eq!((fill(&lanes, &quick, start), fill(&lanes, &slow, start)), (4, 4));
     // Each that ends quickly gives its place back and one more.
     for n in 0..4 {
