@@ -34,6 +34,8 @@ pub struct Shared {
     /// new connection may take the lost commit for a good one: until all that can be seen is known to be on the disk,
     /// nothing is read or written.
     unsynced: AtomicBool,
+    /// Tokens of claims whose COMMIT was not answered: nobody works on what they may hold.
+    pub doubtful_claims: std::sync::Mutex<Vec<String>>,
     /// Held as long as the process uses the file.
     lock: std::sync::Mutex<Option<File>>,
 }
@@ -155,6 +157,7 @@ impl Shared {
             pools,
             writer: Mutex::new(None),
             unsynced: AtomicBool::new(false),
+            doubtful_claims: std::sync::Mutex::default(),
             lock: std::sync::Mutex::new(lock),
         })
     }

@@ -58,7 +58,7 @@ impl Shared {
     ) -> Result<Vec<Claimed>, StoreError> {
         let until = now.checked_add(lease).map_err(|_| corrupt("a lease without end"))?;
         let token = ClaimToken(random_token()?);
-        self.writing(async |db| {
+        let claimed = self.writing(async |db| {
             let found = db
                 .rows(
                     &self.texts,
@@ -92,8 +92,9 @@ impl Shared {
                 let Some(tenant) = directory.get(&delivery.tenant).cloned() else { continue };
                 match admit(&delivery) {
                     Admission::Take => {
-                        claims.push([tenant, Arg::Int(seq), Arg::from(&token.0), Arg::from(until)]);
-                        claimed.push(Claimed { in_doubt, delivery, token: token.clone() });
+                        let token = if in_doubt { ClaimToken(again(&token.0)) } else { token.clone() };
+                        claims.push([tenant, Arg::Int(seq), Arg::from(token.0.clone()), Arg::from(until)]);
+                        claimed.push(Claimed { in_doubt, delivery, token });
                     }
                     Admission::Leave => {}
                     // What is in doubt stays so: its token is left as it is.
@@ -115,11 +116,44 @@ impl Shared {
             )
             .await?;
             Ok(claimed)
+        });
+        let claimed = claimed.await;
+        if claimed.is_err() {
+            // Written or not, nobody starts these; nobody else may for as long as the claim runs.
+            self.doubtful().push(token.0);
+        }
+        claimed
+    }
+
+    fn doubtful(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.doubtful_claims.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Gives back what claims in doubt may hold, as it was before them.
+    async fn give_back_doubtful(&self) -> Result<(), StoreError> {
+        let tokens = self.doubtful().clone();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        self.writing(async |db| {
+            for token in &tokens {
+                let clean = [Arg::from(token)];
+                let sql =
+                    "UPDATE work_queue SET claim_token = NULL, ready_at = due_at WHERE claim_token = $1";
+                db.run(&self.texts, sql, clean).await?;
+                let in_doubt = [Arg::from(again(token)), Arg::from(VOID_TOKEN)];
+                let sql = "UPDATE work_queue SET claim_token = $2, ready_at = due_at WHERE claim_token = $1";
+                db.run(&self.texts, sql, in_doubt).await?;
+            }
+            Ok(())
         })
-        .await
+        .await?;
+        self.doubtful().retain(|token| !tokens.contains(token));
+        Ok(())
     }
 
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.give_back_doubtful().await?;
         let mut reader = self.directory().await?;
         let rows = reader.db().rows(&self.texts, "SELECT MIN(ready_at) FROM work_queue", []).await?;
         let first = rows.first().ok_or_else(|| corrupt("no answer"))?.opt_int(0)?;
@@ -180,6 +214,11 @@ impl Shared {
         })
         .await
     }
+}
+
+/// The token of a claim on a delivery whose last attempt is in doubt already.
+fn again(token: &str) -> String {
+    format!("{token}.d")
 }
 
 /// 128 random bits: nobody guesses another holder's claim.
