@@ -17,7 +17,15 @@ const CLOUDEVENTS_SDK: &str = "2.2.0";
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
     report.area("tools", || install_tools(root))?;
-    report.area("format", || tools::run(&mut tools::cargo(root, &["fmt", "--all", "--check"])))?;
+    report.area("format", || {
+        // The fuzz targets' own lock file is forgotten easily, and would be missed only half an hour later.
+        let manifest = root.join("fuzz/Cargo.toml").display().to_string();
+        let locked = ["metadata", "--locked", "--format-version", "1", "--manifest-path", &manifest];
+        if !tools::succeeds("cargo", &locked) {
+            bail!("fuzz/Cargo.lock is not current: run `cargo metadata` in `fuzz/` and commit it");
+        }
+        tools::run(&mut tools::cargo(root, &["fmt", "--all", "--check"]))
+    })?;
     report.area("clippy", || {
         let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
         tools::run(&mut tools::cargo(root, &arguments))
