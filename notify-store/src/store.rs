@@ -237,7 +237,8 @@ impl Store {
     ) -> Result<Vec<Claimed>, StoreError> {
         self.inner.shared.claim_due(now, lease, limit, admit).await
     }
-    /// When the next unclaimed delivery is due or the next lease runs out; `None`: nothing waits.
+    /// When the next unclaimed delivery is due or the next lease runs out; `None`: nothing waits. Claims whose COMMIT was
+    /// not answered are given back first.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.shared.next_due().await
     }
