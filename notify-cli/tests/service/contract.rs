@@ -38,8 +38,9 @@ async fn the_api_answers_as_it_is_described() {
     command
         .args(["run", &studio.url("/openapi.json"), "--checks", CHECKS])
         .args(["-H", &format!("Authorization: Bearer {}", client.token())])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--max-time", "35"])
-        .args(["--seed", "1", "--workers", "2", "--request-timeout", "20"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--max-time", "60"])
+        // One worker: CPython 3.11's `ast.parse`, which hypothesis calls, fails now and then in two threads at once.
+        .args(["--seed", "1", "--workers", "1", "--request-timeout", "20"])
         .args(["--suppress-health-check", "all", "--no-color", "--continue-on-failure"])
         .current_dir(std::env::temp_dir());
     let run = tokio::task::spawn_blocking(move || command.output());

@@ -1,22 +1,30 @@
-//! All patterns of one rule-set version, compiled once: the seam behind which an index will choose candidates.
+//! All patterns of one tenant behind one immutable value: the seam that an index stands behind.
 
 use super::Pattern;
 use crate::problem::Problem;
 use serde_json::Value;
+use std::sync::Arc;
 
-/// The patterns of one rule-set version with their keys, in a fixed order.
+/// Patterns with their keys, in the order of the keys whatever the order of insertion.
 ///
-/// Today every pattern is tried in turn. The results are defined as what that loop gives, so an index that finds the
-/// same keys in the same order can take its place without a caller noticing.
-#[derive(Debug, Clone)]
+/// Immutable: [`Self::with`] and [`Self::without`] give a changed set and leave this one as it is, so readers that hold
+/// it are never disturbed. Cloning is cheap.
+#[derive(Debug)]
 pub struct RuleSet<K> {
-    rules: Vec<(K, Pattern)>,
+    rules: Arc<Vec<(K, Pattern)>>,
 }
 
-impl<K> RuleSet<K> {
-    /// Takes patterns that are compiled already (cloning one is cheap: it is shared).
+impl<K> Clone for RuleSet<K> {
+    fn clone(&self) -> Self {
+        Self { rules: Arc::clone(&self.rules) }
+    }
+}
+
+impl<K: Ord + Clone> RuleSet<K> {
+    /// Takes patterns that are compiled already (cloning one is cheap: it is shared). Of equal keys the last wins.
     pub fn new(rules: impl IntoIterator<Item = (K, Pattern)>) -> Self {
-        Self { rules: rules.into_iter().collect() }
+        let by_key: std::collections::BTreeMap<K, Pattern> = rules.into_iter().collect();
+        Self { rules: Arc::new(by_key.into_iter().collect()) }
     }
 
     /// Compiles every pattern.
@@ -31,20 +39,53 @@ impl<K> RuleSet<K> {
                 Err(problem) => return Err((key, problem)),
             }
         }
-        Ok(Self { rules: compiled })
+        Ok(Self::new(compiled))
     }
 
-    /// The keys of all rules that match, in the order in which the rules were given.
+    /// This set with one more rule, or with the rule of an equal key replaced.
+    #[must_use]
+    pub fn with(&self, key: K, pattern: Pattern) -> Self {
+        let mut rules = (*self.rules).clone();
+        match rules.binary_search_by(|(known, _)| known.cmp(&key)) {
+            Ok(place) => {
+                if let Some(slot) = rules.get_mut(place) {
+                    *slot = (key, pattern);
+                }
+            }
+            Err(place) => rules.insert(place, (key, pattern)),
+        }
+        Self { rules: Arc::new(rules) }
+    }
+
+    /// This set without the rule of that key.
+    #[must_use]
+    pub fn without(&self, key: &K) -> Self {
+        let mut rules = (*self.rules).clone();
+        rules.retain(|(known, _)| known != key);
+        Self { rules: Arc::new(rules) }
+    }
+
+    /// Whether so much has changed since the last whole build that [`Self::folded`] is due (off the path of events).
+    #[must_use]
+    pub fn wants_folding(&self) -> bool {
+        false
+    }
+
+    /// The same rules, built anew as a whole.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        self.clone()
+    }
+
+    /// The keys of all rules that match, in the order of the keys.
     #[must_use]
     pub fn matching(&self, event: &Value) -> Vec<&K> {
-        let mut keys = Vec::new();
-        self.for_each_match(event, |key| keys.push(key));
-        keys
+        self.rules.iter().filter(|(_, pattern)| pattern.matches(event)).map(|(key, _)| key).collect()
     }
 
-    /// As [`Self::matching`], without a list.
-    pub fn for_each_match<'s>(&'s self, event: &Value, mut found: impl FnMut(&'s K)) {
-        self.rules.iter().filter(|(_, pattern)| pattern.matches(event)).for_each(|(key, _)| found(key));
+    /// Every rule, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Pattern)> {
+        self.rules.iter().map(|(key, pattern)| (key, pattern))
     }
 
     #[must_use]
