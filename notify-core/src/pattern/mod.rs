@@ -19,6 +19,7 @@ mod evaluate;
 mod expand;
 mod explain;
 mod fold;
+mod index;
 pub mod limits;
 mod number;
 mod operand;
@@ -30,6 +31,7 @@ mod tests;
 mod wildcard;
 
 pub use explain::{Alternative, Choice, Clause, Conflict, ConflictElement, Explanation, Seen};
+pub use index::{NotJson, Scratch};
 pub use set::RuleSet;
 
 use crate::problem::Problem;
