@@ -28,6 +28,9 @@ enum Scenario {
     /// Memory of one rule set, printed as bytes a rule: `match` runs it in a process of its own.
     #[command(hide = true)]
     Memory { set: sets::Set, rules: usize },
+    /// One build and so many events, for a profiler.
+    #[command(hide = true)]
+    Profile { set: sets::Set, rules: usize, events: usize },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,6 +39,10 @@ fn main() -> anyhow::Result<()> {
         Scenario::Match(scenario) => matching::run(&scenario)?,
         Scenario::Memory { set, rules } => {
             println!("{}", matching::bytes_per_rule_here(set, rules)?);
+            return Ok(());
+        }
+        Scenario::Profile { set, rules, events } => {
+            println!("{} matches", matching::profile(set, rules, events)?);
             return Ok(());
         }
     };

@@ -38,7 +38,7 @@ enum Task {
         #[arg(long)]
         deep: bool,
     },
-    /// Measure: `throughput`, `latency`, or both.
+    /// Measure: `match` (the rule matcher, in one process), else the whole product: `throughput`, `latency`, …
     Bench {
         scenario: Option<String>,
         /// Also write the figures here.
@@ -101,6 +101,15 @@ fn run() -> anyhow::Result<()> {
             Ok(())
         }
         Task::Test { deep } => tests::run(&root, deep),
+        Task::Bench { scenario, json } if scenario.as_deref() == Some("match") => {
+            tools::run(&mut tools::cargo(&root, &["build", "--release", "--locked", "-p", "notify-bench"]))?;
+            let mut bench = Command::new(tools::target_dir(&root).join("release/notify-bench"));
+            bench.arg("match");
+            if let Some(file) = json {
+                bench.arg("--json").arg(file);
+            }
+            tools::run(&mut bench)
+        }
         Task::Bench { scenario, json } => {
             stage::stage(&root)?;
             let mut rig = rig(&root);

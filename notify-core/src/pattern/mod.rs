@@ -14,6 +14,7 @@
 //!
 //! Patterns and events come from [`crate::json::parse`] (or the YAML reader), which refuse duplicate keys.
 
+mod any_of;
 mod cidr;
 mod evaluate;
 mod expand;

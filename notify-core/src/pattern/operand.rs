@@ -207,7 +207,7 @@ fn anything_but(operand: &Value, path: &str, operands: &mut usize) -> Result<Ope
             }
         });
     }
-    Ok(Operator::AnythingBut(Box::new(AnythingBut { form, list, operands: excluded.into() })))
+    Ok(Operator::AnythingBut(Box::new(AnythingBut::new(form, list, excluded.into()))))
 }
 
 fn numeric(operand: &Value, path: &str) -> Result<Operator, Problem> {

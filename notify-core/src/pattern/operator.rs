@@ -1,11 +1,13 @@
 //! The operators: what one scalar value has to be.
 
+use super::any_of::AnyOf;
 use super::cidr::Network;
 use super::fold::Folded;
 use super::number::Num;
 use super::wildcard::Wildcard;
 use crate::severity::Severity;
 use serde_json::{Value, json};
+use std::hash::{Hash, Hasher};
 use std::ops::{Bound, RangeBounds};
 
 /// A value of an event that is neither object nor array, whatever it was read from.
@@ -59,13 +61,29 @@ pub(super) struct NumericRange {
 }
 
 /// `anything-but`: a scalar for which none of the operands holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct AnythingBut {
     /// The operator inside: `None` for plain values.
     pub(super) form: Option<&'static str>,
     /// Whether the operands were written as a list; only for showing them again.
     pub(super) list: bool,
     pub(super) operands: Box<[Operator]>,
+    /// The operands once more, if they are many.
+    many: Option<Box<AnyOf>>,
+}
+
+impl PartialEq for AnythingBut {
+    fn eq(&self, other: &Self) -> bool {
+        (self.form, self.list, &self.operands) == (other.form, other.list, &other.operands)
+    }
+}
+
+impl Eq for AnythingBut {}
+
+impl Hash for AnythingBut {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.form, self.list, &self.operands).hash(state);
+    }
 }
 
 impl Operator {
@@ -77,7 +95,7 @@ impl Operator {
     pub(super) fn accepts(&self, value: Scalar<'_>) -> bool {
         match (self, value) {
             (Self::Exists(exists), _) => *exists,
-            (Self::AnythingBut(not), _) => !not.operands.iter().any(|operand| operand.accepts(value)),
+            (Self::AnythingBut(not), _) => !not.excludes(value),
             (Self::Null, Scalar::Null) => true,
             (Self::Bool(wanted), Scalar::Bool(seen)) => *wanted == seen,
             (Self::Number(wanted), Scalar::Number(seen)) => *wanted == seen,
@@ -142,7 +160,7 @@ impl Operator {
 }
 
 impl NumericRange {
-    fn contains(&self, number: &Num) -> bool {
+    pub(super) fn contains(&self, number: &Num) -> bool {
         (self.low, self.high).contains(number)
     }
 
@@ -165,6 +183,18 @@ impl NumericRange {
 }
 
 impl AnythingBut {
+    pub(super) fn new(form: Option<&'static str>, list: bool, operands: Box<[Operator]>) -> Self {
+        let many = AnyOf::new(&operands);
+        Self { form, list, operands, many }
+    }
+
+    fn excludes(&self, value: Scalar<'_>) -> bool {
+        match &self.many {
+            None => self.operands.iter().any(|operand| operand.accepts(value)),
+            Some(many) => many.accepts(value),
+        }
+    }
+
     fn operand(&self) -> Value {
         let mut operands: Vec<Value> = self.operands.iter().map(Operator::operand).collect();
         let plain = match operands.len() {
@@ -179,17 +209,34 @@ impl AnythingBut {
 }
 
 /// What one field of the event has to be: any of the operators.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct Test {
     pub(super) operators: Box<[Operator]>,
     /// `exists: false` is among them.
     pub(super) accepts_absence: bool,
+    /// The operators once more, if they are many.
+    many: Option<Box<AnyOf>>,
+}
+
+impl PartialEq for Test {
+    fn eq(&self, other: &Self) -> bool {
+        self.operators == other.operators
+    }
+}
+
+impl Eq for Test {}
+
+impl Hash for Test {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.operators.hash(state);
+    }
 }
 
 impl Test {
     pub(super) fn new(operators: Vec<Operator>) -> Self {
         let accepts_absence = operators.contains(&Operator::Exists(false));
-        Self { operators: operators.into(), accepts_absence }
+        let many = AnyOf::new(&operators);
+        Self { operators: operators.into(), accepts_absence, many }
     }
 
     /// Whether it holds for a value; never for an object or an array.
@@ -198,6 +245,9 @@ impl Test {
     }
 
     pub(super) fn accepts(&self, value: Scalar<'_>) -> bool {
-        self.operators.iter().any(|operator| operator.accepts(value))
+        match &self.many {
+            None => self.operators.iter().any(|operator| operator.accepts(value)),
+            Some(many) => many.accepts(value),
+        }
     }
 }

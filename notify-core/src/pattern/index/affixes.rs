@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 pub(super) struct Affixes {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Bytes that all texts begin with.
+    common: usize,
+    /// Of each entry the eight bytes behind those: nearly always they decide, and they lie close together in memory.
+    heads: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -23,7 +27,12 @@ struct Entry {
 impl Affixes {
     /// `None` when the table would be larger than its 32-bit places can say.
     pub(super) fn new(by_text: BTreeMap<Vec<u8>, Vec<u32>>, members: &mut Members) -> Option<Self> {
-        let mut table = Self { bytes: Vec::new(), entries: Vec::with_capacity(by_text.len()) };
+        let mut table = Self {
+            bytes: Vec::new(),
+            entries: Vec::with_capacity(by_text.len()),
+            common: 0,
+            heads: Vec::new(),
+        };
         let mut open: Vec<u32> = Vec::new();
         for (text, of) in by_text {
             while let Some(last) = open.last()
@@ -42,6 +51,10 @@ impl Affixes {
             open.push(u32::try_from(table.entries.len()).ok()?);
         }
         u32::try_from(table.bytes.len()).ok()?;
+        if let (Some(first), Some(last)) = (table.entries.first(), table.entries.last()) {
+            table.common = shared(table.text_of(first), table.text_of(last));
+        }
+        table.heads = table.entries.iter().map(|entry| table.head(table.text_of(entry))).collect();
         Some(table)
     }
 
@@ -54,12 +67,27 @@ impl Affixes {
         self.bytes.get(start..start + entry.length as usize).unwrap_or_default()
     }
 
+    /// Sorts as the texts do; equal for texts that differ further behind only.
+    fn head(&self, text: &[u8]) -> u64 {
+        let mut head = [0; 8];
+        let rest = text.get(self.common..).unwrap_or_default();
+        head.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        u64::from_be_bytes(head)
+    }
+
     /// Every prefix of `value` in the table lies on the chain of the greatest entry that is not greater than `value`:
     /// what is sorted between a prefix and the value begins with that prefix.
     pub(super) fn find(&self, value: &[u8], mut found: impl FnMut(Run)) {
-        let mut next = self.entries.partition_point(|entry| self.text_of(entry) <= value) as u32;
+        let head = self.head(value);
+        let (from, to) = (
+            self.heads.partition_point(|known| *known < head),
+            self.heads.partition_point(|known| *known <= head),
+        );
+        let same_head = self.entries.get(from..to).unwrap_or_default();
+        let mut next = (from + same_head.partition_point(|entry| self.text_of(entry) <= value)) as u32;
+        // All texts begin with the same bytes: one that the value is to begin with tells whether it begins with them.
         let nearest = self.text(next).unwrap_or_default();
-        let shared = nearest.iter().zip(value).take_while(|(a, b)| a == b).count();
+        let shared = shared(nearest, value);
         while let Some(entry) = (next as usize).checked_sub(1).and_then(|place| self.entries.get(place)) {
             if entry.length as usize <= shared {
                 found(entry.run);
@@ -69,6 +97,11 @@ impl Affixes {
     }
 }
 
+/// Bytes at the beginning that both have.
+fn shared(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,12 +109,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_exactly_the_prefixes(texts in prop::collection::btree_set("[ab]{0,4}", 0..12), value in "[abc]{0,6}") {
+        fn finds_exactly_the_prefixes(texts in prop::collection::btree_set("(x{9})?[ab]{0,4}", 0..12), value in "(x{9})?[abc]{0,6}") {
             let mut members = Members::default();
             let by_text = texts.iter().zip(0..).map(|(text, i)| (text.clone().into_bytes(), vec![i])).collect();
             let table = Affixes::new(by_text, &mut members).unwrap();
             let mut found: Vec<u32> = Vec::new();
-            table.find(value.as_bytes(), |run| found.extend(members.of(run)));
+            table.find(value.as_bytes(), |run| found.extend(members.of(&run).to_vec()));
             found.sort_unstable();
             let expected: Vec<u32> =
                 texts.iter().zip(0..).filter(|(text, _)| value.starts_with(*text)).map(|(_, i)| i).collect();

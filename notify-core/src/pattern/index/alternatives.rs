@@ -6,9 +6,9 @@ use super::paths::{PathId, Paths};
 use crate::pattern::Pattern;
 use crate::pattern::evaluate::{All, fit};
 use crate::pattern::expand::{Conjunction, Node};
-use crate::pattern::operator::Test;
+use crate::pattern::operator::{NumericRange, Operator, Scalar, Test};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Gives equal tests and names of different rules one place in memory.
@@ -80,20 +80,58 @@ pub(super) struct Alternative {
     length: u32,
 }
 
+/// One check of an alternative. What most rules ask stands here itself; a search in memory costs more than a comparison.
+#[derive(Debug)]
+struct Check {
+    path: PathId,
+    ask: Ask,
+}
+
+#[derive(Debug)]
+enum Ask {
+    /// This text and nothing else.
+    Text(Place),
+    /// A text of this beginning.
+    Prefix(Place),
+    /// Anything but this text.
+    Not(Place),
+    Bool(bool),
+    /// A number in `ranges`' interval of that place.
+    Range(u32),
+    Test(Arc<Test>),
+}
+
+/// Where a text stands in `texts`.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    start: u32,
+    length: u32,
+}
+
+/// The alternatives of many rules, in the order of the rules.
 #[derive(Debug, Default)]
 pub(super) struct Alternatives {
     all: Vec<Alternative>,
-    checks: Vec<(PathId, Arc<Test>)>,
+    checks: Vec<Check>,
+    /// Each text once.
+    texts: String,
+    ranges: Vec<NumericRange>,
 }
 
 impl Alternatives {
     /// The trie must know the paths of all `patterns`.
     pub(super) fn of<'p>(patterns: impl Iterator<Item = &'p Pattern>, paths: &Paths) -> Self {
         let mut alternatives = Self::default();
+        let mut known: HashMap<Box<str>, Place, Fixed> = HashMap::default();
+        let mut list = Vec::new();
         for (pattern, rule) in patterns.zip(0..) {
             for (conjunction, branch) in pattern.conjunctions.iter().zip(0..) {
                 let first = alternatives.checks.len();
-                list_checks(&conjunction.root, Paths::ROOT, paths, &mut alternatives.checks);
+                list_checks(&conjunction.root, Paths::ROOT, paths, &mut list);
+                for (path, test) in list.drain(..) {
+                    let ask = alternatives.ask(test, &mut known);
+                    alternatives.checks.push(Check { path, ask });
+                }
                 let length = alternatives.checks.len() - first;
                 alternatives.all.push(Alternative {
                     rule,
@@ -105,7 +143,44 @@ impl Alternatives {
         }
         alternatives.all.shrink_to_fit();
         alternatives.checks.shrink_to_fit();
+        alternatives.texts.shrink_to_fit();
+        alternatives.ranges.shrink_to_fit();
         alternatives
+    }
+
+    fn ask(&mut self, test: &Arc<Test>, known: &mut HashMap<Box<str>, Place, Fixed>) -> Ask {
+        let ask = match &*test.operators {
+            [Operator::Text(text)] => self.place(text, known).map(Ask::Text),
+            [Operator::Prefix(text)] => self.place(text, known).map(Ask::Prefix),
+            [Operator::Bool(b)] => Some(Ask::Bool(*b)),
+            [Operator::Numeric(range)] => {
+                self.ranges.push((**range).clone());
+                Some(Ask::Range(small(self.ranges.len() - 1)))
+            }
+            [Operator::AnythingBut(not)] => match (not.form, &*not.operands) {
+                (None, [Operator::Text(text)]) => self.place(text, known).map(Ask::Not),
+                _ => None,
+            },
+            _ => None,
+        };
+        ask.unwrap_or_else(|| Ask::Test(test.clone()))
+    }
+
+    /// `None` behind four gigabytes of different texts: such a text stays in its test.
+    fn place(&mut self, text: &str, known: &mut HashMap<Box<str>, Place, Fixed>) -> Option<Place> {
+        if let Some(place) = known.get(text) {
+            return Some(*place);
+        }
+        let start = u32::try_from(self.texts.len()).ok()?;
+        let place = Place { start, length: u32::try_from(text.len()).ok()? };
+        self.texts.push_str(text);
+        known.insert(text.into(), place);
+        Some(place)
+    }
+
+    fn text(&self, place: Place) -> &str {
+        let start = place.start as usize;
+        self.texts.get(start..start + place.length as usize).unwrap_or_default()
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -116,14 +191,9 @@ impl Alternatives {
         self.all.get(alternative as usize)
     }
 
-    fn list(&self, alternative: &Alternative) -> &[(PathId, Arc<Test>)] {
+    fn checks(&self, alternative: &Alternative) -> &[Check] {
         let first = alternative.first as usize;
         self.checks.get(first..first + alternative.length as usize).unwrap_or_default()
-    }
-
-    pub(super) fn checks(&self, alternative: u32) -> impl Iterator<Item = (PathId, &Test)> {
-        let list = self.get(alternative).map(|alternative| self.list(alternative)).unwrap_or_default();
-        list.iter().map(|(path, test)| (*path, &**test))
     }
 
     /// The verdict. Where no array is on the way each field has one value or none, and the checks are independent of
@@ -131,25 +201,61 @@ impl Alternatives {
     pub(super) fn holds<'e>(
         &self,
         alternative: &Alternative,
-        pattern: &Pattern,
+        pattern: Option<&Pattern>,
         paths: &Paths,
         leaves: &Leaves,
         event: &impl Fn() -> Option<&'e Value>,
     ) -> bool {
-        let checks = self.list(alternative);
-        if checks.iter().any(|(path, _)| leaves.meets_array(paths, *path)) {
-            let conjunction = pattern.conjunctions.get(alternative.branch as usize);
+        let checks = self.checks(alternative);
+        if leaves.has_arrays() && checks.iter().any(|check| leaves.meets_array(paths, check.path)) {
+            let conjunction = pattern.and_then(|p| p.conjunctions.get(alternative.branch as usize));
             return event().zip(conjunction).is_some_and(|(event, c)| fit(&c.root, event, All).is_match());
         }
-        checks.iter().all(|(path, test)| match leaves.values(*path).next() {
-            Some((_, value)) => test.accepts(value),
-            None => test.accepts_absence,
+        checks.iter().all(|check| {
+            let value = leaves.values(check.path).next().map(|(_, value)| value);
+            match (&check.ask, value) {
+                (Ask::Text(place), Some(Scalar::Text(seen))) => seen == self.text(*place),
+                (Ask::Prefix(place), Some(Scalar::Text(seen))) => seen.starts_with(self.text(*place)),
+                (Ask::Not(place), Some(Scalar::Text(seen))) => seen != self.text(*place),
+                (Ask::Not(_), Some(_)) => true,
+                (Ask::Bool(wanted), Some(Scalar::Bool(seen))) => *wanted == seen,
+                (Ask::Range(place), Some(Scalar::Number(seen))) => {
+                    self.ranges.get(*place as usize).is_some_and(|range| range.contains(&seen))
+                }
+                (Ask::Text(_) | Ask::Prefix(_) | Ask::Not(_) | Ask::Bool(_) | Ask::Range(_), _) => false,
+                (Ask::Test(test), Some(value)) => test.accepts(value),
+                (Ask::Test(test), None) => test.accepts_absence,
+            }
         })
     }
 }
 
-fn list_checks(node: &Node, path: PathId, paths: &Paths, into: &mut Vec<(PathId, Arc<Test>)>) {
-    into.extend(node.tests.iter().map(|test| (path, test.clone())));
+/// Every test of a pattern's alternatives with its path: what the tables are built from.
+pub(super) struct Tests<'p>(Vec<Vec<(PathId, &'p Arc<Test>)>>);
+
+impl<'p> Tests<'p> {
+    pub(super) fn of(patterns: impl Iterator<Item = &'p Pattern>, paths: &Paths) -> Self {
+        let conjunctions = patterns.flat_map(|pattern| &*pattern.conjunctions);
+        let list = |conjunction: &'p Conjunction| {
+            let mut list = Vec::new();
+            list_checks(&conjunction.root, Paths::ROOT, paths, &mut list);
+            list
+        };
+        Self(conjunctions.map(list).collect())
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        small(self.0.len())
+    }
+
+    pub(super) fn of_alternative(&self, alternative: u32) -> impl Iterator<Item = (PathId, &'p Test)> {
+        let list = self.0.get(alternative as usize).map(Vec::as_slice).unwrap_or_default();
+        list.iter().map(|(path, test)| (*path, &***test))
+    }
+}
+
+fn list_checks<'n>(node: &'n Node, path: PathId, paths: &Paths, into: &mut Vec<(PathId, &'n Arc<Test>)>) {
+    into.extend(node.tests.iter().map(|test| (path, test)));
     for (name, child) in &node.children {
         if let Some(path) = paths.child(path, name) {
             list_checks(child, path, paths, into);

@@ -1,6 +1,6 @@
 //! Equality clauses as one composite key: an event makes one look-up for all rules that ask the same fields.
 
-use super::alternatives::Alternatives;
+use super::alternatives::Tests;
 use super::hash::{self, Composite, Fixed};
 use super::hooks::equalities;
 use super::leaves::Leaves;
@@ -47,11 +47,11 @@ pub(super) struct Hashes {
 
 impl Groups {
     /// Takes the alternatives that have a key; the others are returned.
-    pub(super) fn build(alternatives: &Alternatives, members: &mut Members) -> (Self, Vec<u32>) {
+    pub(super) fn build(tests: &Tests<'_>, members: &mut Members) -> (Self, Vec<u32>) {
         let mut drafts: BTreeMap<Box<[Part]>, Vec<(u64, u32)>> = BTreeMap::new();
         let mut without = Vec::new();
-        for alternative in 0..alternatives.len() {
-            match key_of(alternatives, alternative) {
+        for alternative in 0..tests.len() {
+            match key_of(tests, alternative) {
                 None => without.push(alternative),
                 Some((parts, keys)) => {
                     drafts.entry(parts).or_default().extend(keys.into_iter().map(|key| (key, alternative)));
@@ -64,7 +64,7 @@ impl Groups {
             if let (Some((path, _)), Ok(number)) = (parts.last(), u32::try_from(built.groups.len())) {
                 by_last_part.entry(*path).or_default().push(number);
             }
-            let group = built.group(parts, entries, alternatives, members);
+            let group = built.group(parts, entries, tests, members);
             built.groups.push(group);
         }
         built.by_last_part = by_last_part.into_iter().collect();
@@ -75,7 +75,7 @@ impl Groups {
         &mut self,
         parts: Box<[Part]>,
         mut entries: Vec<(u64, u32)>,
-        alternatives: &Alternatives,
+        tests: &Tests<'_>,
         members: &mut Members,
     ) -> Group {
         entries.sort_unstable();
@@ -85,7 +85,7 @@ impl Groups {
         for same in entries.chunk_by(|a, b| a.0 == b.0) {
             let of: Vec<u32> = same.iter().map(|(_, alternative)| *alternative).collect();
             let run = if of.len() > HOT {
-                self.hot.push(tables::build(&of, alternatives, members));
+                self.hot.push(tables::build(&of, tests, members));
                 Run::table(self.hot.len() - 1)
             } else {
                 members.add(&of)
@@ -214,9 +214,9 @@ impl Hashes {
 }
 
 /// The fields of the alternative's key and its keys, or `None` without an equality clause.
-fn key_of(alternatives: &Alternatives, alternative: u32) -> Option<(Box<[Part]>, Vec<u64>)> {
+fn key_of(tests: &Tests<'_>, alternative: u32) -> Option<(Box<[Part]>, Vec<u64>)> {
     let mut lists: Vec<(Part, Vec<u64>)> = Vec::new();
-    for (path, test) in alternatives.checks(alternative) {
+    for (path, test) in tests.of_alternative(alternative) {
         if let Some((hashes, folded)) = equalities(test) {
             // `$or` can ask one field twice; one of the tests is enough to find it.
             match lists.iter_mut().find(|((known, _), _)| *known == path) {

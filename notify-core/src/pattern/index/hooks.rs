@@ -41,13 +41,10 @@ pub(super) fn hooks(test: &Test) -> Option<Vec<Hook<'_>>> {
     }
     let mut all = Vec::with_capacity(test.operators.len());
     for operator in &test.operators {
+        if exact(operator, |hash| all.push(Hook::Exact(hash))) {
+            continue;
+        }
         match operator {
-            Operator::Null => all.push(Hook::Exact(hash::of(Scalar::Null))),
-            Operator::Bool(b) => all.push(Hook::Exact(hash::of(Scalar::Bool(*b)))),
-            Operator::Number(n) => all.push(Hook::Exact(hash::of(Scalar::Number(*n)))),
-            Operator::Text(text) => all.push(Hook::Exact(hash::of_text(text))),
-            Operator::AtLeast(least) => all.extend(severities(|s| s >= *least)),
-            Operator::AtMost(most) => all.extend(severities(|s| s <= *most)),
             Operator::EqualsIgnoreCase(folded) => all.push(Hook::Folded(hash::of_text(folded.folded()))),
             Operator::Prefix(text) => all.push(affix(text, Hook::Prefix { text, folded: false })),
             Operator::Suffix(text) => all.push(affix(text, Hook::Suffix { text, folded: false })),
@@ -66,22 +63,21 @@ pub(super) fn hooks(test: &Test) -> Option<Vec<Hook<'_>>> {
                     false => Hook::Wildcard { head: wildcard.head(), literals },
                 });
             }
-            Operator::Numeric(range) => all.push(match (range.low, range.high) {
-                (Bound::Included(low), Bound::Included(high)) if low == high => {
-                    Hook::Exact(hash::of(Scalar::Number(low)))
-                }
-                _ => Hook::Range(Interval::around(range)),
-            }),
+            Operator::Numeric(range) => all.push(Hook::Range(Interval::around(range))),
             Operator::Cidr(network) => all.push(Hook::Net(network.key())),
             Operator::Exists(true) => all.push(Hook::AnyValue),
-            Operator::Exists(false) | Operator::AnythingBut(_) => return None,
+            // `exact` took the first ones.
+            Operator::Null
+            | Operator::Bool(_)
+            | Operator::Number(_)
+            | Operator::Text(_)
+            | Operator::AtLeast(_)
+            | Operator::AtMost(_)
+            | Operator::Exists(false)
+            | Operator::AnythingBut(_) => return None,
         }
     }
     Some(all)
-}
-
-fn severities<'t>(wanted: impl Fn(Severity) -> bool) -> impl Iterator<Item = Hook<'t>> {
-    Severity::ALL.into_iter().filter(move |s| wanted(*s)).map(|s| Hook::Exact(hash::of_text(s.name())))
 }
 
 fn affix<'t>(text: &str, hook: Hook<'t>) -> Hook<'t> {
@@ -90,32 +86,25 @@ fn affix<'t>(text: &str, hook: Hook<'t>) -> Hook<'t> {
 
 /// The hashes of a test that only takes certain values, for a composite key; `true` if they are of folded texts.
 pub(super) fn equalities(test: &Test) -> Option<(Vec<u64>, bool)> {
-    let plain = |operator: &Operator| {
-        !matches!(operator, Operator::Exists(_) | Operator::AnythingBut(_))
-            && !matches!(operator, Operator::Prefix(_) | Operator::PrefixIgnoreCase(_))
-            && !matches!(operator, Operator::Suffix(_) | Operator::SuffixIgnoreCase(_))
-            && !matches!(operator, Operator::Wildcard(_) | Operator::Cidr(_))
-    };
-    if test.accepts_absence || !test.operators.iter().all(plain) {
+    if test.accepts_absence {
         return None;
     }
     let folded = test.operators.iter().any(|operator| matches!(operator, Operator::EqualsIgnoreCase(_)));
     let mut hashes = Vec::with_capacity(test.operators.len());
-    if folded {
-        for operator in &test.operators {
-            match operator {
-                Operator::EqualsIgnoreCase(text) => hashes.push(hash::of_text(text.folded())),
-                Operator::Text(text) => {
-                    let mut folded = String::new();
-                    crate::pattern::fold::fold_into(text, &mut folded);
-                    hashes.push(hash::of_text(&folded));
-                }
-                _ => hashes.extend(exact_hashes(operator)?),
+    for operator in &test.operators {
+        match operator {
+            Operator::EqualsIgnoreCase(text) => hashes.push(hash::of_text(text.folded())),
+            Operator::Text(text) if folded => {
+                let mut folded = String::new();
+                crate::pattern::fold::fold_into(text, &mut folded);
+                hashes.push(hash::of_text(&folded));
             }
-        }
-    } else {
-        for operator in &test.operators {
-            hashes.extend(exact_hashes(operator)?);
+            // The names of severities are lower case: they are their own folded form.
+            _ => {
+                if !exact(operator, |hash| hashes.push(hash)) {
+                    return None;
+                }
+            }
         }
     }
     hashes.sort_unstable();
@@ -123,9 +112,26 @@ pub(super) fn equalities(test: &Test) -> Option<(Vec<u64>, bool)> {
     Some((hashes, folded))
 }
 
-fn exact_hashes(operator: &Operator) -> Option<Vec<u64>> {
-    // The names of severities are lower case: they are their own folded form.
-    let single = Test::new(vec![operator.clone()]);
-    let exact = |hook| if let Hook::Exact(hash) = hook { Some(hash) } else { None };
-    hooks(&single)?.into_iter().map(exact).collect()
+/// Gives the hashes of the values that an operator takes, if those are certain values.
+fn exact(operator: &Operator, mut each: impl FnMut(u64)) -> bool {
+    let severities = |least: Severity, most: Severity, each: &mut dyn FnMut(u64)| {
+        let within = Severity::ALL.into_iter().filter(|s| (least..=most).contains(s));
+        within.for_each(|s| each(hash::of_text(s.name())));
+    };
+    match operator {
+        Operator::Null => each(hash::of(Scalar::Null)),
+        Operator::Bool(b) => each(hash::of(Scalar::Bool(*b))),
+        Operator::Number(n) => each(hash::of(Scalar::Number(*n))),
+        Operator::Text(text) => each(hash::of_text(text)),
+        Operator::AtLeast(least) => severities(*least, Severity::Blocker, &mut each),
+        Operator::AtMost(most) => severities(Severity::None, *most, &mut each),
+        Operator::Numeric(range) => match (range.low, range.high) {
+            (Bound::Included(low), Bound::Included(high)) if low == high => {
+                each(hash::of(Scalar::Number(low)));
+            }
+            _ => return false,
+        },
+        _ => return false,
+    }
+    true
 }

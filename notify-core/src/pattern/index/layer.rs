@@ -1,6 +1,6 @@
 //! One built index, and the few rules that are not in one yet.
 
-use super::alternatives::{Alternatives, Sharing};
+use super::alternatives::{Alternatives, Sharing, Tests};
 use super::groups::{Groups, Hashes};
 use super::leaves::Leaves;
 use super::members::{Found, Members};
@@ -65,9 +65,11 @@ impl<K: Ord> Layer<K> {
         rules.reverse();
         let rules = rules.into_boxed_slice();
         let alternatives = Alternatives::of(rules.iter().map(|(_, pattern)| pattern), paths);
+        let tests = Tests::of(rules.iter().map(|(_, pattern)| pattern), paths);
         let mut members = Members::default();
-        let (groups, without_key) = Groups::build(&alternatives, &mut members);
-        let tables = tables::build(&without_key, &alternatives, &mut members);
+        let (groups, without_key) = Groups::build(&tests, &mut members);
+        let tables = tables::build(&without_key, &tests, &mut members);
+        drop(tests);
         members.shrink();
         Self { rules, alternatives, groups, tables, members }
     }
@@ -93,7 +95,7 @@ impl<K: Ord> Layer<K> {
                 continue;
             }
             let place = alternative.rule as usize;
-            let Some((_, pattern)) = self.rules.get(place) else { continue };
+            let pattern = if leaves.has_arrays() { self.rules.get(place).map(|(_, p)| p) } else { None };
             if self.alternatives.holds(alternative, pattern, paths, leaves, event) {
                 last = Some(alternative.rule);
                 found(place);
@@ -124,7 +126,7 @@ impl<K> Loose<K> {
         event: &impl Fn() -> Option<&'e Value>,
     ) -> bool {
         (0..self.alternatives.len()).filter_map(|place| self.alternatives.get(place)).any(|alternative| {
-            self.alternatives.holds(alternative, &self.pattern, paths, &scratch.leaves, event)
+            self.alternatives.holds(alternative, Some(&self.pattern), paths, &scratch.leaves, event)
         })
     }
 }

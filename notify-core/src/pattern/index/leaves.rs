@@ -19,6 +19,8 @@ pub(super) struct Leaves {
     present: Vec<PathId>,
     /// Marks what is of this event; older marks are as good as none.
     epoch: u32,
+    /// Whether any wanted path of this event met an array.
+    arrays: bool,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Leaves {
         self.text.clear();
         self.leaves.clear();
         self.present.clear();
+        self.arrays = false;
         if self.slots.len() < paths.len() {
             self.slots.resize(paths.len(), Slot::default());
         }
@@ -126,7 +129,13 @@ impl Leaves {
     pub(super) fn note_array(&mut self, path: PathId) {
         if let Some(slot) = self.slots.get_mut(path.at()) {
             slot.array = self.epoch;
+            self.arrays = true;
         }
+    }
+
+    /// Whether any path that some rule names ran into an array.
+    pub(super) const fn has_arrays(&self) -> bool {
+        self.arrays
     }
 
     /// Whether the path runs through an array of this event, or ends in one.

@@ -8,6 +8,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// A list of one, which needs no place of its own.
+    pub(super) const fn one(alternative: u32) -> Self {
+        Self { start: alternative, length: ONE }
+    }
+
     /// In place of a list: the number of a table of its own.
     pub(super) fn table(number: usize) -> Self {
         Self { start: small(number), length: u32::MAX }
@@ -19,17 +24,26 @@ impl Run {
     }
 }
 
+/// Marks [`Run::one`]; no list is that long.
+const ONE: u32 = u32::MAX - 1;
+
 #[derive(Debug, Default)]
 pub(super) struct Members(Vec<u32>);
 
 impl Members {
     pub(super) fn add(&mut self, alternatives: &[u32]) -> Run {
+        if let [one] = alternatives {
+            return Run::one(*one);
+        }
         let run = Run { start: small(self.0.len()), length: small(alternatives.len()) };
         self.0.extend(alternatives);
         run
     }
 
-    pub(super) fn of(&self, run: Run) -> &[u32] {
+    pub(super) fn of<'m>(&'m self, run: &'m Run) -> &'m [u32] {
+        if run.length == ONE {
+            return std::slice::from_ref(&run.start);
+        }
         let start = run.start as usize;
         self.0.get(start..start + run.length as usize).unwrap_or_default()
     }
@@ -76,11 +90,11 @@ impl Found {
         match self.runs.as_slice() {
             [] => {}
             // The usual case; lists are sorted already.
-            [one] => into.extend(members.of(*one)),
+            [one] => into.extend(members.of(one)),
             _ => {
                 self.runs.sort_unstable();
                 self.runs.dedup();
-                self.runs.iter().for_each(|run| into.extend(members.of(*run)));
+                self.runs.iter().for_each(|run| into.extend(members.of(run)));
                 into.sort_unstable();
                 into.dedup();
             }

@@ -101,7 +101,7 @@ mod tests {
             }
             let ranges = Ranges::new(tree, &mut members);
             let mut found: Vec<u32> = Vec::new();
-            ranges.find(number.into(), |run| found.extend(members.of(run)));
+            ranges.find(number.into(), |run| found.extend(members.of(&run).to_vec()));
             found.sort_unstable();
             let holds = |(low, high): &(i8, i8)| *low <= number && (*high == 5 || number <= *high);
             let expected: Vec<u32> = bounds.iter().zip(0..).filter(|(b, _)| holds(b)).map(|(_, i)| i).collect();

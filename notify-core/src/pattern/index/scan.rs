@@ -125,6 +125,9 @@ impl Scanner<'_> {
             let name = text_of(self.text, &raw, &mut self.unescaped, raw.place.start)?;
             match self.paths.child(path, name) {
                 Some(child) => self.value(child, depth + 1)?,
+                None if self.peek() == b'"' => {
+                    self.string()?;
+                }
                 None => self.skip(depth + 1)?,
             }
             self.space();

@@ -1,11 +1,11 @@
 //! Alternatives by one test each: the rarest that the rules themselves show.
 
 use super::affixes::Affixes;
-use super::alternatives::Alternatives;
+use super::alternatives::Tests;
 use super::hash::{self, Fixed};
 use super::hooks::{Hook, hooks};
 use super::leaves::Leaves;
-use super::literals::Literals;
+use super::literals::{self, Literals, Wildcards};
 use super::members::{Found, Members, Run};
 use super::paths::PathId;
 use super::ranges::{Interval, Ranges};
@@ -60,6 +60,7 @@ struct Nets {
 pub(super) struct Buffers {
     folded: String,
     reversed: Vec<u8>,
+    literals: literals::Seen,
 }
 
 impl Tables {
@@ -111,7 +112,7 @@ impl PathTables {
                 nets.by_key.get(&key).into_iter().for_each(|run| found.push(*run));
             }
         }
-        self.literals.iter().for_each(|literals| literals.find(text, found));
+        self.literals.iter().for_each(|literals| literals.find(text, &mut buffers.literals, found));
         if let Some(tables) = &self.folded {
             buffers.folded.clear();
             fold_into(text, &mut buffers.folded);
@@ -140,7 +141,7 @@ struct Draft {
     suffixes: [BTreeMap<Vec<u8>, Vec<u32>>; 2],
     ranges: BTreeMap<(u64, u64), (Interval, Vec<u32>)>,
     nets: HashMap<NetKey, Vec<u32>, Fixed>,
-    literals: BTreeMap<Vec<u8>, Vec<u32>>,
+    literals: Wildcards,
     any_text: Vec<u32>,
     any_value: Vec<u32>,
 }
@@ -225,10 +226,10 @@ fn hash_of_net(key: &NetKey) -> u64 {
 }
 
 /// Puts each of `members_of` under the one test that is rarest among them.
-pub(super) fn build(members_of: &[u32], alternatives: &Alternatives, members: &mut Members) -> Tables {
+pub(super) fn build(members_of: &[u32], tests: &Tests<'_>, members: &mut Members) -> Tables {
     let mut uses = Uses::default();
     for alternative in members_of {
-        for (path, test) in alternatives.checks(*alternative) {
+        for (path, test) in tests.of_alternative(*alternative) {
             for hook in hooks(test).unwrap_or_default() {
                 uses.count(path, &hook);
             }
@@ -237,7 +238,7 @@ pub(super) fn build(members_of: &[u32], alternatives: &Alternatives, members: &m
     let mut drafts: BTreeMap<PathId, Draft> = BTreeMap::new();
     let mut always = Vec::new();
     for alternative in members_of {
-        let options = alternatives.checks(*alternative).filter_map(|(path, test)| {
+        let options = tests.of_alternative(*alternative).filter_map(|(path, test)| {
             let hooks = hooks(test)?;
             let weight: f64 = hooks.iter().map(|hook| uses.weight(path, hook)).sum();
             Some((weight, path, hooks))
@@ -271,9 +272,15 @@ impl Draft {
             }
             Hook::Wildcard { head, literals } => {
                 let (is_head, text, _) = uses.wildcard(path, head, &literals);
+                if !is_head {
+                    let others = literals.iter().filter(|other| **other != text);
+                    let weight = |other: &&&str| uses.of(path, LITERAL, hash::of_text(other)) * chance(other);
+                    let also =
+                        others.min_by(|a, b| weight(a).total_cmp(&weight(b)).then(b.len().cmp(&a.len())));
+                    return self.literals.put(text, also.copied(), alternative);
+                }
                 let [prefixes, _] = &mut self.prefixes;
-                let table = if is_head { prefixes } else { &mut self.literals };
-                table.entry(text.as_bytes().to_vec()).or_default()
+                prefixes.entry(text.as_bytes().to_vec()).or_default()
             }
             Hook::Range(interval) => {
                 &mut self.ranges.entry(interval.key()).or_insert_with(|| (interval, Vec::new())).1
@@ -295,13 +302,13 @@ impl Draft {
             sorted.into_iter().map(|(hash, of)| (hash, members.add(&of))).collect()
         };
         let (exact, folded_exact) = (by_hash(self.exact), by_hash(self.folded));
-        let automaton = if self.literals.values().map(Vec::len).sum::<usize>() >= WORTH_AN_AUTOMATON {
+        let automaton = if self.literals.len() >= WORTH_AN_AUTOMATON {
             Literals::new(&self.literals, members)
         } else {
             None
         };
         if automaton.is_none() {
-            self.any_text.extend(self.literals.values().flatten());
+            self.any_text.extend(self.literals.alternatives());
         }
         let mut affixes = |table: BTreeMap<Vec<u8>, Vec<u32>>| {
             if table.is_empty() {

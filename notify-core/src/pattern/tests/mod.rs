@@ -6,3 +6,4 @@ mod properties;
 mod refusals;
 mod set;
 mod support;
+mod texts;
