@@ -6,7 +6,7 @@ use notify_core::ids::TenantId;
 use notify_core::json::{self, Limits};
 use notify_core::ledger::canonical;
 use notify_core::pattern::Pattern;
-use notify_core::pattern::RuleSet;
+use notify_core::pattern::{RuleSet, Scratch};
 use notify_core::problem::Problem;
 use notify_core::render::{Library, RenderContext, validate_template};
 use notify_core::time::Timestamp;
@@ -84,8 +84,36 @@ pub fn pattern(data: &[u8]) {
             assert_eq!(compiled.explain(event).matched, matches);
             let set = RuleSet::compile([(0, pattern)]).expect("it was compiled alone");
             assert_eq!(set.matching(event).len(), usize::from(matches));
+            let loose = RuleSet::new([]).with(0, compiled);
+            assert_eq!(loose.matching(event).len(), usize::from(matches));
+            let mut found = Vec::new();
+            let scanned = set.matching_text(&mut Scratch::default(), &event.to_string(), &mut found);
+            assert!(scanned.is_ok() && found.len() == usize::from(matches));
         }
         Err(problem) => check_problem(&problem),
+    }
+}
+
+/// Any text against a fixed set of rules: the scanner takes what the strict parser takes, and finds the same.
+pub fn event_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let pattern = |text: &str| serde_json::from_str(text).expect("a pattern");
+    let patterns: Vec<Value> = [
+        r#"{"a":[{"exists":true}]}"#,
+        r#"{"a":["x",1,null],"b":[{"exists":false}]}"#,
+        r#"{"b":{"c":[{"numeric":[">",1]}]}}"#,
+        r#"{"b":{"c":[{"prefix":"x"}],"d":["y"]}}"#,
+        r#"{"type":[{"wildcard":"*a*b*"}]}"#,
+        r#"{"c":[{"cidr":"10.0.0.0/8"}]}"#,
+    ]
+    .map(pattern)
+    .into();
+    let set = RuleSet::compile(patterns.iter().enumerate()).expect("they are fixed");
+    let mut found = Vec::new();
+    let scanned = set.matching_text(&mut Scratch::default(), text, &mut found);
+    if let Ok(event) = json::parse(data, Limits::default()) {
+        assert!(scanned.is_ok());
+        assert_eq!(found, set.matching(&event));
     }
 }
 

@@ -103,6 +103,11 @@ fn patterns() {
 }
 
 #[test]
+fn event_texts() {
+    check("event_text", documents::event_text, &["resources/samples/events"], 4_000);
+}
+
+#[test]
 fn rule_files() {
     let more = ["resources/rules", "resources/channels", "templates", "resources/samples/documents/bad"];
     check("rule_file", documents::rule_file, &more, 2_000);

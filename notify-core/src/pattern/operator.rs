@@ -122,6 +122,15 @@ impl Operator {
         }
     }
 
+    /// How many wildcards it has to try: the only operators that cannot be searched for in a list.
+    pub(super) fn wildcards(&self) -> usize {
+        match self {
+            Self::Wildcard(_) => 1,
+            Self::AnythingBut(not) => not.operands.iter().map(Self::wildcards).sum(),
+            _ => 0,
+        }
+    }
+
     /// The name in patterns; `equals` for a plain value.
     pub(super) fn name(&self) -> &'static str {
         match self {

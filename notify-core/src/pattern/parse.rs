@@ -1,8 +1,10 @@
 //! JSON to the pattern's tree, with every refusal of the strict profile.
 
-use super::limits::{MAX_BRANCHES, MAX_DEPTH, MAX_EXPANDED_OPERANDS, MAX_OPERANDS, MAX_TEXT_BYTES};
+use super::limits::{
+    MAX_BRANCHES, MAX_DEPTH, MAX_EXPANDED_OPERANDS, MAX_OPERANDS, MAX_TEXT_BYTES, MAX_WILDCARDS,
+};
 use super::operand::{OPERATOR_NAMES, parse_operator};
-use super::operator::Test;
+use super::operator::{Operator, Test};
 use crate::json::pointer_token;
 use crate::problem::{Code, Problem};
 use serde_json::{Map, Value};
@@ -50,6 +52,14 @@ pub(super) fn parse(pattern: &Value) -> Result<Group, Problem> {
         let reason = format!("multiplied out, the `$or`s give more than {MAX_EXPANDED_OPERANDS} values");
         return Err(refuse("", reason, fix));
     }
+    if size.wildcards > MAX_WILDCARDS {
+        let reason = format!("multiplied out, the pattern has more than {MAX_WILDCARDS} wildcards");
+        return Err(refuse(
+            "",
+            reason,
+            "use `prefix`, `suffix` or plain values, or split it into several rules",
+        ));
+    }
     Ok(group)
 }
 
@@ -58,19 +68,26 @@ pub(super) fn parse(pattern: &Value) -> Result<Group, Problem> {
 struct Size {
     branches: usize,
     operands: usize,
+    wildcards: usize,
 }
 
 impl Size {
     fn times(self, other: Self) -> Self {
-        let own = self.operands.saturating_mul(other.branches);
-        let others = other.operands.saturating_mul(self.branches);
-        Self { branches: self.branches.saturating_mul(other.branches), operands: own.saturating_add(others) }
+        let both = |own: usize, others: usize| {
+            own.saturating_mul(other.branches).saturating_add(others.saturating_mul(self.branches))
+        };
+        Self {
+            branches: self.branches.saturating_mul(other.branches),
+            operands: both(self.operands, other.operands),
+            wildcards: both(self.wildcards, other.wildcards),
+        }
     }
 
     fn plus(self, other: Self) -> Self {
         Self {
             branches: self.branches.saturating_add(other.branches),
             operands: self.operands.saturating_add(other.operands),
+            wildcards: self.wildcards.saturating_add(other.wildcards),
         }
     }
 }
@@ -78,9 +95,13 @@ impl Size {
 fn size(group: &Group) -> Size {
     let of_field = |(_, field): &(Arc<str>, Field)| match field {
         Field::Group(inner) => size(inner),
-        Field::Test(test) => Size { branches: 1, operands: test.operators.len() },
+        Field::Test(test) => {
+            let wildcards = test.operators.iter().map(Operator::wildcards).sum();
+            Size { branches: 1, operands: test.operators.len(), wildcards }
+        }
     };
-    let fields = group.fields.iter().map(of_field).fold(Size { branches: 1, operands: 0 }, Size::times);
+    let fields =
+        group.fields.iter().map(of_field).fold(Size { branches: 1, operands: 0, wildcards: 0 }, Size::times);
     let or = group.or.iter().map(|branch| size(&branch.group)).reduce(Size::plus);
     or.map_or(fields, |or| fields.times(or))
 }

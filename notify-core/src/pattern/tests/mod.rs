@@ -1,5 +1,6 @@
 mod conformance;
 mod generators;
+mod hostile;
 mod indexed;
 mod own_cases;
 mod properties;
