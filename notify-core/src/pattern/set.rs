@@ -11,8 +11,14 @@ use std::sync::Arc;
 
 /// Rules that are tried one by one before they get an index of their own.
 const MAX_LOOSE: usize = 16;
+/// Rules in an index that is built anew for a few more: what a single change waits for at most.
+const MAX_SMALL: usize = 64;
+/// Parts that are searched one after the other before the small ones are joined.
+const MAX_PARTS: usize = 12;
 /// Rules changed since the base was built from which on [`RuleSet::folded`] is worth its time.
-const MAX_RECENT: usize = 512;
+const MAX_CHANGED: usize = 512;
+/// A trie larger than this is made anew when the set is folded, without the paths of rules that have gone.
+const MAX_KEPT_PATHS: usize = 10_000;
 
 /// Patterns with their keys; answers come in the order of the keys, whatever the order of insertion.
 ///
@@ -27,17 +33,52 @@ pub struct RuleSet<K>(Arc<Inner<K>>);
 
 #[derive(Debug)]
 struct Inner<K> {
-    /// Of all layers.
+    /// Of all parts.
     paths: Arc<Paths>,
-    base: Arc<Layer<K>>,
-    /// Places in `base` that have gone or were replaced.
-    gone: Arc<Gone>,
-    recent: Arc<Layer<K>>,
-    gone_recently: Arc<Gone>,
+    /// The base and then what came since, each with an index of its own.
+    parts: Vec<Part<K>>,
+    /// The latest.
     loose: Vec<Arc<Loose<K>>>,
 }
 
-type Gone = HashSet<usize, Fixed>;
+#[derive(Debug)]
+struct Part<K> {
+    layer: Arc<Layer<K>>,
+    /// Places in it whose rules have gone or were replaced.
+    gone: Arc<HashSet<usize, Fixed>>,
+}
+
+impl<K> Clone for Part<K> {
+    fn clone(&self) -> Self {
+        Self { layer: Arc::clone(&self.layer), gone: Arc::clone(&self.gone) }
+    }
+}
+
+impl<K: Ord> Part<K> {
+    fn new(layer: Layer<K>) -> Self {
+        Self { layer: Arc::new(layer), gone: Arc::default() }
+    }
+
+    fn len(&self) -> usize {
+        self.layer.rules.len() - self.gone.len()
+    }
+
+    fn live(&self) -> impl Iterator<Item = (&K, &Pattern)> {
+        let all = self.layer.rules.iter().enumerate();
+        all.filter(|(place, _)| !self.gone.contains(place)).map(|(_, (key, pattern))| (key, pattern))
+    }
+
+    fn place_of(&self, key: &K) -> Option<usize> {
+        let place = self.layer.rules.binary_search_by(|(known, _)| known.cmp(key)).ok();
+        place.filter(|place| !self.gone.contains(place))
+    }
+
+    fn take_out(&mut self, key: &K) {
+        if let Some(place) = self.place_of(key) {
+            Arc::make_mut(&mut self.gone).insert(place);
+        }
+    }
+}
 
 impl<K> Clone for RuleSet<K> {
     fn clone(&self) -> Self {
@@ -54,10 +95,8 @@ impl<K: Ord + Clone> RuleSet<K> {
     /// Takes patterns that are compiled already (cloning one is cheap: it is shared). Of equal keys the last wins.
     pub fn new(rules: impl IntoIterator<Item = (K, Pattern)>) -> Self {
         let mut paths = Paths::default();
-        let base = Arc::new(Layer::build(rules, &mut paths));
-        let recent = Arc::new(Layer::build([], &mut paths));
-        let (gone, gone_recently) = (Arc::default(), Arc::default());
-        Self(Arc::new(Inner { paths: Arc::new(paths), base, gone, recent, gone_recently, loose: Vec::new() }))
+        let base = Part::new(Layer::build(rules, &mut paths));
+        Self(Arc::new(Inner { paths: Arc::new(paths), parts: vec![base], loose: Vec::new() }))
     }
 
     /// Compiles every pattern.
@@ -91,18 +130,13 @@ impl<K: Ord + Clone> RuleSet<K> {
     #[must_use]
     pub fn changed(&self, changes: impl IntoIterator<Item = (K, Option<Pattern>)>) -> Self {
         let changes: BTreeMap<K, Option<Pattern>> = changes.into_iter().collect();
-        let Inner { base, recent, .. } = &*self.0;
         let mut next = Inner {
             paths: Arc::clone(&self.0.paths),
-            base: Arc::clone(base),
-            gone: Arc::clone(&self.0.gone),
-            recent: Arc::clone(recent),
-            gone_recently: Arc::clone(&self.0.gone_recently),
+            parts: self.0.parts.clone(),
             loose: self.0.loose.iter().filter(|loose| !changes.contains_key(&loose.key)).cloned().collect(),
         };
-        for key in changes.keys() {
-            mark_gone(base, &mut next.gone, key);
-            mark_gone(recent, &mut next.gone_recently, key);
+        for part in &mut next.parts {
+            changes.keys().for_each(|key| part.take_out(key));
         }
         let put: Vec<(K, Pattern)> =
             changes.into_iter().filter_map(|(key, pattern)| Some((key, pattern?))).collect();
@@ -112,10 +146,7 @@ impl<K: Ord + Clone> RuleSet<K> {
                 next.loose.push(Arc::new(Loose::new(key, pattern, paths)));
             }
         } else {
-            let loose = next.loose.drain(..).map(|loose| (loose.key.clone(), loose.pattern.clone()));
-            let all = live(&next.recent, &next.gone_recently).map(cloned).chain(loose).chain(put);
-            next.recent = Arc::new(Layer::build(all, Arc::make_mut(&mut next.paths)));
-            next.gone_recently = Arc::default();
+            next.index_loose(put);
         }
         Self(Arc::new(next))
     }
@@ -123,13 +154,21 @@ impl<K: Ord + Clone> RuleSet<K> {
     /// Whether so much has changed since the last whole build that [`Self::folded`] is due (off the path of events).
     #[must_use]
     pub fn wants_folding(&self) -> bool {
-        self.0.recent.rules.len() + self.0.gone.len() > MAX_RECENT
+        let (base, since) = self.0.parts.split_first().unzip();
+        let added: usize = since.unwrap_or_default().iter().map(Part::len).sum();
+        added + base.map_or(0, |base| base.gone.len()) > MAX_CHANGED
     }
 
     /// The same rules, built anew as a whole.
     #[must_use]
     pub fn folded(&self) -> Self {
-        Self::new(self.iter().map(cloned))
+        if self.0.paths.len() > MAX_KEPT_PATHS || self.0.loose.len() == self.len() {
+            return Self::new(self.iter().map(cloned));
+        }
+        // What parts hold is shared already, and the trie knows it.
+        let base = Layer::of_shared(self.iter().map(cloned).collect(), &self.0.paths);
+        let paths = Arc::clone(&self.0.paths);
+        Self(Arc::new(Inner { paths, parts: vec![Part::new(base)], loose: Vec::new() }))
     }
 
     /// The keys of all rules that match, in the order of the keys. An event that is not an object matches none.
@@ -180,31 +219,34 @@ impl<K: Ord + Clone> RuleSet<K> {
         event: &impl Fn() -> Option<&'e Value>,
         keys: &mut Vec<&'s K>,
     ) {
-        let Inner { paths, base, gone, recent, gone_recently, loose } = &*self.0;
-        for (layer, gone) in [(base, gone), (recent, gone_recently)] {
-            if layer.rules.is_empty() {
-                continue;
-            }
+        let Inner { paths, parts, loose } = &*self.0;
+        let mut sources = 0;
+        for Part { layer, gone } in parts {
+            let before = keys.len();
             layer.find(paths, scratch, event, |place| {
                 if gone.is_empty() || !gone.contains(&place) {
                     keys.extend(layer.rules.get(place).map(|(key, _)| key));
                 }
             });
+            sources += usize::from(keys.len() > before);
         }
-        let in_base = keys.len();
+        let before = keys.len();
         keys.extend(loose.iter().filter(|rule| rule.matches(paths, scratch, event)).map(|rule| &rule.key));
-        if !recent.rules.is_empty() || keys.len() > in_base {
+        // One part gives its keys in their order.
+        if sources > 1 || keys.len() > before {
             keys.sort_unstable();
         }
     }
 
     /// Every rule, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &Pattern)> {
-        let Inner { base, gone, recent, gone_recently, loose, .. } = &*self.0;
-        let mut changed: Vec<(&K, &Pattern)> = live(recent, gone_recently).collect();
-        changed.extend(loose.iter().map(|rule| (&rule.key, &rule.pattern)));
+        let (base, since) = self.0.parts.split_first().unzip();
+        let mut changed: Vec<(&K, &Pattern)> =
+            since.unwrap_or_default().iter().flat_map(Part::live).collect();
+        changed.extend(self.0.loose.iter().map(|rule| (&rule.key, &rule.pattern)));
         changed.sort_unstable_by_key(|(key, _)| *key);
-        let (mut base, mut changed) = (live(base, gone).peekable(), changed.into_iter().peekable());
+        let mut base = base.into_iter().flat_map(Part::live).peekable();
+        let mut changed = changed.into_iter().peekable();
         std::iter::from_fn(move || match (base.peek(), changed.peek()) {
             (Some((a, _)), Some((b, _))) if b < a => changed.next(),
             (Some(_), _) => base.next(),
@@ -215,20 +257,17 @@ impl<K: Ord + Clone> RuleSet<K> {
     /// The pattern under that key.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&Pattern> {
-        let Inner { base, gone, recent, gone_recently, loose, .. } = &*self.0;
-        let loose = loose.iter().find(|rule| rule.key == *key).map(|rule| &rule.pattern);
+        let loose = self.0.loose.iter().find(|rule| rule.key == *key).map(|rule| &rule.pattern);
         loose.or_else(|| {
-            [(recent, gone_recently), (base, gone)].into_iter().find_map(|(layer, gone)| {
-                let place = place_of(layer, key).filter(|place| !gone.contains(place))?;
-                layer.rules.get(place).map(|(_, pattern)| pattern)
-            })
+            let place = |part: &'_ Part<K>| part.place_of(key);
+            let (part, place) = self.0.parts.iter().find_map(|part| Some((part, place(part)?)))?;
+            part.layer.rules.get(place).map(|(_, pattern)| pattern)
         })
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        let Inner { base, gone, recent, gone_recently, loose, .. } = &*self.0;
-        base.rules.len() - gone.len() + recent.rules.len() - gone_recently.len() + loose.len()
+        self.0.parts.iter().map(Part::len).sum::<usize>() + self.0.loose.len()
     }
 
     #[must_use]
@@ -241,18 +280,22 @@ fn cloned<K: Clone>((key, pattern): (&K, &Pattern)) -> (K, Pattern) {
     (key.clone(), pattern.clone())
 }
 
-fn live<'l, K>(layer: &'l Layer<K>, gone: &'l Gone) -> impl Iterator<Item = (&'l K, &'l Pattern)> {
-    let all = layer.rules.iter().enumerate();
-    all.filter(|(place, _)| !gone.contains(place)).map(|(_, (key, pattern))| (key, pattern))
-}
-
-fn place_of<K: Ord>(layer: &Layer<K>, key: &K) -> Option<usize> {
-    layer.rules.binary_search_by(|(known, _)| known.cmp(key)).ok()
-}
-
-fn mark_gone<K: Ord>(layer: &Layer<K>, gone: &mut Arc<Gone>, key: &K) {
-    if let Some(place) = place_of(layer, key) {
-        Arc::make_mut(gone).insert(place);
+impl<K: Ord + Clone> Inner<K> {
+    /// Puts the loose rules and these into an index: with the last one if that stays small, else into one of their own.
+    fn index_loose(&mut self, put: Vec<(K, Pattern)>) {
+        let loose = self.loose.drain(..).map(|loose| (loose.key.clone(), loose.pattern.clone()));
+        let mut rules: Vec<(K, Pattern)> = loose.chain(put).collect();
+        let joined = if self.parts.len() >= MAX_PARTS {
+            1
+        } else {
+            let last = self.parts.last().filter(|_| self.parts.len() > 1);
+            let small = last.is_some_and(|last| last.len() + rules.len() <= MAX_SMALL + MAX_LOOSE);
+            self.parts.len() - usize::from(small)
+        };
+        for part in self.parts.drain(joined..) {
+            rules.extend(part.live().map(cloned));
+        }
+        self.parts.push(Part::new(Layer::build(rules, Arc::make_mut(&mut self.paths))));
     }
 }
 

@@ -230,27 +230,32 @@ impl Alternatives {
     }
 }
 
-/// Every test of a pattern's alternatives with its path: what the tables are built from.
-pub(super) struct Tests<'p>(Vec<Vec<(PathId, &'p Arc<Test>)>>);
+/// Every test of every alternative with its path: what the tables are built from.
+pub(super) struct Tests<'p> {
+    all: Vec<(PathId, &'p Arc<Test>)>,
+    /// Where the tests of each alternative end.
+    ends: Vec<usize>,
+}
 
 impl<'p> Tests<'p> {
     pub(super) fn of(patterns: impl Iterator<Item = &'p Pattern>, paths: &Paths) -> Self {
-        let conjunctions = patterns.flat_map(|pattern| &*pattern.conjunctions);
-        let list = |conjunction: &'p Conjunction| {
-            let mut list = Vec::new();
-            list_checks(&conjunction.root, Paths::ROOT, paths, &mut list);
-            list
-        };
-        Self(conjunctions.map(list).collect())
+        let mut tests = Self { all: Vec::new(), ends: Vec::new() };
+        for conjunction in patterns.flat_map(|pattern| &*pattern.conjunctions) {
+            list_checks(&conjunction.root, Paths::ROOT, paths, &mut tests.all);
+            tests.ends.push(tests.all.len());
+        }
+        tests
     }
 
     pub(super) fn len(&self) -> u32 {
-        small(self.0.len())
+        small(self.ends.len())
     }
 
     pub(super) fn of_alternative(&self, alternative: u32) -> impl Iterator<Item = (PathId, &'p Test)> {
-        let list = self.0.get(alternative as usize).map(Vec::as_slice).unwrap_or_default();
-        list.iter().map(|(path, test)| (*path, &***test))
+        let place = alternative as usize;
+        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(place).copied().unwrap_or(start);
+        self.all.get(start..end).unwrap_or_default().iter().map(|(path, test)| (*path, &***test))
     }
 }
 

@@ -240,10 +240,25 @@ fn key_of(tests: &Tests<'_>, alternative: u32) -> Option<(Box<[Part]>, Vec<u64>)
     if lists.is_empty() {
         return None;
     }
-    let mut keys = vec![Composite::EMPTY];
+    let mut keys = Vec::with_capacity(product_of(&lists));
+    keys.push(Composite::EMPTY);
     for (_, hashes) in &lists {
-        keys = keys.iter().flat_map(|key| hashes.iter().map(|hash| key.and(*hash))).collect();
+        // Each key so far with each hash of this list, in place.
+        let before = keys.len();
+        for (i, hash) in hashes.iter().enumerate().rev() {
+            for place in 0..before {
+                let key = keys.get(place).copied().unwrap_or(Composite::EMPTY);
+                match i {
+                    0 => keys.get_mut(place).into_iter().for_each(|slot| *slot = key.and(*hash)),
+                    _ => keys.push(key.and(*hash)),
+                }
+            }
+        }
     }
     let parts = lists.into_iter().map(|(part, _)| part).collect();
     Some((parts, keys.into_iter().map(Composite::get).collect()))
+}
+
+fn product_of(lists: &[(Part, Vec<u64>)]) -> usize {
+    lists.iter().map(|(_, hashes)| hashes.len()).fold(1, usize::saturating_mul)
 }

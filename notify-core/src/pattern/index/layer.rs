@@ -63,6 +63,12 @@ impl<K: Ord> Layer<K> {
         rules.reverse();
         rules.dedup_by(|(a, _), (b, _)| a == b);
         rules.reverse();
+        Self::of_shared(rules, paths)
+    }
+
+    /// The same for patterns that share their parts already, in the order of their keys, each once; the trie knows
+    /// their paths.
+    pub(in crate::pattern) fn of_shared(rules: Vec<(K, Pattern)>, paths: &Paths) -> Self {
         let rules = rules.into_boxed_slice();
         let alternatives = Alternatives::of(rules.iter().map(|(_, pattern)| pattern), paths);
         let tests = Tests::of(rules.iter().map(|(_, pattern)| pattern), paths);

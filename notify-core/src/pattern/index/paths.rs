@@ -42,7 +42,7 @@ impl Default for Paths {
 impl Paths {
     pub(super) const ROOT: PathId = PathId(0);
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pattern) fn len(&self) -> usize {
         self.nodes.len()
     }
 
