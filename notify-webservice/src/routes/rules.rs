@@ -28,8 +28,11 @@ const EXPLAIN_PROBLEMS: &[Code] = &[
     Code::UnknownField,
 ];
 
-const fn ok(status: u16, about: &'static str, schema: &'static str) -> Success {
-    Success { status, about, schema, media: "application/json" }
+/// One JSON answer, 200.
+macro_rules! answer {
+    ($about:literal, $schema:literal) => {
+        &[Success { status: 200, about: $about, schema: $schema, media: "application/json" }]
+    };
 }
 
 pub(super) fn acts() -> Vec<Route> {
@@ -41,7 +44,7 @@ pub(super) fn acts() -> Vec<Route> {
             access: OPERATOR,
             body: BodyKind::Document,
             accepts: PREVIEW_BODY,
-            success: &[ok(200, "What would happen.", "Preview")],
+            success: answer!("What would happen.", "Preview"),
             problems: WRITE_PROBLEMS,
             ..get("/api/v1/notify/rules:preview", "previewRule", |call| Box::pin(preview::preview(call)))
         },
@@ -53,7 +56,7 @@ pub(super) fn acts() -> Vec<Route> {
             body: BodyKind::Document,
             accepts: EXPLAIN_BODY,
             parameters: VERSION,
-            success: &[ok(200, "Each clause's verdict.", "Explanation")],
+            success: answer!("Each clause's verdict.", "Explanation"),
             problems: EXPLAIN_PROBLEMS,
             ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(explain::one(call)))
         },
@@ -65,7 +68,7 @@ pub(super) fn acts() -> Vec<Route> {
             body: BodyKind::Document,
             accepts: EXPLAIN_BODY,
             parameters: NEAREST,
-            success: &[ok(200, "What the enabled rules say.", "Explained")],
+            success: answer!("What the enabled rules say.", "Explained"),
             problems: EXPLAIN_PROBLEMS,
             ..get("/api/v1/notify/rules:explain", "explainRules", |call| Box::pin(explain::all(call)))
         },
@@ -76,7 +79,7 @@ pub(super) fn acts() -> Vec<Route> {
             access: VIEWER,
             body: BodyKind::Document,
             accepts: RULE_BODY,
-            success: &[ok(200, "What became of each test.", "RuleTestReport")],
+            success: answer!("What became of each test.", "RuleTestReport"),
             problems: &[
                 Code::InvalidRule,
                 Code::InvalidPattern,
