@@ -137,7 +137,8 @@ impl Counted {
         match self.format {
             Format::Table => {
                 let tone = if self.different == 0 { style::Tone::Good } else { style::Tone::Bad };
-                let line = format!("{} cases: {agree} agree, {} differ", self.cases, self.different);
+                let cases = if self.cases == 1 { "case" } else { "cases" };
+                let line = format!("{} {cases}: {agree} agree, {} differ", self.cases, self.different);
                 output::say(&style::out(&line, tone));
             }
             format => output::structured(

@@ -7,7 +7,7 @@ use crate::failure::{Failure, printable};
 use crate::{files, output, style};
 use clap::Args;
 use notify_client::Documents;
-use notify_core::document::{Kind, rule};
+use notify_core::document::Kind;
 use notify_core::problem::Problem;
 use notify_core::rule_tests;
 use notify_webservice::documents::check::{self, Parsed};
@@ -36,6 +36,8 @@ struct Found {
     /// Reports of rules with tests, each with the `place` that the rule came from.
     reports: Vec<Value>,
     without_tests: usize,
+    /// Files in folders that hold something else.
+    others: usize,
     problems: Vec<(Option<String>, Problem)>,
 }
 
@@ -102,6 +104,11 @@ fn say(found: &Found, passed: u64, failed: u64) {
         1 => line.push_str("; 1 rule has no tests"),
         more => line.push_str(&format!("; {more} rules have no tests")),
     }
+    match found.others {
+        0 => {}
+        1 => line.push_str("; 1 file is no rule"),
+        more => line.push_str(&format!("; {more} files are no rules")),
+    }
     let tone = if failed == 0 { style::Tone::Good } else { style::Tone::Bad };
     output::say(&style::out(&line, tone));
 }
@@ -126,9 +133,10 @@ fn offline(what: &[PathBuf]) -> Result<Found, Failure> {
                 }
                 Err(other) => return Err(other),
             };
-            // Folders hold channels and templates too.
-            let schema = document.get("schema").and_then(Value::as_str).unwrap_or(rule::SCHEMA);
-            if folder && schema != rule::SCHEMA {
+            // Folders hold channels, events and what not.
+            let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
+            if folder && !schema.starts_with("notify-rule@") {
+                found.others += 1;
                 continue;
             }
             rules += 1;

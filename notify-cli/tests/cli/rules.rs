@@ -67,7 +67,7 @@ fn eval(lines: &str, code: i32, said: &[&str]) {
 #[test]
 fn each_case_that_differs_is_told_with_the_reason() {
     let good = r#"{"name":"five","pattern":{"a":[5.0]},"event":{"a":50e-1},"matches":true,"more":1}"#;
-    eval(good, 0, &["1 cases: 1 agree, 0 differ"]);
+    eval(good, 0, &["1 case: 1 agree, 0 differ"]);
     eval(&format!("{good}\n\n  \n{good}"), 0, &["2 cases"]);
     let exact =
         r#"{"name":"x","pattern":{"a":[9007199254740993]},"event":{"a":9007199254740992},"matches":false}"#;
@@ -153,7 +153,7 @@ fn rule_files_are_tested() {
         "failed d/deep/wrong.yml: `mild`\n  The rule should match. The event does not match: `/severity` is \"low\", but the \
          rule wants a severity of high or above.\nhint d/deep/wrong.yml: every test expects a match, so a rule that matches \
          everything would pass them too\n  add an event that the rule must not match, with `match: false`\n3 tests in 2 \
-         rules: 2 passed, 1 failed; 1 rule has no tests\n"
+         rules: 2 passed, 1 failed; 1 rule has no tests; 1 file is no rule\n"
     );
     let json = with(&files, &["test", "d", "-o", "json"]);
     let json: Value = serde_json::from_str(&json.out).unwrap();

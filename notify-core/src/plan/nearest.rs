@@ -39,6 +39,7 @@ pub struct Miss {
     pub name: String,
     /// Clauses that do not hold, in the alternative that has the fewest of them.
     pub failed: usize,
+    /// Empty, as are the reasons, when there was too much to explain: the rule can be asked about alone.
     pub sentence: String,
     pub reasons: Vec<Reason>,
 }
@@ -71,6 +72,7 @@ pub struct Hit {
     pub rule: RuleId,
     pub version: u64,
     pub name: String,
+    /// Empty when there was too much to explain.
     pub sentence: String,
 }
 
@@ -79,12 +81,16 @@ impl Snapshot {
     #[must_use]
     pub fn explain(&self, event: &Value, nearest: usize) -> Explained {
         let matching = self.matching(event);
+        let mut work = 0;
         let hit = |rule: &&CompiledRule| Hit {
             rule: rule.rule.id.clone(),
             version: rule.version,
             name: rule.rule.name.clone(),
             // It compiled for this snapshot.
-            sentence: rule.rule.pattern().map(|pattern| pattern.explain(event).sentence).unwrap_or_default(),
+            sentence: (rule.rule.pattern().ok())
+                .and_then(|pattern| explained(&pattern, event, &mut work))
+                .map(|explanation| explanation.sentence)
+                .unwrap_or_default(),
         };
         Explained {
             matched: matching.len() as u64,
@@ -134,12 +140,25 @@ fn search<'r>(
             best.truncate(wanted);
         }
     }
-    nearest.rules = best.into_iter().map(|(_, rule, pattern)| miss(rule, &pattern.explain(event))).collect();
+    let mut work = 0;
+    let told = |(failed, rule, pattern)| miss(rule, failed, explained(pattern, event, &mut work).as_ref());
+    nearest.rules = best.into_iter().map(told).collect();
     nearest
 }
 
-fn miss(rule: &CompiledRule, explanation: &Explanation) -> Miss {
-    let alternative = explanation.nearest();
+/// `None` when explanations have cost enough: a few rules of a thousand clauses and an array of thousands would take
+/// longer than all that were looked at.
+fn explained(pattern: &Pattern, event: &Value, work: &mut u64) -> Option<Explanation> {
+    if *work > WORK {
+        return None;
+    }
+    // Counting walks the same clauses.
+    let _ = pattern.misses(event, usize::MAX, work);
+    Some(pattern.explain(event))
+}
+
+fn miss(rule: &CompiledRule, failed: usize, explanation: Option<&Explanation>) -> Miss {
+    let alternative = explanation.and_then(Explanation::nearest);
     let clauses = alternative.iter().flat_map(|alternative| &alternative.clauses);
     let failed = clauses.filter(|clause| !clause.matched);
     let reasons =
@@ -151,8 +170,8 @@ fn miss(rule: &CompiledRule, explanation: &Explanation) -> Miss {
         rule: rule.rule.id.clone(),
         version: (rule.version > 0).then_some(rule.version),
         name: rule.rule.name.clone(),
-        failed: alternative.map_or(0, |alternative| alternative.failed()),
-        sentence: explanation.sentence.clone(),
+        failed,
+        sentence: explanation.map(|explanation| explanation.sentence.clone()).unwrap_or_default(),
         reasons: reasons.chain(conflict).take(MAX_REASONS).collect(),
     }
 }
@@ -211,6 +230,25 @@ mod tests {
         let explained = snapshot.explain(&event, 2);
         assert_eq!((explained.matched, explained.unmatched), (1, 7));
         assert_eq!(explained.matching[0].sentence, "The event matches: `/a` is 1, as the rule wants.");
+    }
+
+    /// A tenant with 100,000 ordinary rules is searched as a whole.
+    #[test]
+    fn ordinary_rules_cost_little_work() {
+        let event = json!({
+            "type": "scanner.report.ready", "source": "/scanner", "severity": "high",
+            "data": { "image": { "repository": "ghcr.io/acme/app" }, "tags": ["a", "b", "c"], "n": 3 },
+        });
+        let mut work = 0;
+        let rules = 500_u64;
+        for i in 0..rules {
+            let pattern = Pattern::compile(&json!({
+                "type": [format!("scanner.{i}"), { "prefix": "release." }], "severity": [{ "at-least": "high" }],
+                "data": { "image": { "repository": [{ "wildcard": format!("*/{i}/*") }] }, "tags": [format!("t{i}")] },
+            }));
+            assert_eq!(pattern.unwrap().misses(&event, usize::MAX, &mut work), 3);
+        }
+        assert!(work / rules * 100_000 < WORK, "{work} for {rules}");
     }
 
     #[test]
