@@ -160,9 +160,9 @@ fn explained(pattern: &Pattern, event: &Value, work: &mut u64) -> Option<Explana
 fn miss(rule: &CompiledRule, failed: usize, explanation: Option<&Explanation>) -> Miss {
     let alternative = explanation.and_then(Explanation::nearest);
     let clauses = alternative.iter().flat_map(|alternative| &alternative.clauses);
-    let failed = clauses.filter(|clause| !clause.matched);
+    let not_met = clauses.filter(|clause| !clause.matched);
     let reasons =
-        failed.map(|clause| Reason { path: clause.path.clone(), sentence: clause.sentence.clone() });
+        not_met.map(|clause| Reason { path: clause.path.clone(), sentence: clause.sentence.clone() });
     let conflict = alternative.and_then(|alternative| alternative.conflict.as_ref());
     let conflict =
         conflict.map(|conflict| Reason { path: conflict.array.clone(), sentence: conflict.sentence.clone() });
