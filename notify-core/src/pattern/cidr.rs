@@ -3,17 +3,34 @@
 use std::net::IpAddr;
 
 /// A network as address bits and a mask of the same family.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Network {
     source: Box<str>,
     bits: Bits,
     mask: u128,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Bits {
     V4(u32),
     V6(u128),
+}
+
+/// One network: family, mask and the bits under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct NetKey {
+    pub(super) v6: bool,
+    pub(super) mask: u128,
+    pub(super) net: u128,
+}
+
+/// An address as [`NetKey`]s know it: family and bits.
+pub(super) fn address(text: &str) -> Option<(bool, u128)> {
+    // The longest textual address has 45 bytes; nothing longer needs a parse.
+    match (text.len() <= 45).then(|| text.parse())?.ok()? {
+        IpAddr::V4(v4) => Some((false, u128::from(v4.to_bits()))),
+        IpAddr::V6(v6) => Some((true, v6.to_bits())),
+    }
 }
 
 impl Network {
@@ -36,16 +53,17 @@ impl Network {
         &self.source
     }
 
+    /// The network as a number with its mask, by which networks of one family and length can be looked up.
+    pub(super) fn key(&self) -> NetKey {
+        match self.bits {
+            Bits::V4(net) => NetKey { v6: false, mask: self.mask, net: u128::from(net) & self.mask },
+            Bits::V6(net) => NetKey { v6: true, mask: self.mask, net: net & self.mask },
+        }
+    }
+
     pub(super) fn contains(&self, text: &str) -> bool {
-        // The longest textual address has 45 bytes; nothing longer needs a parse.
-        if text.len() > 45 {
-            return false;
-        }
-        match (self.bits, text.parse()) {
-            (Bits::V4(net), Ok(IpAddr::V4(v4))) => u128::from(net ^ v4.to_bits()) & self.mask == 0,
-            (Bits::V6(net), Ok(IpAddr::V6(v6))) => (net ^ v6.to_bits()) & self.mask == 0,
-            _ => false,
-        }
+        let key = self.key();
+        address(text).is_some_and(|(v6, bits)| v6 == key.v6 && bits & key.mask == key.net)
     }
 }
 

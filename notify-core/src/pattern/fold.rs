@@ -4,7 +4,7 @@
 ///
 /// Folding maps each character by Unicode's full upper-case mapping and the result by the full lower-case mapping,
 /// without locale: `Ⱥ` = `ⱥ`, `ΐ` = its decomposed form, `ß` = `ss`, `ς` = `σ`, `K` (kelvin) = `k`, `ı` = `i`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Folded {
     source: Box<str>,
     folded: Box<str>,
@@ -14,9 +14,22 @@ fn fold(text: &str) -> impl DoubleEndedIterator<Item = char> + '_ {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
+/// Appends the folded form of `text`.
+pub(super) fn fold_into(text: &str, into: &mut String) {
+    if text.is_ascii() {
+        into.extend(text.bytes().map(|b| char::from(b.to_ascii_lowercase())));
+    } else {
+        into.extend(fold(text));
+    }
+}
+
 impl Folded {
     pub(super) fn new(text: &str) -> Self {
         Self { source: text.into(), folded: fold(text).collect::<String>().into() }
+    }
+
+    pub(super) fn folded(&self) -> &str {
+        &self.folded
     }
 
     pub(super) fn source(&self) -> &str {

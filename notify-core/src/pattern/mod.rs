@@ -19,6 +19,7 @@ mod evaluate;
 mod expand;
 mod explain;
 mod fold;
+mod index;
 pub mod limits;
 mod number;
 mod operand;
@@ -32,6 +33,7 @@ mod wildcard;
 pub use explain::{
     Alternative, Choice, Clause, Conflict, ConflictElement, Disagreement, Explanation, Found, Seen,
 };
+pub use index::{NotJson, Scratch};
 pub use set::RuleSet;
 
 use crate::problem::Problem;

@@ -2,6 +2,7 @@
 
 use serde_json::{Number, Value};
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 /// A JSON number, compared by its mathematical value.
 ///
@@ -35,6 +36,16 @@ impl Num {
         if f.fract() == 0.0 && f.abs() < INT_LIMIT { Self::Int(f as i128) } else { Self::Real(f) }
     }
 
+    /// The nearest double. Never falls as the number grows, so an inclusive comparison of two such doubles holds
+    /// whenever the same comparison of the numbers does.
+    #[allow(clippy::cast_precision_loss)] // the point of it
+    pub(super) fn nearest(self) -> f64 {
+        match self {
+            Self::Int(i) => i as f64,
+            Self::Real(f) => f,
+        }
+    }
+
     /// The number as JSON; an integral double is written as an integer.
     pub(super) fn to_json(self) -> Value {
         match self {
@@ -52,6 +63,16 @@ impl Num {
 }
 
 impl Eq for Num {}
+
+impl Hash for Num {
+    /// Equal numbers are the same variant: an integral `Real` lies beyond the range of `Int`, and none is zero or NaN.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Int(i) => i.hash(state),
+            Self::Real(f) => f.to_bits().hash(state),
+        }
+    }
+}
 
 impl Ord for Num {
     fn cmp(&self, other: &Self) -> Ordering {

@@ -8,8 +8,30 @@ use crate::severity::Severity;
 use serde_json::{Value, json};
 use std::ops::{Bound, RangeBounds};
 
+/// A value of an event that is neither object nor array, whatever it was read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scalar<'v> {
+    Null,
+    Bool(bool),
+    Number(Num),
+    Text(&'v str),
+}
+
+impl<'v> Scalar<'v> {
+    /// `None` for objects and arrays.
+    pub(super) fn of(value: &'v Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::Null),
+            Value::Bool(b) => Some(Self::Bool(*b)),
+            Value::Number(n) => Some(Self::Number(Num::of(n))),
+            Value::String(text) => Some(Self::Text(text)),
+            Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+}
+
 /// One operator with its operand.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Operator {
     Null,
     Bool(bool),
@@ -30,14 +52,14 @@ pub(super) enum Operator {
 }
 
 /// `numeric`: an interval. Equality is the interval of one number.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct NumericRange {
     pub(super) low: Bound<Num>,
     pub(super) high: Bound<Num>,
 }
 
 /// `anything-but`: a scalar for which none of the operands holds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct AnythingBut {
     /// The operator inside: `None` for plain values.
     pub(super) form: Option<&'static str>,
@@ -47,16 +69,20 @@ pub(super) struct AnythingBut {
 }
 
 impl Operator {
-    /// Whether it holds for a value that is neither object nor array.
+    /// Whether it holds for a value; never for an object or an array.
     pub(super) fn holds(&self, value: &Value) -> bool {
+        Scalar::of(value).is_some_and(|scalar| self.accepts(scalar))
+    }
+
+    pub(super) fn accepts(&self, value: Scalar<'_>) -> bool {
         match (self, value) {
             (Self::Exists(exists), _) => *exists,
-            (Self::AnythingBut(not), _) => !not.operands.iter().any(|operand| operand.holds(value)),
-            (Self::Null, Value::Null) => true,
-            (Self::Bool(wanted), Value::Bool(seen)) => wanted == seen,
-            (Self::Number(wanted), Value::Number(seen)) => *wanted == Num::of(seen),
-            (Self::Numeric(range), Value::Number(seen)) => range.contains(&Num::of(seen)),
-            (text_operator, Value::String(seen)) => text_operator.holds_for_text(seen),
+            (Self::AnythingBut(not), _) => !not.operands.iter().any(|operand| operand.accepts(value)),
+            (Self::Null, Scalar::Null) => true,
+            (Self::Bool(wanted), Scalar::Bool(seen)) => *wanted == seen,
+            (Self::Number(wanted), Scalar::Number(seen)) => *wanted == seen,
+            (Self::Numeric(range), Scalar::Number(seen)) => range.contains(&seen),
+            (text_operator, Scalar::Text(seen)) => text_operator.holds_for_text(seen),
             _ => false,
         }
     }
@@ -153,7 +179,7 @@ impl AnythingBut {
 }
 
 /// What one field of the event has to be: any of the operators.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Test {
     pub(super) operators: Box<[Operator]>,
     /// `exists: false` is among them.
@@ -166,8 +192,12 @@ impl Test {
         Self { operators: operators.into(), accepts_absence }
     }
 
-    /// Whether it holds for a value that is neither object nor array.
+    /// Whether it holds for a value; never for an object or an array.
     pub(super) fn holds(&self, value: &Value) -> bool {
-        self.operators.iter().any(|operator| operator.holds(value))
+        Scalar::of(value).is_some_and(|scalar| self.accepts(scalar))
+    }
+
+    pub(super) fn accepts(&self, value: Scalar<'_>) -> bool {
+        self.operators.iter().any(|operator| operator.accepts(value))
     }
 }

@@ -4,7 +4,7 @@
 ///
 /// Matching looks for each middle literal at its first place after the one before, which is right because only the
 /// first and the last literal are anchored. It never backtracks: the cost is linear in value plus pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wildcard {
     source: Box<str>,
     first: Box<str>,
@@ -49,6 +49,17 @@ impl Wildcard {
         let mut middle: Vec<Box<str>> = literals.collect();
         let last = middle.pop();
         Ok(Self { source: source.into(), first, middle: middle.into(), last })
+    }
+
+    /// What every value has to begin with; empty when the wildcard begins with a star.
+    pub(super) fn head(&self) -> &str {
+        &self.first
+    }
+
+    /// All literals, each of which has to occur in a value; some may be empty.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
+        let parts = std::iter::once(&self.first).chain(&self.middle).chain(&self.last);
+        parts.map(|part| &**part)
     }
 
     pub(super) fn source(&self) -> &str {

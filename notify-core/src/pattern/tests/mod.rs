@@ -1,4 +1,6 @@
 mod conformance;
+mod generators;
+mod indexed;
 mod own_cases;
 mod properties;
 mod refusals;
