@@ -5,7 +5,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn near_misses_and_forced_rules() {
-    let (home, studio, client) = running("").await;
+    let (home, mut studio, client) = running("").await;
     let receiver = receiver().await;
     client.wire(&studio, "hook", &json!({ "config": { "url": format!("http://{receiver}/200") } })).await;
     let rules = studio.url("/api/v1/notify/rules");
@@ -76,6 +76,9 @@ async fn near_misses_and_forced_rules() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     said(&["ledger", "export", "--out", &place("export")]);
+    // One process at a time may use a home.
+    studio.terminate();
+    assert!(studio.ended().await.success());
     said(&["ledger", "trust", "--home", home.path().to_str().unwrap(), "--out", &place("trust")]);
     said(&["ledger", "verify", &place("export"), "--trust", &place("trust")]);
 }
