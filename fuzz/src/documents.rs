@@ -1,6 +1,6 @@
 //! Events, patterns, rules, templates, canonical JSON.
 
-use notify_core::document::{Bundle, Kind, Template, Version, parse_any};
+use notify_core::document::{Bundle, Kind, Template, Version, parse_any, parse_rule};
 use notify_core::event::{Event, EventLimits};
 use notify_core::ids::TenantId;
 use notify_core::json::{self, Limits};
@@ -11,7 +11,7 @@ use notify_core::problem::Problem;
 use notify_core::render::{Library, RenderContext, validate_template};
 use notify_core::time::Timestamp;
 use notify_core::yaml::{self, DOCUMENT_LIMITS};
-use notify_core::{jcs, ledger};
+use notify_core::{jcs, ledger, rule_tests};
 use serde_json::Value;
 
 fn tenant() -> TenantId {
@@ -81,7 +81,10 @@ pub fn pattern(data: &[u8]) {
     match Pattern::compile(pattern) {
         Ok(compiled) => {
             let matches = compiled.matches(event);
-            assert_eq!(compiled.explain(event).matched, matches);
+            let explanation = compiled.explain(event);
+            assert_eq!(explanation.matched, matches);
+            let failed = explanation.nearest().map(|alternative| alternative.failed());
+            assert_eq!(failed, Some(compiled.misses(event, usize::MAX, &mut 0)));
             let set = RuleSet::compile([(0, pattern)]).expect("it was compiled alone");
             assert_eq!(set.matching(event).len(), usize::from(matches));
             let loose = RuleSet::new([]).with(0, compiled);
@@ -130,6 +133,12 @@ pub fn rule_file(data: &[u8]) {
     if written.len() <= DOCUMENT_LIMITS.max_bytes {
         let again = yaml::parse(written.as_bytes(), DOCUMENT_LIMITS).expect("what we wrote can be read");
         assert_eq!(again, value, "{written}");
+    }
+    if let Ok((rule, ..)) = parse_rule(&value) {
+        match rule_tests::run(&rule) {
+            Ok(report) => assert_eq!(report.passed + report.failed, rule.tests.len()),
+            Err(problem) => check_problem(&problem),
+        }
     }
     for kind in KINDS {
         match parse_any(kind, &value) {

@@ -55,6 +55,7 @@ pub fn sample_files() -> Vec<(String, Vec<u8>)> {
         action: ConfigAction::Create,
         content: DocumentContent::Committed(Commitment::of(&[5; 32], b"{}")),
         actor: Commitment::of(&[6; 32], b"alice"),
+        forced: vec![],
     };
     log.append(&[Genesis::default().into_draft(), config.into_draft()], at).expect("good drafts");
     let appended = log.finish(&log_key()).expect("the log's key");

@@ -36,8 +36,9 @@ pub struct Global {
     pub url_given: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    #[default]
     Table,
     Json,
     Yaml,
@@ -163,6 +164,9 @@ pub enum DocumentCommand {
         /// YAML or JSON; `-` reads standard input. May be given several times.
         #[arg(short, long, required = true)]
         file: Vec<PathBuf>,
+        /// Rules: save it although its own tests fail; the ledger keeps that it was forced.
+        #[arg(long)]
+        force: bool,
     },
     /// Replace with a new version.
     Replace {
@@ -171,6 +175,9 @@ pub enum DocumentCommand {
         /// Only if this version is current; without it, whatever is current when the command starts.
         #[arg(long)]
         version: Option<u64>,
+        /// Rules: save it although its own tests fail; the ledger keeps that it was forced.
+        #[arg(long)]
+        force: bool,
     },
     /// Delete; its versions stay readable.
     Delete {
@@ -212,14 +219,12 @@ pub enum RuleCommand {
         #[arg(long)]
         event: PathBuf,
     },
-    /// Why a saved rule matches an event or does not.
-    Explain {
-        id: String,
-        #[arg(long)]
-        event: PathBuf,
-        #[arg(long)]
-        version: Option<u64>,
-    },
+    /// Why a rule matches an event or does not; without a rule: which rules do, and which nearly do.
+    Explain(crate::commands::rule_explain::ExplainArgs),
+    /// Run the tests that stand in rules; status 1 when one fails.
+    Test(crate::commands::rule_test::TestArgs),
+    /// Judge patterns and events without a service; status 0 only if every verdict is as expected.
+    Eval(crate::commands::rule_eval::EvalArgs),
 }
 
 #[derive(Debug, Subcommand)]

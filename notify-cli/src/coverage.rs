@@ -19,6 +19,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("listRuleVersions", "rule versions"),
     ("previewRule", "rule preview"),
     ("explainRule", "rule explain"),
+    ("explainRules", "rule explain"),
+    ("testRule", "rule test"),
     ("listChannels", "channel list"),
     ("createChannel", "channel create"),
     ("readChannel", "channel get"),

@@ -71,7 +71,8 @@ pub fn table(rows: &[Value], columns: &[Column]) -> String {
             let cell = cells.get(index).map_or("", String::as_str);
             let padded = pad(cell, *width);
             // Padded first: what makes a colour has no width.
-            match style::of_state(cell).filter(|_| matches!(*heading, "STATE" | "THEN" | "STATUS")) {
+            match style::of_state(cell).filter(|_| matches!(*heading, "STATE" | "THEN" | "STATUS" | "HOLDS"))
+            {
                 Some(tone) => style::out(&padded, tone),
                 None => padded,
             }

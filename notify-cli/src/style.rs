@@ -47,12 +47,23 @@ fn paint(text: &str, tone: Tone, colours: bool) -> String {
     if colours { format!("\u{1b}[{}m{text}\u{1b}[0m", tone.code()) } else { text.to_owned() }
 }
 
+/// Yes or no in a table: a sign on a terminal, a word elsewhere.
+#[must_use]
+pub fn mark(yes: bool) -> &'static str {
+    match (std::io::stdout().is_terminal() && wanted(), yes) {
+        (true, true) => "✓",
+        (true, false) => "✗",
+        (false, true) => "yes",
+        (false, false) => "no",
+    }
+}
+
 /// The tone of a delivery's state.
 #[must_use]
 pub fn of_state(state: &str) -> Option<Tone> {
     match state {
-        "delivered" | "accepted" | "ok" => Some(Tone::Good),
-        "dead" | "fail" => Some(Tone::Bad),
+        "delivered" | "accepted" | "ok" | "✓" => Some(Tone::Good),
+        "dead" | "fail" | "✗" => Some(Tone::Bad),
         "scheduled" | "cancelled" | "warn" => Some(Tone::Caution),
         _ => None,
     }

@@ -146,6 +146,38 @@ impl Client {
         Ok(self.send(self.request(Method::POST, &path).json(&json!({ "event": event }))).await?.body)
     }
 
+    /// Which saved rules an event matches, and at most `nearest` of those that it misses by the least.
+    pub async fn explain_all(&self, event: &Value, nearest: Option<u8>) -> Result<Value, Error> {
+        let query = nearest.map(|nearest| format!("?nearest={nearest}")).unwrap_or_default();
+        let path = format!("{}:explain{query}", Documents::Rules.path());
+        Ok(self.send(self.request(Method::POST, &path).json(&json!({ "event": event }))).await?.body)
+    }
+
+    /// Runs the tests of a rule that need not be saved; YAML or JSON.
+    pub async fn test_rule(&self, rule: Vec<u8>) -> Result<Value, Error> {
+        let request = self.request(Method::POST, &format!("{}:test", Documents::Rules.path()));
+        let request = request.header(header::CONTENT_TYPE, "application/yaml").body(rule);
+        Ok(self.send(request).await?.body)
+    }
+
+    /// As [`Client::create`] of a rule, although its own tests fail. The ledger keeps that.
+    pub async fn create_rule_forced(&self, rule: Vec<u8>) -> Result<Document, Error> {
+        let request = self.request(Method::POST, &format!("{}?force=true", Documents::Rules.path()));
+        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(rule)).await?.typed()
+    }
+
+    /// As [`Client::replace`] of a rule, although its own tests fail. The ledger keeps that.
+    pub async fn replace_rule_forced(
+        &self,
+        id: &str,
+        version: u64,
+        rule: Vec<u8>,
+    ) -> Result<Document, Error> {
+        let request = self.request(Method::PUT, &format!("{}?force=true", Documents::Rules.one(id)));
+        let request = request.header(header::IF_MATCH, format!("\"{version}\""));
+        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(rule)).await?.typed()
+    }
+
     /// Newest first.
     pub async fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<Delivery>, Error> {
         self.list(DELIVERIES, &filter.query(), limit).await

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod problem;
 pub mod render;
 pub mod retry;
+pub mod rule_tests;
 pub mod severity;
 pub mod time;
 pub mod yaml;

@@ -39,6 +39,7 @@ codes! {
     EventConflict = "event-conflict", 409, "Another event with this identity exists";
     InvalidPattern = "invalid-pattern", 422, "The pattern is not valid";
     InvalidRule = "invalid-rule", 422, "The rule is not valid";
+    RuleTestsFailed = "rule-tests-failed", 422, "The rule's own tests fail";
     InvalidChannel = "invalid-channel", 422, "The channel is not valid";
     InvalidTemplate = "invalid-template", 422, "The template is not valid";
     InvalidBundle = "invalid-bundle", 422, "The text bundle is not valid";

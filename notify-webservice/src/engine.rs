@@ -6,6 +6,7 @@ use notify_core::document::{Channel, Rule};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TemplateId, TenantId};
 use notify_core::message::Message;
+use notify_core::plan::{Explained, Nearest};
 use notify_core::problem::Problem;
 use notify_core::time::Timestamp;
 use notify_store::model::DeliveryFilter;
@@ -27,6 +28,10 @@ pub trait Engine: Send + Sync + 'static {
     /// What would happen to this event of `event.tenant` now, and with `rule` in place of (or besides) the saved rules. Same code as
     /// production, no side effect. With `rule` only that rule is looked at.
     fn preview(&self, rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>>;
+
+    /// Which of the saved rules this event of `event.tenant` matches, and at most `nearest` of those that it misses by
+    /// the least, each with the reason.
+    fn explain(&self, event: Event, nearest: usize) -> BoxFuture<Result<Explained, Problem>>;
 
     /// Makes and records a new delivery of the same message; gives its id. The same key gives the same delivery. `not-found`, `not-replayable`.
     fn replay(
@@ -143,6 +148,9 @@ pub struct Preview {
     pub matched: Vec<PreviewedRule>,
     /// How many enabled rules did not match.
     pub unmatched: u64,
+    /// When nothing matched: the rules that came nearest, and why they did not match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -11,7 +11,7 @@ use notify_core::ledger::EntryDraft;
 use notify_core::ledger::commitment::{Commitment, PlainDigest, salt};
 use notify_core::ledger::entry::{DeliveryAct, DeliveryEntry, Intent};
 use notify_core::message::Message;
-use notify_core::plan::{Decision, PlannedDelivery, Snapshot, plan, target_of};
+use notify_core::plan::{Decision, Nearest, PlannedDelivery, Snapshot, plan, target_of};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::Timestamp;
 use notify_store::model::{DeliveryState, NewDelivery, Opening};
@@ -24,6 +24,8 @@ pub struct Previewed {
     pub decisions: Vec<PreviewedDecision>,
     /// Enabled rules that do not match.
     pub unmatched: u64,
+    /// When nothing matches: what came nearest.
+    pub nearest: Option<Nearest>,
 }
 
 /// One action of one matching rule.
@@ -69,8 +71,7 @@ impl Worker {
         let snapshot = match rule {
             None => self.shared.snapshots.get(tenant).await.map_err(store_fails)?,
             Some(rule) => {
-                notify_core::pattern::Pattern::compile(&rule.document.r#match)
-                    .map_err(|problem| problem.under("/match"))?;
+                rule.document.pattern()?;
                 let mut configuration = self.shared.store.configuration(tenant).await.map_err(store_fails)?;
                 configuration.documents.retain(|document| document.kind != Kind::Rule);
                 let locale = self.shared.snapshots.default_locale();
@@ -88,7 +89,11 @@ impl Worker {
             let delivery = decision.verdict.intent().and_then(|_| deliveries.next());
             decisions.push(self.previewed(&snapshot, decision, delivery, now).await);
         }
-        Ok(Previewed { decisions, unmatched: planned.unmatched })
+        let nearest = match decisions.is_empty() {
+            true => Some(crate::explain::nearest(snapshot, event.value.clone()).await?),
+            false => None,
+        };
+        Ok(Previewed { decisions, unmatched: planned.unmatched, nearest })
     }
 
     async fn previewed(

@@ -203,6 +203,7 @@ async fn disable(shared: &Shared, ready: &Ready, channel: &Version<Channel>, why
         action: ConfigAction::Replace,
         content: DocumentContent::Committed(content),
         actor,
+        forced: vec![],
     };
     let at = shared.clock.now();
     let effect = Effect::PutDocument { kind: Kind::Channel, id: id.clone(), digest, body, at };

@@ -6,9 +6,10 @@ use crate::client::{Client, segment};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{self, Column};
+use crate::style;
 use notify_client::Documents;
 use notify_core::document::Kind;
-use notify_webservice::documents::check;
+use notify_webservice::documents::check::{self, Parsed};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -102,18 +103,20 @@ pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Resul
             let found = client.get(&format!("{path}/{}{query}", segment(&id))).await?;
             print(global.output, &found);
         }
-        DocumentCommand::Create { file } => {
+        DocumentCommand::Create { file, force } => {
+            let path = format!("{path}{}", forced(noun, force)?);
             for file in &file {
                 let request = client.request(Method::POST, &path);
                 let made = write(&client, request, file).await?;
                 done(global.output, noun, "created", &made);
             }
         }
-        DocumentCommand::Replace { file, version } => {
+        DocumentCommand::Replace { file, version, force } => {
             let document = files::document(&file)?;
             let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
             let path = format!("{path}/{}", segment(id));
             let current = current(&client, &path, version).await?;
+            let path = format!("{path}{}", forced(noun, force)?);
             let request =
                 client.request(Method::PUT, &path).header(header::IF_MATCH, format!("\"{current}\""));
             let made = write(&client, request, &file).await?;
@@ -131,6 +134,18 @@ pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Resul
         DocumentCommand::Validate { .. } => {}
     }
     Ok(())
+}
+
+/// The query of a write whose checks may fail.
+fn forced(noun: Noun, force: bool) -> Result<&'static str, Failure> {
+    match (force, noun.kind) {
+        (false, _) => Ok(""),
+        (true, Kind::Rule) => Ok("?force=true"),
+        (true, kind) => Err(Failure::usage(
+            format!("a {} has no tests that could be overridden", kind.as_str()),
+            "leave `--force` out",
+        )),
+    }
 }
 
 async fn current(client: &Client, path: &str, asked: Option<u64>) -> Result<u64, Failure> {
@@ -183,6 +198,11 @@ fn done(format: Format, noun: Noun, what: &str, document: &Value) {
             let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
             let version = document.get("version").and_then(Value::as_u64).unwrap_or_default();
             output::say(&format!("{} {id} {what}, version {version}", noun.kind.as_str()));
+            for overridden in document.get("forced").and_then(Value::as_array).into_iter().flatten() {
+                let reason = overridden.get("reason").and_then(Value::as_str).unwrap_or_default();
+                let said = format!("forced, and the ledger says so: {}", crate::failure::printable(reason));
+                output::say(&style::out(&said, style::Tone::Caution));
+            }
         }
         format => output::structured(format, document),
     }
@@ -194,7 +214,15 @@ fn validate(format: Format, noun: Noun, files: &[PathBuf]) -> Result<(), Failure
     let mut problems = Vec::new();
     for file in files {
         let checked = files::document(file).and_then(|document| {
-            check::value(noun.kind, &document).map_err(|problem| files::about(file, problem))
+            let checked =
+                check::value(noun.kind, &document).map_err(|problem| files::about(file, problem))?;
+            if let Parsed::Rule(rule) = &checked.parsed {
+                let refusal = notify_core::rule_tests::run(rule).map(|report| report.refusal());
+                if let Some(problem) = refusal.unwrap_or_else(Some) {
+                    return Err(files::about(file, problem));
+                }
+            }
+            Ok(checked)
         });
         match checked {
             Ok(checked) => rows.push(json!({

@@ -3,7 +3,7 @@
 use crate::args::{Format, Global, RuleCommand};
 use crate::client::Client;
 use crate::commands::documents::{self, RULE};
-use crate::commands::enabling;
+use crate::commands::{enabling, rule_eval, rule_explain, rule_test};
 use crate::failure::Failure;
 use crate::{files, output};
 use notify_client::Documents;
@@ -25,23 +25,17 @@ pub async fn run(global: &Global, command: RuleCommand) -> Result<(), Failure> {
             }
             Ok(())
         }
-        RuleCommand::Explain { id, event, version } => {
-            let event = files::document(&event)?;
-            let answer = Client::new(global)?.explain(&id, &event, version).await?;
-            match global.output {
-                Format::Table => output::say(&crate::failure::printable(&explain_text(&answer))),
-                format => output::structured(format, &answer),
-            }
-            Ok(())
-        }
+        RuleCommand::Explain(asked) => rule_explain::run(global, &asked).await,
+        RuleCommand::Test(asked) => rule_test::run(global, &asked).await,
+        RuleCommand::Eval(asked) => rule_eval::run(global.output, &asked),
     }
 }
 
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+pub(super) fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -77,20 +71,8 @@ fn preview_text(preview: &Value) -> String {
         out.push_str("No rule matches.\n");
     }
     let _ = write!(out, "{unmatched} other rules do not match.");
-    out
-}
-
-fn explain_text(answer: &Value) -> String {
-    let matched = answer.get("matched").and_then(Value::as_bool).unwrap_or_default();
-    let verdict = if matched { "matches" } else { "does not match" };
-    let mut out = format!(
-        "rule {} (version {}) {verdict}",
-        text(answer, "/rule"),
-        answer.get("version").unwrap_or(&Value::Null)
-    );
-    if let Some(explanation) = answer.get("explanation") {
-        out.push('\n');
-        out.push_str(notify_core::yaml::to_yaml(explanation).trim_end());
+    if let Some(nearest) = preview.get("nearest") {
+        out.push_str(&rule_explain::nearest_text(nearest));
     }
     out
 }

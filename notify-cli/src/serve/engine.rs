@@ -7,6 +7,7 @@ use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
 use notify_core::document::{Channel, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::plan::Explained;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
 use notify_webservice::engine::{
@@ -60,6 +61,11 @@ impl Engine for StudioEngine {
             let previewed = worker.preview(&event.tenant.clone(), rule, &event).await?;
             Ok(by_rule(event, previewed, saved))
         })
+    }
+
+    fn explain(&self, event: Event, nearest: usize) -> BoxFuture<Result<Explained, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        Box::pin(async move { worker.explain(event, nearest).await })
     }
 
     fn replay(
@@ -176,7 +182,7 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
             });
         }
     }
-    Preview { event_key: event.key, matched, unmatched: previewed.unmatched }
+    Preview { event_key: event.key, matched, unmatched: previewed.unmatched, nearest: previewed.nearest }
 }
 
 /// Whether a channel may be saved.

@@ -4,6 +4,7 @@ mod doctor;
 mod offline;
 mod online;
 mod readme;
+mod rules;
 mod webhook;
 mod webhook_tls;
 

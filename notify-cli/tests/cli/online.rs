@@ -143,6 +143,32 @@ async fn documents_from_files() {
     site.run(&["channel", "delete", "hook"]).await.fails(1, "fix: change or delete those rules first");
     let explained = site.run(&["rule", "explain", "findings", "--event", "event.json"]).await.ok();
     assert!(explained.starts_with("rule findings (version 2) matches\n"), "{explained}");
+    assert!(explained.contains("yes    /type  \"report.ready\"  \"report.ready\""), "{explained}");
+    let all = site.run(&["rule", "explain", "--event", "event.json"]).await.ok();
+    assert!(all.starts_with("1 of 1 rules matches.\n\nrule findings (Critical findings)\n"), "{all}");
+    let other = r#"{"specversion":"1.0","id":"1","source":"/scanner","type":"report.failed"}"#;
+    std::fs::write(site.folder.path().join("other.json"), other).unwrap();
+    let missed = site.run(&["rule", "explain", "--event", "other.json"]).await.ok();
+    let expected = "None of 1 rules matches.\n\nNearest of those that do not match:\nrule findings (Critical findings): \
+                    1 condition fails\n  `/type` is \"report.failed\", but the rule wants \"report.ready\"\n";
+    assert_eq!(missed, expected);
+    let wrong = format!("{yaml}tests: [{{ event: {{ type: report.failed }}, match: true }}]\n");
+    std::fs::write(site.folder.path().join("wrong.yaml"), wrong).unwrap();
+    site.run(&["rule", "replace", "-f", "wrong.yaml"])
+        .await
+        .fails(1, "error[rule-tests-failed]: wrong.yaml at /tests/0: test 1 fails: The rule should match.");
+    let forced = site.run(&["rule", "replace", "-f", "wrong.yaml", "--force"]).await.ok();
+    assert!(
+        forced.starts_with("rule findings replaced, version 3\nforced, and the ledger says so: test 1"),
+        "{forced}"
+    );
+    site.run(&["channel", "create", "-f", "channel.yaml", "--force"]).await.fails(2, "has no tests");
+    site.run(&["rule", "test", "--online"]).await.fails(1, "1 test in 1 rule: 0 passed, 1 failed");
+    site.run(&["rule", "test", "--online", "findings"]).await.fails(1, "failed rule findings: test 1");
+    site.run(&["rule", "test", "--online", "nothing"]).await.fails(1, "error[not-found]");
+    // Off and on again, whatever the tests say.
+    assert_eq!(site.run(&["rule", "disable", "findings"]).await.ok(), "rule findings disabled, version 4\n");
+    assert_eq!(site.run(&["rule", "enable", "findings"]).await.ok(), "rule findings enabled, version 5\n");
     let preview = site.run(&["rule", "preview", "--event", "event.json"]).await.ok();
     assert_eq!(preview, "No rule matches.\n0 other rules do not match.\n", "this engine matches nothing");
     site.run(&["rule", "delete", "findings"]).await.ok();

@@ -3,5 +3,6 @@
 mod contract;
 mod health;
 mod metrics;
+mod rules;
 mod secrets;
 mod studio;

@@ -9,12 +9,14 @@ mod json_schema;
 pub mod parse;
 mod reader;
 pub mod rule;
+mod rule_test;
 pub mod template;
 
 pub use channel::Channel;
 pub use event_type::{EventType, parse_event_type};
 pub use parse::{parse_any, parse_bundle, parse_channel, parse_rule, parse_template};
-pub use rule::Rule;
+pub use rule::{Rule, RuleTest};
+pub use rule_test::{MAX_TESTS, MAX_TESTS_BYTES};
 pub use template::{Bundle, Template};
 
 use serde::{Deserialize, Serialize};

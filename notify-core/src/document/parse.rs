@@ -54,8 +54,9 @@ pub type Parsed<T> = (T, String, String);
 /// [`Code::InvalidRule`], [`Code::UnknownField`], [`Code::UnsupportedFeature`], with the place.
 pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
     let reader = Reader::document(value, Code::InvalidRule, rule::SCHEMA)?;
-    let known = ["schema", "id", "name", "description", "enabled", "priority", "labels", "match", "actions"];
-    reader.only(&known, &[("tests", "tests inside rules")])?;
+    let known =
+        ["schema", "id", "name", "description", "enabled", "priority", "labels", "match", "actions", "tests"];
+    reader.only(&known, &[])?;
     let pattern =
         reader.need("match", "write a pattern over the event, e.g. `type: [scanner.report.ready]`")?;
     let pattern = Reader::new(pattern, "/match", Code::InvalidRule)?;
@@ -72,6 +73,7 @@ pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
         labels: reader.labels()?,
         r#match: Value::Object(pattern.members().clone()),
         actions: actions(&reader)?,
+        tests: super::rule_test::tests(&reader)?,
     };
     seal(rule, Code::InvalidRule)
 }

@@ -1,6 +1,8 @@
 //! The rule document, DESIGN section 5.
 
 use crate::ids::{ActionId, ChannelId, RuleId, TemplateId};
+use crate::pattern::Pattern;
+use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,6 +29,33 @@ pub struct Rule {
     pub r#match: Value,
     /// At least one, ids unique within the rule.
     pub actions: Vec<Action>,
+    /// What the rule says of itself, run when it is saved ([`crate::rule_tests`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<RuleTest>,
+}
+
+impl Rule {
+    /// Which events it is for.
+    ///
+    /// # Errors
+    /// [`crate::problem::Code::InvalidPattern`] with a JSON Pointer into the rule, the reason and the fix.
+    pub fn pattern(&self) -> Result<Pattern, Problem> {
+        Pattern::compile(&self.r#match).map_err(|problem| problem.under("/match"))
+    }
+}
+
+/// An event with what the rule should make of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RuleTest {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// A CloudEvent; attributes that every event has and this one leaves out are filled in.
+    pub event: Value,
+    pub r#match: bool,
+    /// Where it should be sent, in any order; absent: not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<ChannelId>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

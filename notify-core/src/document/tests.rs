@@ -159,6 +159,21 @@ fn unknown_fields_get_a_suggestion() {
     check(action, "did you mean `quietHours`?");
 }
 
+#[test]
+fn the_tests_of_a_rule_are_bounded_together() {
+    let check = |bytes: usize, accepted: bool| {
+        let test = json!({ "event": { "data": "x".repeat(bytes) }, "match": false });
+        let rule = json!({
+            "schema": "notify-rule@1", "id": "a", "name": "A", "match": { "type": ["x"] },
+            "actions": [{ "id": "x", "channel": "c" }], "tests": [test, test],
+        });
+        let refused = parse_rule(&rule).err().map(|problem| problem.path);
+        assert_eq!(refused, (!accepted).then(|| "/tests".to_owned()), "{bytes}");
+    };
+    check(MAX_TESTS_BYTES / 2 - 100, true);
+    check(MAX_TESTS_BYTES / 2, false);
+}
+
 /// A valid document of each kind with one member, at the top or one level down, replaced or added.
 fn edited() -> impl Strategy<Value = (&'static str, Value)> {
     let whole = samples("samples/documents/good");

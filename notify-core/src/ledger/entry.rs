@@ -279,6 +279,8 @@ pub struct ConfigEntry {
     pub content: DocumentContent,
     /// Who did it.
     pub actor: Commitment,
+    /// Codes of the problems that would have refused it, had it not been forced (`rule-tests-failed`).
+    pub forced: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,6 +318,9 @@ impl ConfigEntry {
             "actor": self.actor.to_string(),
         }));
         predicate.insert(field.into(), text.into());
+        if !self.forced.is_empty() {
+            predicate.insert("forced".into(), self.forced.into());
+        }
         EntryDraft {
             kind: EntryKind::Config,
             subject: vec![("config".to_owned(), digest), subject("actor", &self.actor)],

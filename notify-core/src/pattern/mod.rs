@@ -31,7 +31,9 @@ mod set;
 mod tests;
 mod wildcard;
 
-pub use explain::{Alternative, Choice, Clause, Conflict, ConflictElement, Explanation, Seen};
+pub use explain::{
+    Alternative, Choice, Clause, Conflict, ConflictElement, Disagreement, Explanation, Found, Seen,
+};
 pub use index::{NotJson, Scratch};
 pub use set::RuleSet;
 
@@ -65,6 +67,19 @@ impl Pattern {
     /// Every clause with what was seen and the verdict; `explain(e).matched == matches(e)`.
     #[must_use]
     pub fn explain(&self, event: &Value) -> Explanation {
-        explain::explain(&self.conjunctions, event)
+        explain::explain(&self.conjunctions, &[], event)
+    }
+    /// How many clauses keep the event from matching, at the least: 0 if it matches, else the failed clauses of the
+    /// nearest alternative, or any number above `most`. Far cheaper than [`Self::explain`]; `work` grows by the steps and
+    /// comparisons made.
+    #[must_use]
+    pub fn misses(&self, event: &Value, most: usize, work: &mut u64) -> usize {
+        explain::misses(&self.conjunctions, event, most, work)
+    }
+
+    /// Whether any part of the pattern looks at this field of the event itself.
+    #[must_use]
+    pub fn asks_for(&self, field: &str) -> bool {
+        self.conjunctions.iter().any(|c| c.root.children.iter().any(|(name, _)| &**name == field))
     }
 }

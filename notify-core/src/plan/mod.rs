@@ -5,9 +5,11 @@
 //! by [`Verdict`]: today each matching action is sent unless its channel cannot take it.
 
 mod decide;
+mod nearest;
 mod snapshot;
 
 pub use decide::{Decision, Intent, Planned, PlannedDelivery, Verdict, plan, target_of};
+pub use nearest::{Explained, Hit, MAX_NEAREST, Miss, NEAREST, Nearest, Reason};
 pub use snapshot::{Broken, CompiledRule, Snapshot};
 
 /// Version of the bundled time zone database, recorded with each decision.

@@ -50,14 +50,16 @@ impl Snapshot {
     ) -> (Self, Vec<Broken>) {
         let mut broken = Vec::new();
         let mut compiled = Vec::new();
-        for Version { version, digest, document } in rules {
+        for Version { version, digest, mut document } in rules {
             if !document.enabled {
                 continue;
             }
+            // They were run when the rule was saved; held for every rule they would only cost memory.
+            document.tests = Vec::new();
             let digest = PlainDigest::parse(&digest).ok_or_else(|| {
                 Problem::new(Code::Internal, "", "its digest cannot be read", "save the rule again")
             });
-            let pattern = Pattern::compile(&document.r#match).map_err(|problem| problem.under("/match"));
+            let pattern = document.pattern();
             match digest.and_then(|digest| Ok((digest, pattern?))) {
                 Ok((digest, pattern)) => {
                     compiled.push((CompiledRule { rule: document, version, digest }, pattern))
@@ -87,6 +89,11 @@ impl Snapshot {
     #[must_use]
     pub fn matching(&self, event: &serde_json::Value) -> Vec<&CompiledRule> {
         self.matcher.matching(event).into_iter().filter_map(|index| self.rules.get(*index)).collect()
+    }
+
+    /// Every enabled rule with its pattern, by priority, then id.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = (&CompiledRule, &Pattern)> {
+        self.matcher.iter().filter_map(|(index, pattern)| Some((self.rules.get(*index)?, pattern)))
     }
 
     /// # Errors

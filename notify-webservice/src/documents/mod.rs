@@ -1,11 +1,13 @@
 //! Rules, channels, templates, text bundles and event types: versioned documents that tenants author.
 
 pub mod check;
+pub mod explain;
 pub mod idempotency;
 pub mod precondition;
 pub mod preview;
 pub mod read;
 pub mod record;
+pub mod rule_tests;
 pub mod write;
 
 use crate::app::internal;
@@ -28,6 +30,9 @@ pub struct DocumentView {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
     pub document: Box<RawValue>,
+    /// After a write that was forced: what would have refused it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forced: Vec<Problem>,
 }
 
 impl DocumentView {
@@ -42,6 +47,7 @@ impl DocumentView {
             digest: document.digest,
             created_at: rfc3339_millis(document.created_at),
             deleted: document.deleted,
+            forced: Vec::new(),
         })
     }
 

@@ -1,21 +1,18 @@
-//! Trying out: what an event would cause, and why a rule matches it or does not.
+//! Trying out: what an event would cause.
 
 use super::check::{self, Parsed};
-use super::not_found;
 use crate::answer;
-use crate::app::{Answer, Call, internal, store_problem};
+use crate::app::{Answer, Call};
 use http::StatusCode;
 use notify_core::document::{Kind, Rule};
 use notify_core::event::Event;
-use notify_core::ids::is_slug;
 use notify_core::json::Limits;
-use notify_core::pattern::Pattern;
 use notify_core::problem::{Code, Problem};
 use notify_core::yaml;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The members of a request, each known by name.
-fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+pub(super) fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let limits = Limits { max_bytes: call.app.limits.document_bytes, ..yaml::DOCUMENT_LIMITS };
     let Value::Object(members) = yaml::parse_document(&call.body, call.header("content-type"), limits)?
     else {
@@ -37,7 +34,7 @@ fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     }
 }
 
-fn event(call: &Call, members: &mut Map<String, Value>) -> Result<Event, Problem> {
+pub(super) fn event(call: &Call, members: &mut Map<String, Value>) -> Result<Event, Problem> {
     let value = members.remove("event").ok_or_else(|| {
         Problem::new(Code::InvalidParameter, "/event", "there is no event", "send a CloudEvent as `event`")
     })?;
@@ -65,28 +62,4 @@ async fn unsaved_rule(call: &Call, value: &Value) -> Result<Rule, Problem> {
         Parsed::Rule(rule) => Ok(*rule),
         _ => Err(answer::internal()),
     }
-}
-
-/// `POST /rules/{id}:explain`
-pub async fn explain(call: Call) -> Answer {
-    let id = call.param("id");
-    if !is_slug(id) {
-        return not_found(Kind::Rule, id);
-    }
-    let version = call.query.get::<u64>("version", "a version number")?;
-    let event = event(&call, &mut members(&call, &["event"])?)?;
-    let found = call.app.store.document(call.tenant(), Kind::Rule, id, version).await;
-    let found = found.map_err(|error| store_problem(&call.request, &error))?;
-    let Some(document) = found.filter(|document| version.is_some() || !document.deleted) else {
-        return not_found(Kind::Rule, id);
-    };
-    let rule: Rule = serde_json::from_str(&document.body).map_err(|error| internal(&call.request, &error))?;
-    // It compiled when it was saved.
-    let pattern = Pattern::compile(&rule.r#match).map_err(|error| internal(&call.request, &error))?;
-    let explanation = pattern.explain(&event.value);
-    let answer = json!({
-        "rule": id, "version": document.version, "enabled": rule.enabled,
-        "matched": explanation.matched, "explanation": explanation,
-    });
-    Ok(answer::json(StatusCode::OK, &answer))
 }

@@ -45,10 +45,12 @@ pub fn actor_bytes(caller: &Caller) -> Vec<u8> {
     json!({ "subject": caller.actor.subject, "token": caller.actor.token }).to_string().into_bytes()
 }
 
-/// A change of one document. Channels may hold addresses: only a commitment to them is recorded.
+/// A change of one document. Channels may hold addresses: only a commitment to them is recorded. `forced`: codes of
+/// the problems that would have refused it.
 ///
 /// # Errors
 /// [`NotRecorded`]
+#[allow(clippy::too_many_arguments)] // each is one field of the entry
 pub fn config(
     caller: &Caller,
     kind: Kind,
@@ -57,6 +59,7 @@ pub fn config(
     action: ConfigAction,
     digest: &str,
     body: &str,
+    forced: Vec<String>,
 ) -> Result<Recorded, NotRecorded> {
     let entropy = entropy()?;
     let act = format!("config:{}/{id}@{version}:{}", kind.as_str(), action.as_str());
@@ -77,6 +80,7 @@ pub fn config(
         action,
         content,
         actor,
+        forced,
     };
     Ok(Recorded { entry: entry.into_draft(), openings })
 }

@@ -5,7 +5,7 @@
 use super::check::{self, Checked};
 use super::idempotency::{Idempotent, decorate};
 use super::precondition::IfMatch;
-use super::{DocumentView, not_found, record};
+use super::{DocumentView, not_found, record, rule_tests};
 use crate::answer;
 use crate::app::{Answer, Call, internal, store_problem};
 use http::StatusCode;
@@ -80,9 +80,11 @@ async fn write(
     if let Some(answer) = answered {
         return Ok(answer);
     }
+    let force = call.query.get::<bool>("force", "`true` or `false`")?.unwrap_or_default();
     let checked = check::body(kind, call)?;
+    let failing = Failing { refusal: rule_tests::refusal(&checked, call).await?, force };
     for _ in 0..TRIES {
-        match try_put(kind, call, &checked, repeat.as_ref(), &decide).await? {
+        match try_put(kind, call, &checked, &failing, repeat.as_ref(), &decide).await? {
             Try::Done(response) => return Ok(response),
             Try::Again => {}
         }
@@ -90,10 +92,17 @@ async fn write(
     Err(too_busy())
 }
 
+/// What a document's own tests say against it, and whether its author insists.
+struct Failing {
+    refusal: Option<Problem>,
+    force: bool,
+}
+
 async fn try_put(
     kind: Kind,
     call: &Call,
     checked: &Checked,
+    failing: &Failing,
     repeat: Option<&Idempotent>,
     decide: &impl Fn(Option<&Document>, &str) -> Result<ConfigAction, Problem>,
 ) -> Result<Try, Problem> {
@@ -108,12 +117,20 @@ async fn try_put(
         room_for_one_more(kind, call).await?;
     }
     check::against(checked, call).await?;
+    // A document that was deleted is no measure of what only switches it.
+    let replaced = current.as_ref().filter(|current| !current.deleted);
+    let forced: Vec<Problem> =
+        rule_tests::objection(failing.refusal.as_ref(), replaced, checked).into_iter().cloned().collect();
+    if let (false, Some(refusal)) = (failing.force, forced.first()) {
+        return Err(refusal.clone());
+    }
 
     let at = truncate_to_millis(call.app.clock.now());
     let version = current.as_ref().map_or(0, |current| current.version).saturating_add(1);
-    let recorded =
-        record::config(&call.caller, kind, &checked.id, version, action, &checked.digest, &checked.body)
-            .map_err(|error| internal(&call.request, &error))?;
+    let overridden = forced.iter().map(|problem| problem.code.to_string()).collect();
+    let (digest, body) = (&checked.digest, &checked.body);
+    let recorded = record::config(&call.caller, kind, &checked.id, version, action, digest, body, overridden)
+        .map_err(|error| internal(&call.request, &error))?;
     let document = Document {
         kind,
         id: checked.id.clone(),
@@ -123,7 +140,7 @@ async fn try_put(
         created_at: at,
         deleted: false,
     };
-    let view = DocumentView::of(document, &call.request)?;
+    let view = DocumentView { forced, ..DocumentView::of(document, &call.request)? };
     let view = to_value(&view).map_err(|error| internal(&call.request, &error))?;
     let status = if action == ConfigAction::Create { StatusCode::CREATED } else { StatusCode::OK };
 
@@ -204,7 +221,7 @@ pub async fn delete(kind: Kind, call: Call) -> Answer {
         check::unused(kind, id, &call).await?;
         let (version, action) = (current.version, ConfigAction::Delete);
         let recorded =
-            record::config(&call.caller, kind, id, version, action, &current.digest, &current.body)
+            record::config(&call.caller, kind, id, version, action, &current.digest, &current.body, vec![])
                 .map_err(|error| internal(&call.request, &error))?;
         let at = truncate_to_millis(call.app.clock.now());
         let mut effects = vec![Effect::DeleteDocument { kind, id: id.to_owned(), at }];

@@ -41,6 +41,8 @@ pub fn schema(name: &str) -> Value {
     match name {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "pageToken" => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
+        "nearest" => json!({ "type": "integer", "minimum": 0, "maximum": 20, "default": 5 }),
+        "force" => json!({ "type": "boolean", "default": false }),
         "version" => json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 }),
         "from" => json!({ "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 }),
         "state" => json!({ "enum": ["scheduled", "delivered", "accepted", "dead", "cancelled"] }),

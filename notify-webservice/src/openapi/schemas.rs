@@ -28,7 +28,16 @@ fn page(item: &str) -> Value {
 
 pub fn all() -> Value {
     let mut all = super::parts::published();
-    for group in [events(), intake(), versions(), documents(), deliveries(), ledger(), operations()] {
+    for group in [
+        events(),
+        intake(),
+        versions(),
+        documents(),
+        super::rules::all(),
+        deliveries(),
+        ledger(),
+        operations(),
+    ] {
         if let Value::Object(members) = group {
             all.extend(members);
         }
@@ -148,6 +157,11 @@ fn versions() -> Value {
                 "digest": { "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" },
                 "createdAt": time(), "deleted": { "type": "boolean" },
                 "document": { "$ref": format!("#/components/schemas/{name}") },
+                "forced": {
+                    "type": "array",
+                    "description": "In the answer to a write that was forced: what would have refused it.",
+                    "items": { "$ref": "#/components/schemas/Shortcoming" },
+                },
             },
         });
         all.insert(format!("{name}Version"), version);
@@ -171,6 +185,7 @@ fn documents() -> Value {
             "properties": {
                 "eventKey": text(),
                 "unmatched": number(),
+                "nearest": { "$ref": "#/components/schemas/NearestRules" },
                 "matched": { "type": "array", "items": {
                     "type": "object",
                     "properties": {
@@ -198,10 +213,6 @@ fn documents() -> Value {
             "type": "object",
             "required": ["event"],
             "properties": { "event": { "$ref": "#/components/schemas/CloudEvent" } },
-        },
-        "Explanation": {
-            "type": "object",
-            "properties": { "rule": text(), "version": number(), "matched": { "type": "boolean" }, "explanation": {} },
         },
     })
 }

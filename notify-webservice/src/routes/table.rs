@@ -2,14 +2,14 @@
 
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
-use crate::documents::{preview, read, write};
+use crate::documents::{read, write};
 use crate::{deliveries, docs_ui, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
 use notify_core::problem::Code;
 
-const VIEWER: Access = Access::AnyOf(&[Scope::Viewer]);
-const OPERATOR: Access = Access::AnyOf(&[Scope::Operator]);
+pub(super) const VIEWER: Access = Access::AnyOf(&[Scope::Viewer]);
+pub(super) const OPERATOR: Access = Access::AnyOf(&[Scope::Operator]);
 /// Channels decide where data leaves to and which secrets are used.
 const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
 const PUBLISH: Access = Access::AnyOf(&[Scope::Publish]);
@@ -18,8 +18,12 @@ const AUDITOR: Access = Access::AnyOf(&[Scope::Auditor]);
 const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
 const TOKEN: Parameter = Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
 const PAGE: &[Parameter] = &[LIMIT, TOKEN];
-const VERSION: &[Parameter] =
+pub(super) const VERSION: &[Parameter] =
     &[Parameter { name: "version", about: "An old version; without it the current one." }];
+const FORCE: &[Parameter] = &[Parameter {
+    name: "force",
+    about: "`true` saves the rule although its own tests fail; the ledger keeps that it was forced.",
+}];
 const DELIVERY_FILTER: &[Parameter] = &[
     LIMIT,
     TOKEN,
@@ -66,12 +70,8 @@ const SIGNED_HEADERS: &[Parameter] = &[
     },
     IDEMPOTENCY,
 ];
-const PREVIEW_BODY: &[(&str, &str)] =
-    &[("application/json", "PreviewRequest"), ("application/yaml", "PreviewRequest")];
-const EXPLAIN_BODY: &[(&str, &str)] =
-    &[("application/json", "ExplainRequest"), ("application/yaml", "ExplainRequest")];
 
-const WRITE_PROBLEMS: &[Code] = &[
+pub(super) const WRITE_PROBLEMS: &[Code] = &[
     Code::MalformedYaml,
     Code::MalformedJson,
     Code::DuplicateKey,
@@ -82,6 +82,7 @@ const WRITE_PROBLEMS: &[Code] = &[
     Code::UnknownReference,
     Code::InvalidRule,
     Code::InvalidPattern,
+    Code::RuleTestsFailed,
     Code::InvalidChannel,
     Code::InvalidTemplate,
     Code::InvalidBundle,
@@ -112,7 +113,7 @@ macro_rules! success {
 }
 
 /// A route with nothing special; fields are overwritten with `..`.
-fn get(path: &'static str, operation: &'static str, handler: Handler) -> Route {
+pub(super) fn get(path: &'static str, operation: &'static str, handler: Handler) -> Route {
     Route {
         method: Method::GET,
         path,
@@ -352,40 +353,10 @@ macro_rules! documents {
 
 fn document_routes() -> Vec<Route> {
     let mut all = Vec::new();
-    all.extend(documents!(Rule, OPERATOR, "rules", "rule", "Rule", "Rules"));
-    all.push(Route {
-        method: Method::POST,
-        tag: "rules",
-        summary: "What an event would cause: rules, messages and exact requests, with nothing sent or kept",
-        access: OPERATOR,
-        body: BodyKind::Document,
-        accepts: PREVIEW_BODY,
-        success: success![200 "What would happen." "Preview"],
-        problems: WRITE_PROBLEMS,
-        ..get("/api/v1/notify/rules:preview", "previewRule", |call| Box::pin(preview::preview(call)))
-    });
-    all.push(Route {
-        method: Method::POST,
-        tag: "rules",
-        summary: "Why a rule matches an event or does not, clause by clause",
-        access: VIEWER,
-        body: BodyKind::Document,
-        accepts: EXPLAIN_BODY,
-        parameters: VERSION,
-        success: success![200 "Each clause's verdict." "Explanation"],
-        problems: &[
-            Code::NotFound,
-            Code::InvalidEvent,
-            Code::MalformedJson,
-            Code::MalformedYaml,
-            Code::DuplicateKey,
-            Code::TooDeep,
-            Code::TooLarge,
-            Code::UnsupportedMediaType,
-            Code::UnknownField,
-        ],
-        ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(preview::explain(call)))
-    });
+    let rules = documents!(Rule, OPERATOR, "rules", "rule", "Rule", "Rules");
+    let writes = |route: &Route| matches!(route.method, Method::POST | Method::PUT);
+    all.extend(rules.map(|route| if writes(&route) { Route { parameters: FORCE, ..route } } else { route }));
+    all.extend(super::rules::acts());
     all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
     all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
     all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));

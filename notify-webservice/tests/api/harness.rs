@@ -7,11 +7,12 @@ use http_body_util::BodyExt;
 use notify_bus::intake::{Intake, ProducerKeys};
 use notify_connector_host::secrets::SecretResolver;
 use notify_core::document::channel::SecretRef;
-use notify_core::document::{Channel, Rule};
+use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
 use notify_core::ledger::entry::Genesis;
 use notify_core::ledger::keys::ExportKey;
+use notify_core::plan::{Explained, Snapshot};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
@@ -123,7 +124,30 @@ impl Engine for TestEngine {
         })
     }
     fn preview(&self, _rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>> {
-        Box::pin(std::future::ready(Ok(Preview { event_key: event.key, matched: vec![], unmatched: 0 })))
+        Box::pin(std::future::ready(Ok(Preview {
+            event_key: event.key,
+            matched: vec![],
+            unmatched: 0,
+            nearest: None,
+        })))
+    }
+    /// With the tenant's rules as they are stored.
+    fn explain(&self, event: Event, nearest: usize) -> BoxFuture<Result<Explained, Problem>> {
+        let store = self.store.clone();
+        Box::pin(async move {
+            let internal =
+                |error: notify_store::StoreError| Problem::new(Code::Internal, "", error.to_string(), "");
+            let configuration = store.configuration(&event.tenant).await.map_err(internal)?;
+            let current = configuration.documents.iter().filter(|d| d.kind == Kind::Rule && !d.deleted);
+            let rules = current.map(|document| Version {
+                version: document.version,
+                digest: document.digest.clone(),
+                document: serde_json::from_str(&document.body).unwrap(),
+            });
+            let (snapshot, _) =
+                Snapshot::compile(event.tenant.clone(), 1, "en", rules.collect(), vec![], &[], &[]);
+            Ok(snapshot.explain(&event.value, nearest))
+        })
     }
     fn replay(
         &self,

@@ -15,5 +15,6 @@ mod limits;
 mod prometheus;
 mod quarantine;
 mod requests;
+mod rules;
 mod signed;
 mod verifiable;

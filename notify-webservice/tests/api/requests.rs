@@ -20,7 +20,7 @@ async fn unknown_places_and_methods() {
         "/api/v1/notify/rules/a/b",
         "/api/v1/notify/rules/x:dance",
         "/%ff",
-        "/api/v1/notify/rules:explain",
+        "/api/v1/notify/rules:dance",
     ] {
         let answered = service.admin(Method::POST, path, &[], "").await;
         assert_problem(&answered, 404, "not-found");

@@ -114,6 +114,7 @@ impl Studio {
             action: ConfigAction::Replace,
             content: DocumentContent::Committed(commitment("config", body.as_bytes())),
             actor: commitment("actor", b"tests"),
+            forced: vec![],
         };
         let effect = Effect::PutDocument { kind, id: id.into(), digest, body, at: now() };
         self.store

@@ -211,6 +211,9 @@ impl Semantics {
                 } else {
                     fields.digest("configDigest");
                 }
+                if fields.has("forced") {
+                    fields.texts("forced");
+                }
             }
             EntryKind::Access => {
                 fields.text("act");

@@ -253,3 +253,27 @@ fn genesis_stands_first_and_alone() {
     forge(&mut log, 12, "[0,12]", "[0,13]");
     assert_eq!(codes(&report_of(&files(&log.export()))), ["bad-field"]);
 }
+
+#[test]
+fn a_forced_change_names_what_it_overrode() {
+    let forced = |value: Value| {
+        let mut entry = story().remove(1);
+        assert_eq!((entry.kind, entry.predicate.get("forced")), (EntryKind::Config, None));
+        entry.predicate.insert("forced".into(), value);
+        entry
+    };
+    check(vec![forced(json!(["rule-tests-failed"]))], &[]);
+    for wrong in [json!(true), json!("rule-tests-failed"), json!([1])] {
+        check(vec![forced(wrong)], &["bad-field"]);
+    }
+    let entry = ConfigEntry {
+        document_kind: "rule".into(),
+        document: "r".into(),
+        version: 2,
+        action: ConfigAction::Replace,
+        content: DocumentContent::Plain(crate::ledger::commitment::PlainDigest::of(b"rule")),
+        actor: actor(),
+        forced: vec!["rule-tests-failed".into()],
+    };
+    assert_eq!(entry.into_draft().predicate["forced"], json!(["rule-tests-failed"]));
+}

@@ -136,6 +136,7 @@ pub fn story() -> Vec<EntryDraft> {
         action: ConfigAction::Create,
         content: DocumentContent::Plain(PlainDigest::of(b"rule")),
         actor: actor(),
+        forced: vec![],
     };
     let channel = ConfigEntry {
         document_kind: "channel".into(),

@@ -1,0 +1,98 @@
+//! What can be asked of rules beyond writing and reading them.
+
+use super::table::{OPERATOR, VERSION, VIEWER, WRITE_PROBLEMS, get};
+use super::{BodyKind, Parameter, Route, Success};
+use crate::documents::{explain, preview, rule_tests};
+use http::Method;
+use notify_core::problem::Code;
+
+const NEAREST: &[Parameter] = &[Parameter {
+    name: "nearest",
+    about: "Rules that do not match to name with the reasons, those that failed by the least, 0 to 20 (5).",
+}];
+const PREVIEW_BODY: &[(&str, &str)] =
+    &[("application/json", "PreviewRequest"), ("application/yaml", "PreviewRequest")];
+const RULE_BODY: &[(&str, &str)] = &[("application/yaml", "Rule"), ("application/json", "Rule")];
+const EXPLAIN_BODY: &[(&str, &str)] =
+    &[("application/json", "ExplainRequest"), ("application/yaml", "ExplainRequest")];
+
+const EXPLAIN_PROBLEMS: &[Code] = &[
+    Code::NotFound,
+    Code::InvalidEvent,
+    Code::MalformedJson,
+    Code::MalformedYaml,
+    Code::DuplicateKey,
+    Code::TooDeep,
+    Code::TooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnknownField,
+];
+
+/// One JSON answer, 200.
+macro_rules! answer {
+    ($about:literal, $schema:literal) => {
+        &[Success { status: 200, about: $about, schema: $schema, media: "application/json" }]
+    };
+}
+
+pub(super) fn acts() -> Vec<Route> {
+    vec![
+        Route {
+            method: Method::POST,
+            tag: "rules",
+            summary: "What an event would cause: rules, messages and exact requests, with nothing sent or kept",
+            access: OPERATOR,
+            body: BodyKind::Document,
+            accepts: PREVIEW_BODY,
+            success: answer!("What would happen.", "Preview"),
+            problems: WRITE_PROBLEMS,
+            ..get("/api/v1/notify/rules:preview", "previewRule", |call| Box::pin(preview::preview(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "rules",
+            summary: "Why a rule matches an event or does not, clause by clause",
+            access: VIEWER,
+            body: BodyKind::Document,
+            accepts: EXPLAIN_BODY,
+            parameters: VERSION,
+            success: answer!("Each clause's verdict.", "Explanation"),
+            problems: EXPLAIN_PROBLEMS,
+            ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(explain::one(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "rules",
+            summary: "Which rules an event matches, and which it misses by the least, each with the reason",
+            access: VIEWER,
+            body: BodyKind::Document,
+            accepts: EXPLAIN_BODY,
+            parameters: NEAREST,
+            success: answer!("What the enabled rules say.", "Explained"),
+            problems: EXPLAIN_PROBLEMS,
+            ..get("/api/v1/notify/rules:explain", "explainRules", |call| Box::pin(explain::all(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "rules",
+            summary: "Run the tests of a rule that need not be saved; nothing is sent or kept",
+            access: VIEWER,
+            body: BodyKind::Document,
+            accepts: RULE_BODY,
+            success: answer!("What became of each test.", "RuleTestReport"),
+            problems: &[
+                Code::InvalidRule,
+                Code::InvalidPattern,
+                Code::UnknownField,
+                Code::UnsupportedFeature,
+                Code::MalformedJson,
+                Code::MalformedYaml,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+            ],
+            ..get("/api/v1/notify/rules:test", "testRule", |call| Box::pin(rule_tests::test(call)))
+        },
+    ]
+}
