@@ -69,8 +69,7 @@ impl Worker {
         let snapshot = match rule {
             None => self.shared.snapshots.get(tenant).await.map_err(store_fails)?,
             Some(rule) => {
-                notify_core::pattern::Pattern::compile(&rule.document.r#match)
-                    .map_err(|problem| problem.under("/match"))?;
+                rule.document.pattern()?;
                 let mut configuration = self.shared.store.configuration(tenant).await.map_err(store_fails)?;
                 configuration.documents.retain(|document| document.kind != Kind::Rule);
                 let locale = self.shared.snapshots.default_locale();

@@ -3,6 +3,7 @@
 //! The verdicts come from the evaluator itself (`fit`), asked about all tests or about single ones; nothing is judged
 //! a second time by other rules.
 
+use super::Source;
 use super::evaluate::{All, Fit, MAX_EVENT_DEPTH, Select, fit, fit_fields, fit_node};
 use super::expand::{Conjunction, Node};
 use super::operator::{Operator, Test};
@@ -31,7 +32,8 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alternative {
-    /// JSON Pointers into the pattern of the `$or` branches taken; empty without `$or`.
+    /// JSON Pointers into the pattern of the `$or` branches taken; empty without `$or`. For a rule of filters, pointers
+    /// into the rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub branches: Vec<String>,
     pub matched: bool,
@@ -47,6 +49,9 @@ pub struct Alternative {
 pub struct Clause {
     /// The field as a JSON Pointer that leaves array positions out, as the pattern does.
     pub path: String,
+    /// For a rule of filters: JSON Pointer into the rule of the filter that asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     pub matched: bool,
     /// What the field may be; one is enough.
     pub any_of: Vec<Choice>,
@@ -91,9 +96,9 @@ pub struct ConflictElement {
     pub element: String,
 }
 
-pub(super) fn explain(conjunctions: &[Conjunction], event: &Value) -> Explanation {
+pub(super) fn explain(conjunctions: &[Conjunction], sources: &[Source], event: &Value) -> Explanation {
     let alternatives: Vec<_> =
-        conjunctions.iter().map(|conjunction| alternative(conjunction, event)).collect();
+        conjunctions.iter().map(|conjunction| alternative(conjunction, sources, event)).collect();
     Explanation { matched: alternatives.iter().any(|a| a.matched), alternatives }
 }
 
@@ -128,7 +133,7 @@ impl Select for Pair {
     }
 }
 
-fn alternative(conjunction: &Conjunction, event: &Value) -> Alternative {
+fn alternative(conjunction: &Conjunction, sources: &[Source], event: &Value) -> Alternative {
     let root = &conjunction.root;
     let mut entries = Vec::new();
     list_entries(root, &mut Vec::new(), &mut entries);
@@ -141,7 +146,7 @@ fn alternative(conjunction: &Conjunction, event: &Value) -> Alternative {
             // If the whole fits, so does each part, in the elements that the whole has chosen.
             let holds =
                 matched || fit.is_match() || absent_beside_another(entry, &entries, &alone, root, event);
-            clause(entry, holds, event)
+            clause(entry, holds, sources, event)
         })
         .collect();
     let conflict = if !matched && event.is_object() && clauses.iter().all(|c| c.matched) {
@@ -178,7 +183,8 @@ fn absent_beside_another(entry: &Entry, all: &[Entry], alone: &[Fit], root: &Nod
         && nearest.is_some_and(|other| fit(root, event, Pair(entry.id, other.id)) == Fit::Bound)
 }
 
-fn clause(entry: &Entry, matched: bool, event: &Value) -> Clause {
+fn clause(entry: &Entry, matched: bool, sources: &[Source], event: &Value) -> Clause {
+    let source = sources.iter().find(|(test, _)| Arc::ptr_eq(test, &entry.test));
     let operators = &entry.test.operators;
     let mut choice_holds = vec![false; operators.len()];
     let mut seen = Vec::new();
@@ -198,7 +204,14 @@ fn clause(entry: &Entry, matched: bool, event: &Value) -> Clause {
         operand: operator.operand(),
         matched: holds || (*operator == Operator::Exists(false) && matched && !by_value),
     });
-    Clause { path: pointer(&entry.steps), matched, any_of: choices.collect(), seen, seen_total }
+    Clause {
+        path: pointer(&entry.steps),
+        source: source.map(|(_, place)| place.to_string()),
+        matched,
+        any_of: choices.collect(),
+        seen,
+        seen_total,
+    }
 }
 
 /// Calls `found` with every value at the path, through arrays, in the order of the event.
@@ -356,7 +369,11 @@ impl fmt::Display for Clause {
                 operand => write!(f, "{} {}", choice.operator, shorten(operand))?,
             }
         }
-        f.write_str(if self.matched { ")" } else { "" })
+        f.write_str(if self.matched { ")" } else { "" })?;
+        match &self.source {
+            Some(source) => write!(f, " by {source}"),
+            None => Ok(()),
+        }
     }
 }
 

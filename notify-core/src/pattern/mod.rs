@@ -18,6 +18,7 @@ mod cidr;
 mod evaluate;
 mod expand;
 mod explain;
+mod filters;
 mod fold;
 pub mod limits;
 mod number;
@@ -34,14 +35,20 @@ pub use set::RuleSet;
 
 use crate::problem::Problem;
 use expand::Conjunction;
+use operator::Test;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// A test and the JSON Pointer of where it was written.
+type Source = (Arc<Test>, Arc<str>);
 
 /// A compiled pattern. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     /// Alternatives, at least one; several only with `$or`.
     conjunctions: Arc<[Conjunction]>,
+    /// For filters: where each test was written. A pattern's clauses are found by their field.
+    sources: Option<Arc<[Source]>>,
 }
 
 impl Pattern {
@@ -50,7 +57,19 @@ impl Pattern {
     /// # Errors
     /// [`crate::problem::Code::InvalidPattern`] with a JSON Pointer into the pattern, the reason and the fix.
     pub fn compile(pattern: &Value) -> Result<Self, Problem> {
-        Ok(Self { conjunctions: expand::expand(&parse::parse(pattern)?).into() })
+        Ok(Self { conjunctions: expand::expand(&parse::parse(pattern)?).into(), sources: None })
+    }
+
+    /// Compiles a list of CloudEvents filters (`filters` of a rule) to the clauses of a pattern.
+    ///
+    /// # Errors
+    /// [`crate::problem::Code::InvalidPattern`] with a JSON Pointer into the list, the reason and the fix.
+    pub fn compile_filters(filters: &Value) -> Result<Self, Problem> {
+        let compiled = filters::compile(filters)?;
+        Ok(Self {
+            conjunctions: expand::expand(&compiled.group).into(),
+            sources: Some(compiled.sources.into()),
+        })
     }
 
     /// Whether the event matches. An event that is not an object never does.
@@ -62,6 +81,6 @@ impl Pattern {
     /// Every clause with what was seen and the verdict; `explain(e).matched == matches(e)`.
     #[must_use]
     pub fn explain(&self, event: &Value) -> Explanation {
-        explain::explain(&self.conjunctions, event)
+        explain::explain(&self.conjunctions, self.sources.as_deref().unwrap_or_default(), event)
     }
 }

@@ -55,19 +55,19 @@ pub(super) fn parse(pattern: &Value) -> Result<Group, Problem> {
 
 /// What multiplying out will give. Saturating, so that a product of `$or`s cannot wrap around.
 #[derive(Clone, Copy)]
-struct Size {
-    branches: usize,
-    operands: usize,
+pub(super) struct Size {
+    pub(super) branches: usize,
+    pub(super) operands: usize,
 }
 
 impl Size {
-    fn times(self, other: Self) -> Self {
+    pub(super) fn times(self, other: Self) -> Self {
         let own = self.operands.saturating_mul(other.branches);
         let others = other.operands.saturating_mul(self.branches);
         Self { branches: self.branches.saturating_mul(other.branches), operands: own.saturating_add(others) }
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             branches: self.branches.saturating_add(other.branches),
             operands: self.operands.saturating_add(other.operands),

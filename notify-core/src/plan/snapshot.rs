@@ -3,7 +3,7 @@
 use crate::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use crate::ids::{ChannelId, RuleId, TenantId};
 use crate::ledger::commitment::PlainDigest;
-use crate::pattern::{Pattern, RuleSet};
+use crate::pattern::RuleSet;
 use crate::problem::{Code, Problem};
 use crate::render::Library;
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ impl Snapshot {
             let digest = PlainDigest::parse(&digest).ok_or_else(|| {
                 Problem::new(Code::Internal, "", "its digest cannot be read", "save the rule again")
             });
-            let pattern = Pattern::compile(&document.r#match).map_err(|problem| problem.under("/match"));
+            let pattern = document.pattern();
             match digest.and_then(|digest| Ok((digest, pattern?))) {
                 Ok((digest, pattern)) => {
                     compiled.push((CompiledRule { rule: document, version, digest }, pattern))

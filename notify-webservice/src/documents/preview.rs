@@ -9,7 +9,6 @@ use notify_core::document::{Kind, Rule};
 use notify_core::event::Event;
 use notify_core::ids::is_slug;
 use notify_core::json::Limits;
-use notify_core::pattern::Pattern;
 use notify_core::problem::{Code, Problem};
 use notify_core::yaml;
 use serde_json::{Map, Value, json};
@@ -82,7 +81,7 @@ pub async fn explain(call: Call) -> Answer {
     };
     let rule: Rule = serde_json::from_str(&document.body).map_err(|error| internal(&call.request, &error))?;
     // It compiled when it was saved.
-    let pattern = Pattern::compile(&rule.r#match).map_err(|error| internal(&call.request, &error))?;
+    let pattern = rule.pattern().map_err(|error| internal(&call.request, &error))?;
     let explanation = pattern.explain(&event.value);
     let answer = json!({
         "rule": id, "version": document.version, "enabled": rule.enabled,

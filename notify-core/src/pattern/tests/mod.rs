@@ -3,4 +3,4 @@ mod own_cases;
 mod properties;
 mod refusals;
 mod set;
-mod support;
+pub(super) mod support;
