@@ -20,12 +20,14 @@ mod expand;
 mod explain;
 mod filters;
 mod fold;
+mod indexable;
 pub mod limits;
 mod number;
 mod operand;
 mod operator;
 mod parse;
 mod set;
+pub(crate) mod study;
 #[cfg(test)]
 mod tests;
 mod wildcard;
