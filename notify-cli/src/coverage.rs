@@ -19,6 +19,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("listRuleVersions", "rule versions"),
     ("previewRule", "rule preview"),
     ("explainRule", "rule explain"),
+    ("lintRules", "rule lint"),
     ("listChannels", "channel list"),
     ("createChannel", "channel create"),
     ("readChannel", "channel get"),

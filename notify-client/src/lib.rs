@@ -146,6 +146,12 @@ impl Client {
         Ok(self.send(self.request(Method::POST, &path).json(&json!({ "event": event }))).await?.body)
     }
 
+    /// What is suspicious about the saved rules, or about `rule` as if it were saved among them.
+    pub async fn lint(&self, rule: Option<&Value>) -> Result<Value, Error> {
+        let body = rule.map_or_else(|| json!({}), |rule| json!({ "rule": rule }));
+        Ok(self.send(self.request(Method::POST, "/api/v1/notify/rules:lint").json(&body)).await?.body)
+    }
+
     /// Newest first.
     pub async fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<Delivery>, Error> {
         self.list(DELIVERIES, &filter.query(), limit).await

@@ -34,6 +34,7 @@ pub async fn run(global: &Global, command: RuleCommand) -> Result<(), Failure> {
             }
             Ok(())
         }
+        RuleCommand::Lint(arguments) => super::lint::run(global, arguments).await,
     }
 }
 

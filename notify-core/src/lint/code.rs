@@ -99,7 +99,8 @@ codes! {
     Disabled = "disabled", Info, "The rule is off",
         "It matches nothing until it is enabled. It is not compared with other rules.";
     ComparisonLimit = "comparison-limit", Info, "Not all rules were compared",
-        "Rules are compared that share a field and a value. Where too many do, the rest is left out and said so.";
+        "Rules are compared that share a field and a value. Where the work would take more than a few seconds, the rest is \
+         left out.";
 }
 
 impl fmt::Display for Code {

@@ -32,6 +32,9 @@ pub struct Finding {
     pub path: String,
     pub reason: String,
     pub fix: String,
+    /// The rule that covers or repeats this one.
+    #[serde(rename = "otherRule", skip_serializing_if = "Option::is_none")]
+    pub other_rule: Option<String>,
 }
 
 impl Finding {
@@ -48,6 +51,7 @@ impl Finding {
             path: path.into(),
             reason: reason.into(),
             fix: fix.into(),
+            other_rule: None,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Every pair of rules would be too many. A rule that covers another asks less of the same fields, so it is put into
 //! buckets by one of its clauses (the one whose values are rarest), and each rule is compared with what stands in the
 //! buckets of its own clauses. Where rules are so alike that this is still too much, it ends after
-//! [`MAX_COMPARISONS`] and says so.
+//! [`MAX_WORK`] and says so.
 
 use super::{Code, Finding, Opened};
 use crate::document::Rule;
@@ -11,8 +11,8 @@ use crate::pattern::study::Key;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Pairs of rules that are compared in one run, at about a microsecond each.
-pub(super) const MAX_COMPARISONS: usize = 2_000_000;
+/// Entries of buckets looked at, and pairs of operators compared, in one run: a second or two.
+pub(super) const MAX_WORK: usize = 20_000_000;
 
 type Field = Vec<Arc<str>>;
 
@@ -58,24 +58,24 @@ impl Buckets {
 
     /// Rules that may cover this one. A covering list has at least the values of the covered one, so one value of each
     /// clause is enough to find it by.
-    fn candidates(&self, keys: &[Key]) -> impl Iterator<Item = usize> {
-        let mut found = BTreeSet::new();
+    fn candidates(&self, keys: &[Key]) -> Vec<&[usize]> {
+        let mut found = Vec::new();
         for key in keys {
             if let Some(value) = key.values.iter().flatten().next() {
                 let place = (key.field.clone(), value.clone());
-                found.extend(self.by_value.get(&place).into_iter().flatten());
+                found.extend(self.by_value.get(&place).map(Vec::as_slice));
             }
-            found.extend(self.by_field.get(&key.field).into_iter().flatten());
+            found.extend(self.by_field.get(&key.field).map(Vec::as_slice));
         }
-        found.into_iter()
+        found
     }
 }
 
 pub(super) fn lint(rules: &[Opened<'_>]) -> Vec<Finding> {
-    lint_within(rules, MAX_COMPARISONS)
+    lint_within(rules, MAX_WORK)
 }
 
-pub(super) fn lint_within(rules: &[Opened<'_>], mut budget: usize) -> Vec<Finding> {
+pub(super) fn lint_within(rules: &[Opened<'_>], mut work: usize) -> Vec<Finding> {
     let mut enabled: Vec<&Opened<'_>> = rules.iter().filter(|rule| rule.rule.enabled).collect();
     enabled.sort_by(|a, b| a.rule.id.cmp(&b.rule.id));
     let buckets = Buckets::of(&enabled);
@@ -84,13 +84,22 @@ pub(super) fn lint_within(rules: &[Opened<'_>], mut budget: usize) -> Vec<Findin
         // What covers the rule covers each way through it, so the first way is enough to find it by.
         let Some(keys) = narrow.study.keys().next() else { continue };
         let mut best: Option<(bool, &Opened<'_>)> = None;
-        for candidate in buckets.candidates(&keys).filter(|candidate| *candidate != index) {
-            if budget == 0 {
+        let candidates = buckets.candidates(&keys);
+        let mut spend = |cost: usize| {
+            work = work.saturating_sub(cost);
+            work > 0
+        };
+        if !spend(candidates.iter().map(|bucket| bucket.len()).sum()) {
+            found.push(cut(narrow.rule));
+            return found;
+        }
+        let candidates: BTreeSet<usize> = candidates.into_iter().flatten().copied().collect();
+        for candidate in candidates.into_iter().filter(|candidate| *candidate != index) {
+            let Some(wide) = enabled.get(candidate) else { continue };
+            if !spend(narrow.study.operators().saturating_mul(wide.study.operators())) {
                 found.push(cut(narrow.rule));
                 return found;
             }
-            budget -= 1;
-            let Some(wide) = enabled.get(candidate) else { continue };
             if !wide.study.covers(&narrow.study) {
                 continue;
             }
@@ -135,13 +144,16 @@ fn finding(narrow: &Opened<'_>, wide: &Opened<'_>, same_actions: bool) -> Findin
             format!("nothing to do where both alerts are meant; else narrow `{other}`"),
         )
     };
-    Finding { rule: narrow.rule.id.to_string(), ..Finding::new(code, narrow.study.place(), reason, fix) }
+    Finding {
+        rule: narrow.rule.id.to_string(),
+        other_rule: Some(other.to_string()),
+        ..Finding::new(code, narrow.study.place(), reason, fix)
+    }
 }
 
 fn cut(rule: &Rule) -> Finding {
-    let reason = format!(
-        "more than {MAX_COMPARISONS} pairs of rules share a field and a value; rules from this one on were not compared"
-    );
+    let reason =
+        "the rules are too many and too alike; those from this one on were not compared with the others";
     let fix = "lint fewer rules at once, e.g. the files of one team";
     Finding { rule: rule.id.to_string(), ..Finding::new(Code::ComparisonLimit, "", reason, fix) }
 }

@@ -156,7 +156,7 @@ async fn bundles(call: &Call) -> Result<Vec<Bundle>, Problem> {
     Ok(all)
 }
 
-fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
+pub(super) fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
     serde_json::from_str(&document.body).ok()
 }
 
@@ -195,7 +195,7 @@ pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
 }
 
 /// All current documents of a kind.
-async fn each(call: &Call, kind: Kind, mut look: impl FnMut(&Document)) -> Result<(), Problem> {
+pub(super) async fn each(call: &Call, kind: Kind, mut look: impl FnMut(&Document)) -> Result<(), Problem> {
     let mut page = Page { limit: PAGE, after: None };
     loop {
         let found = call.app.store.documents(call.tenant(), kind, &page).await;

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod idempotency;
+pub mod lint;
 pub mod precondition;
 pub mod preview;
 pub mod read;

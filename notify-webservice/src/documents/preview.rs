@@ -14,7 +14,7 @@ use notify_core::yaml;
 use serde_json::{Map, Value, json};
 
 /// The members of a request, each known by name.
-fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+pub(super) fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let limits = Limits { max_bytes: call.app.limits.document_bytes, ..yaml::DOCUMENT_LIMITS };
     let Value::Object(members) = yaml::parse_document(&call.body, call.header("content-type"), limits)?
     else {

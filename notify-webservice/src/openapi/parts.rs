@@ -102,7 +102,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 11] = [
+pub const EXAMPLES: [&str; 12] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -113,6 +113,7 @@ pub const EXAMPLES: [&str; 11] = [
     "EventType",
     "PreviewRequest",
     "ExplainRequest",
+    "LintRequest",
     "ExportRequest",
 ];
 
@@ -136,6 +137,7 @@ fn example(schema: &str) -> Option<Value> {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
         }
         "ExplainRequest" => return Some(json!({ "event": example("CloudEvent")? })),
+        "LintRequest" => return Some(json!({ "rule": example("Rule")? })),
         "ExportRequest" => return Some(json!({ "openings": true, "proofs": [0] })),
         _ => return None,
     };

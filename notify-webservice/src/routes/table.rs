@@ -2,7 +2,7 @@
 
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
-use crate::documents::{preview, read, write};
+use crate::documents::{lint, preview, read, write};
 use crate::{deliveries, docs_ui, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
@@ -70,6 +70,9 @@ const PREVIEW_BODY: &[(&str, &str)] =
     &[("application/json", "PreviewRequest"), ("application/yaml", "PreviewRequest")];
 const EXPLAIN_BODY: &[(&str, &str)] =
     &[("application/json", "ExplainRequest"), ("application/yaml", "ExplainRequest")];
+
+const LINT_BODY: &[(&str, &str)] =
+    &[("application/json", "LintRequest"), ("application/yaml", "LintRequest")];
 
 const WRITE_PROBLEMS: &[Code] = &[
     Code::MalformedYaml,
@@ -385,6 +388,29 @@ fn document_routes() -> Vec<Route> {
             Code::UnknownField,
         ],
         ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(preview::explain(call)))
+    });
+    all.push(Route {
+        method: Method::POST,
+        tag: "rules",
+        summary: "What is suspicious about the saved rules, or about one that need not be saved (`docs/lint.md`)",
+        access: VIEWER,
+        body: BodyKind::Document,
+        accepts: LINT_BODY,
+        success: success![200 "What was found." "LintReport"],
+        problems: &[
+            Code::MalformedJson,
+            Code::MalformedYaml,
+            Code::DuplicateKey,
+            Code::TooDeep,
+            Code::TooLarge,
+            Code::UnsupportedMediaType,
+            Code::UnknownField,
+            Code::InvalidParameter,
+            Code::InvalidRule,
+            Code::InvalidPattern,
+            Code::UnsupportedFeature,
+        ],
+        ..get("/api/v1/notify/rules:lint", "lintRules", |call| Box::pin(lint::lint(call)))
     });
     all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
     all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));

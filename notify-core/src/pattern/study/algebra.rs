@@ -135,8 +135,15 @@ pub(super) fn disjoint(a: &Operator, b: &Operator) -> bool {
     }
 }
 
+/// Pairs of operators compared for one question; beyond it nothing is shown.
+pub(super) const MAX_PAIRS: usize = 20_000;
+
 /// Whether no value satisfies all of the tests.
 pub(super) fn no_common_value(tests: &[Test]) -> bool {
+    let operators: usize = tests.iter().map(|test| test.operators.len()).sum();
+    if operators.saturating_mul(operators) > MAX_PAIRS {
+        return false;
+    }
     for test in tests {
         if let Some(values) = finite_test(test) {
             return !values.iter().any(|value| tests.iter().all(|other| other.holds(value)));

@@ -19,6 +19,12 @@ impl Study {
             && theirs.all(|narrow| self.ways.iter().any(|wide| !wide.is_empty() && covers(wide, narrow)))
     }
 
+    /// All operators in all ways: what comparing may cost.
+    pub(crate) fn operators(&self) -> usize {
+        let of = |way: &Way| way.clauses.iter().map(|clause| clause.test.operators.len()).sum::<usize>();
+        self.ways.iter().map(of).sum()
+    }
+
     /// Under which field and value (or field alone) each way can be found by one that it covers.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Vec<Key>> + '_ {
         self.ways.iter().filter(|way| way.dead.is_none() && !way.is_empty()).map(Way::keys)

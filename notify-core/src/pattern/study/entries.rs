@@ -1,6 +1,6 @@
 //! Lists, entries and branches that say nothing, say it twice, or say what is probably not meant.
 
-use super::algebra::{finite, implies};
+use super::algebra::{MAX_PAIRS, finite, implies};
 use super::{Clause, Kind, Study};
 use crate::json::pointer_token;
 use crate::lint::{Code, Finding};
@@ -77,7 +77,7 @@ fn dead_entries(clause: &Clause) -> Vec<Finding> {
     dead.map(one).collect()
 }
 
-/// Plain values are looked up; only operators are compared with every entry.
+/// Plain values are looked up; only operators are compared with every entry, and that only in lists of some hundreds.
 fn redundant_entries(clause: &Clause) -> Vec<Finding> {
     let operators = &clause.test.operators;
     let mut found = Vec::new();
@@ -87,6 +87,7 @@ fn redundant_entries(clause: &Clause) -> Vec<Finding> {
         .enumerate()
         .filter(|(_, o)| finite(o).is_none_or(|values| values.len() > 1))
         .collect();
+    let open = if open.len().saturating_mul(operators.len()) > MAX_PAIRS { Vec::new() } else { open };
     for (index, operator) in operators.iter().enumerate() {
         let equal = *first.entry(shown(operator)).or_insert(index);
         let wider = || {
