@@ -106,7 +106,8 @@ impl Found {
         let is_type = schema.starts_with("notify-event-type@");
         let is_rule = schema.starts_with("notify-rule@");
         // A folder may hold anything; a rule that only misses its `schema` is told apart by what it does.
-        let like_a_rule = document.get("actions").is_some() && !schema.starts_with(OURS);
+        let has = |name: &str| document.get(name).is_some();
+        let like_a_rule = has("actions") && (has("match") || has("filters")) && !schema.starts_with(OURS);
         if searched && !is_type && !is_rule && !like_a_rule {
             return Ok(());
         }

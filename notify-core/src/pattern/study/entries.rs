@@ -13,17 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn findings(study: &Study) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    for way in study.ways.iter().filter(|way| way.dead.is_none()) {
-        for clause in &way.clauses {
-            if seen.insert(clause.place.clone()) {
-                if !study.written_as_filters {
-                    found.extend(dead_entries(clause));
-                    found.extend(redundant_entries(clause));
-                }
-                found.extend(unknown_severities(clause, study.written_as_filters));
-                found.extend(empty(clause));
-            }
+    let clauses = study.ways.iter().flat_map(|way| &way.clauses);
+    for clause in clauses.filter(|clause| seen.insert(clause.place.clone())) {
+        if !study.written_as_filters {
+            found.extend(dead_entries(clause));
+            found.extend(redundant_entries(clause));
         }
+        found.extend(unknown_severities(clause, study.written_as_filters));
+        found.extend(empty(clause));
+    }
+    for way in study.ways.iter().filter(|way| way.dead.is_none()) {
         if way.clauses.iter().all(|clause| Kind::of(&clause.steps).always(&clause.test)) {
             found.push(Finding::new(
                 Code::MatchesEverything,
@@ -66,8 +65,12 @@ fn shown(operator: &Operator) -> String {
     }
 }
 
+/// Where none can hold, the whole way is dead and reported as such.
 fn dead_entries(clause: &Clause) -> Vec<Finding> {
     let kind = Kind::of(&clause.steps);
+    if !clause.test.operators.iter().any(|operator| kind.allows(operator)) {
+        return Vec::new();
+    }
     let dead = clause.test.operators.iter().enumerate().filter(|(_, operator)| !kind.allows(operator));
     let one = |(index, operator): (usize, &Operator)| {
         let reason = format!("{} never holds for `{}`", shown(operator), clause.steps.join("/"));
