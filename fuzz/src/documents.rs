@@ -1,10 +1,11 @@
 //! Events, patterns, rules, templates, canonical JSON.
 
-use notify_core::document::{Bundle, Kind, Template, Version, parse_any, parse_rule};
+use notify_core::document::{Bundle, Kind, Rule, Template, Version, parse_any, parse_rule};
 use notify_core::event::{Event, EventLimits};
 use notify_core::ids::TenantId;
 use notify_core::json::{self, Limits};
 use notify_core::ledger::canonical;
+use notify_core::lint;
 use notify_core::pattern::Pattern;
 use notify_core::pattern::{RuleSet, Scratch};
 use notify_core::problem::Problem;
@@ -149,6 +150,23 @@ pub fn rule_file(data: &[u8]) {
             }
             Err(problem) => check_problem(&problem),
         }
+    }
+    if let Ok((rule, ..)) = parse_rule(&value) {
+        lint_rule(&rule);
+    }
+}
+
+/// What lint says of a rule stands at a place in it; and a rule that cannot be compiled is told of.
+fn lint_rule(rule: &Rule) {
+    let document = serde_json::to_value(rule).expect("a rule is JSON");
+    let found = lint::lint(std::slice::from_ref(rule), &[]);
+    for finding in &found {
+        assert!(document.pointer(&finding.path).is_some(), "{finding:?}");
+        assert!(!finding.reason.is_empty() && !finding.fix.is_empty(), "{finding:?}");
+    }
+    if let Err(problem) = rule.pattern() {
+        check_problem(&problem);
+        assert!(found.iter().any(|finding| finding.code == lint::Code::InvalidRule), "{problem}");
     }
 }
 

@@ -225,6 +225,26 @@ pub enum RuleCommand {
     Test(crate::commands::rule_test::TestArgs),
     /// Judge patterns and events without a service; status 0 only if every verdict is as expected.
     Eval(crate::commands::rule_eval::EvalArgs),
+    /// What is suspicious about rules: contradictions, duplicates, unknown fields, costly patterns (docs/lint.md).
+    #[command(
+        after_help = "Without files the saved rules are looked at. Status 1 when a finding is an error."
+    )]
+    Lint(LintArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LintArgs {
+    /// Rule files, or folders that are searched for them; no service is needed.
+    pub files: Vec<PathBuf>,
+    /// An event-type document that the rules' fields are held against; may be given several times.
+    #[arg(long)]
+    pub schema: Vec<PathBuf>,
+    /// Judge the files as if they were saved among the tenant's rules.
+    #[arg(long, conflicts_with = "schema", requires = "files")]
+    pub online: bool,
+    /// Status 1 for warnings too.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,6 +21,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("explainRule", "rule explain"),
     ("explainRules", "rule explain"),
     ("testRule", "rule test"),
+    ("lintRules", "rule lint"),
     ("listChannels", "channel list"),
     ("createChannel", "channel create"),
     ("readChannel", "channel get"),

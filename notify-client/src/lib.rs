@@ -178,6 +178,12 @@ impl Client {
         self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(rule)).await?.typed()
     }
 
+    /// What is suspicious about the saved rules, or about `rule` as if it were saved among them.
+    pub async fn lint(&self, rule: Option<&Value>) -> Result<Value, Error> {
+        let body = rule.map_or_else(|| json!({}), |rule| json!({ "rule": rule }));
+        Ok(self.send(self.request(Method::POST, "/api/v1/notify/rules:lint").json(&body)).await?.body)
+    }
+
     /// Newest first.
     pub async fn deliveries(&self, filter: &DeliveryFilter, limit: u32) -> Result<Vec<Delivery>, Error> {
         self.list(DELIVERIES, &filter.query(), limit).await

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod jcs;
 pub mod json;
 pub mod ledger;
+pub mod lint;
 pub mod message;
 pub mod pattern;
 pub mod plan;

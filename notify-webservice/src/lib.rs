@@ -15,6 +15,7 @@ mod events;
 pub mod health;
 mod http_service;
 mod ledger;
+pub mod lint_page;
 pub mod metrics;
 pub mod openapi;
 mod operations;

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod enabling;
 pub mod events;
 pub mod ledger;
+pub mod lint;
 pub mod man;
 pub mod plugins;
 pub mod quarantine;

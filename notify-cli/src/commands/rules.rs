@@ -28,6 +28,7 @@ pub async fn run(global: &Global, command: RuleCommand) -> Result<(), Failure> {
         RuleCommand::Explain(asked) => rule_explain::run(global, &asked).await,
         RuleCommand::Test(asked) => rule_test::run(global, &asked).await,
         RuleCommand::Eval(asked) => rule_eval::run(global.output, &asked),
+        RuleCommand::Lint(arguments) => super::lint::run(global, arguments).await,
     }
 }
 

@@ -97,6 +97,76 @@ fn documents_are_validated_offline() {
 }
 
 #[test]
+fn rules_are_linted_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, id: &str, condition: &str| {
+        let text = format!(
+            "schema: notify-rule@1\nid: {id}\nname: R\n{condition}\nactions:\n  - {{ id: a, channel: c }}\n"
+        );
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    write("rules/clean.yaml", "clean", "match: { type: [t] }");
+    write("rules/team/never.yaml", "never", "match: { type: [5] }");
+    write("rules/team/filters.yml", "filters", "filters: [{ exact: { type: t } }]");
+    write("warn.yaml", "warn", "match: { type: [{ anything-but: t }] }");
+    write("broken.yaml", "broken", "match: { type: t }");
+    write("twice.yaml", "clean", "match: { type: [u] }");
+    write("fields.yaml", "fields", "match: { type: [t], data: { imag: [x] } }");
+    let event_type =
+        "schema: notify-event-type@1\nid: t\nname: T\ntype: t\ndataSchema: { properties: { image: {} } }\n";
+    std::fs::write(folder.path().join("rules/type.yaml"), event_type).unwrap();
+    std::fs::write(folder.path().join("rules/note.json"), "{\"hello\": 1}").unwrap();
+    // arguments, status, what is printed
+    for (arguments, code, shown) in [
+        (&["rules/clean.yaml"][..], 0, &["1 rule: 0 errors, 0 warnings, 0 notes\n"][..]),
+        (
+            &["rules"],
+            1,
+            &[
+                "error[never-matches]: rules/team/never.yaml (rule never) at /match/type: `type` is always a text and never empty\n  fix: write texts, in quotes\n",
+                "warning[rule-duplicated]: rules/team/filters.yml (rule filters) at /filters: the rule `clean`",
+                "3 rules: 1 error, 1 warning, 0 notes\n",
+            ],
+        ),
+        (&["warn.yaml"], 0, &["warning[not-indexable]: warn.yaml (rule warn) at /match: "]),
+        (&["warn.yaml", "--strict"], 1, &["1 rule: 0 errors, 1 warning, 0 notes\n"]),
+        (
+            &["broken.yaml"],
+            1,
+            &["error[invalid-rule]: broken.yaml (rule broken) at /match/type: invalid-pattern: "],
+        ),
+        (&["rules/clean.yaml", "twice.yaml"], 1, &["error[invalid-rule]: twice.yaml (rule clean) at /id: "]),
+        (&["fields.yaml"], 0, &["1 rule: 0 errors, 0 warnings, 0 notes\n"]),
+        (
+            &["fields.yaml", "--schema", "rules/type.yaml"],
+            0,
+            &[
+                "warning[unknown-field]: fields.yaml (rule fields) at /match/data/imag: the schema of `t` does not",
+            ],
+        ),
+    ] {
+        let mut all = vec!["rule", "lint"];
+        all.extend(arguments);
+        let run = notify(&all, &[], folder.path());
+        assert_eq!(run.code, code, "{arguments:?}: {}{}", run.out, run.err);
+        for text in shown {
+            assert!(run.out.contains(text), "{arguments:?}: {}", run.out);
+        }
+    }
+    let json = notify(&["rule", "lint", "warn.yaml", "-o", "json"], &[], folder.path()).ok();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["findings"][0]["code"], "not-indexable");
+    assert_eq!(json["findings"][0]["file"], "warn.yaml");
+    notify(&["rule", "lint", "none"], &[], folder.path()).fails(1, "none cannot be read");
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    notify(&["rule", "lint", "empty"], &[], folder.path()).fails(1, "there is no rule in what was named");
+    notify(&["rule", "lint", "--schema", "rules/type.yaml"], &[], folder.path())
+        .fails(2, "`--schema` is for files");
+}
+
+#[test]
 fn usage_has_its_own_code() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["dance"][..], &[], &["rule"], &["rule", "get"], &["rule", "list", "-o", "xml"]] {

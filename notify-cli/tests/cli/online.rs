@@ -143,6 +143,24 @@ async fn documents_from_files() {
     site.run(&["channel", "delete", "hook"]).await.fails(1, "fix: change or delete those rules first");
     let explained = site.run(&["rule", "explain", "findings", "--event", "event.json"]).await.ok();
     assert!(explained.starts_with("rule findings (version 2) matches\n"), "{explained}");
+    let clean = "1 rule: 0 errors, 0 warnings, 0 notes\n";
+    assert_eq!(site.run(&["rule", "lint"]).await.ok(), clean);
+    assert_eq!(site.run(&["rule", "lint", "--online", "rule.yaml"]).await.ok(), clean);
+    let renamed = std::fs::read_to_string(site.folder.path().join("rule.yaml")).unwrap();
+    std::fs::write(
+        site.folder.path().join("again.yaml"),
+        renamed.replace("id: findings", "id: findings-again"),
+    )
+    .unwrap();
+    let again = site.run(&["rule", "lint", "--online", "again.yaml", "--strict"]).await;
+    assert!(
+        again.out.starts_with(
+            "warning[rule-duplicated]: again.yaml (rule findings-again) at /match: the rule `findings`"
+        ),
+        "{}",
+        again.out
+    );
+    assert_eq!(again.code, 1);
     assert!(explained.contains("yes    /type  \"report.ready\"  \"report.ready\""), "{explained}");
     let all = site.run(&["rule", "explain", "--event", "event.json"]).await.ok();
     assert!(all.starts_with("1 of 1 rules matches.\n\nrule findings (Critical findings)\n"), "{all}");

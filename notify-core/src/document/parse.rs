@@ -8,6 +8,7 @@ use super::reader::{Reader, whole};
 use super::{Bundle, Channel, Kind, Rule, Template, channel, rule, template};
 use crate::ids::hex;
 use crate::jcs;
+use crate::pattern::Pattern;
 use crate::problem::{Code, Problem};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -54,12 +55,21 @@ pub type Parsed<T> = (T, String, String);
 /// [`Code::InvalidRule`], [`Code::UnknownField`], [`Code::UnsupportedFeature`], with the place.
 pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
     let reader = Reader::document(value, Code::InvalidRule, rule::SCHEMA)?;
-    let known =
-        ["schema", "id", "name", "description", "enabled", "priority", "labels", "match", "actions", "tests"];
+    let known = [
+        "schema",
+        "id",
+        "name",
+        "description",
+        "enabled",
+        "priority",
+        "labels",
+        "match",
+        "filters",
+        "actions",
+        "tests",
+    ];
     reader.only(&known, &[])?;
-    let pattern =
-        reader.need("match", "write a pattern over the event, e.g. `type: [scanner.report.ready]`")?;
-    let pattern = Reader::new(pattern, "/match", Code::InvalidRule)?;
+    let (pattern, filters) = condition(&reader)?;
     let rule = Rule {
         schema: rule::SCHEMA.to_owned(),
         id: reader.id("id")?,
@@ -71,11 +81,29 @@ pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
             .and_then(|n| i32::try_from(n).ok())
             .unwrap_or_default(),
         labels: reader.labels()?,
-        r#match: Value::Object(pattern.members().clone()),
+        r#match: pattern,
+        filters,
         actions: actions(&reader)?,
         tests: super::rule_test::tests(&reader)?,
     };
     seal(rule, Code::InvalidRule)
+}
+
+/// `match` or `filters`. A pattern is judged by who compiles it; the form of filters is small enough to be part of the
+/// rule's schema, and so it is judged here.
+fn condition(rule: &Reader) -> Result<(Option<Value>, Option<Value>), Problem> {
+    match (rule.get("match"), rule.get("filters")) {
+        (Some(_), Some(_)) => Err(rule.fault("filters", rule::BOTH, rule::KEEP_ONE)),
+        (None, None) => Err(rule.fault("match", rule::NEITHER, rule::WRITE_ONE)),
+        (Some(pattern), None) => {
+            let pattern = Reader::new(pattern, "/match", Code::InvalidRule)?;
+            Ok((Some(Value::Object(pattern.members().clone())), None))
+        }
+        (None, Some(filters)) => {
+            Pattern::compile_filters(filters).map_err(|problem| problem.under("/filters"))?;
+            Ok((None, Some(filters.clone())))
+        }
+    }
 }
 
 fn actions(rule: &Reader) -> Result<Vec<rule::Action>, Problem> {

@@ -2,7 +2,7 @@
 
 use crate::ids::{ActionId, ChannelId, RuleId, TemplateId};
 use crate::pattern::Pattern;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,22 +26,17 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// EventBridge pattern over the CloudEvent; compiled by [`crate::pattern`].
-    pub r#match: Value,
+    /// A rule has this or `filters`; [`Rule::pattern`] is the way to either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#match: Option<Value>,
+    /// CloudEvents filters, another way to write `match`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Value>,
     /// At least one, ids unique within the rule.
     pub actions: Vec<Action>,
     /// What the rule says of itself, run when it is saved ([`crate::rule_tests`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tests: Vec<RuleTest>,
-}
-
-impl Rule {
-    /// Which events it is for.
-    ///
-    /// # Errors
-    /// [`crate::problem::Code::InvalidPattern`] with a JSON Pointer into the rule, the reason and the fix.
-    pub fn pattern(&self) -> Result<Pattern, Problem> {
-        Pattern::compile(&self.r#match).map_err(|problem| problem.under("/match"))
-    }
 }
 
 /// An event with what the rule should make of it.
@@ -57,6 +52,29 @@ pub struct RuleTest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<ChannelId>>,
 }
+
+impl Rule {
+    /// Which events it is for. The only way from a rule to its compiled pattern, whichever of the two it is written in.
+    ///
+    /// # Errors
+    /// [`Code::InvalidPattern`] with a JSON Pointer into the rule, the reason and the fix.
+    pub fn pattern(&self) -> Result<Pattern, Problem> {
+        match (&self.r#match, &self.filters) {
+            (Some(pattern), None) => Pattern::compile(pattern).map_err(|problem| problem.under("/match")),
+            (None, Some(filters)) => {
+                Pattern::compile_filters(filters).map_err(|problem| problem.under("/filters"))
+            }
+            (Some(_), Some(_)) => Err(Problem::new(Code::InvalidRule, "/filters", BOTH, KEEP_ONE)),
+            (None, None) => Err(Problem::new(Code::InvalidRule, "/match", NEITHER, WRITE_ONE)),
+        }
+    }
+}
+
+pub(super) const BOTH: &str = "a rule has `match` or `filters`, not both";
+pub(super) const KEEP_ONE: &str = "keep one of them; what both should say goes into one pattern";
+pub(super) const NEITHER: &str = "the rule does not say which events it is for";
+pub(super) const WRITE_ONE: &str =
+    "write `match` with a pattern over the event, e.g. `type: [scanner.report.ready]`, or `filters`";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

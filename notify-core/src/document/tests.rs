@@ -154,7 +154,8 @@ fn unknown_fields_get_a_suggestion() {
     let base = |member: &str| json!({"schema": "notify-rule@1", member: 1});
     check(base("Match"), "did you mean `match`?");
     check(base("action"), "did you mean `actions`?");
-    check(base("filters"), "known here: schema, id, name");
+    check(base("filter"), "did you mean `filters`?");
+    check(base("recipients"), "known here: schema, id, name");
     let action = json!({"schema": "notify-rule@1", "id": "a", "name": "A", "match": {}, "actions": [{"id": "x", "channel": "c", "quiet_hours": 1}]});
     check(action, "did you mean `quietHours`?");
 }

@@ -9,7 +9,24 @@ use serde_json::{Map, Value};
 /// Deliveries of ours that may lead to each other's events before somebody must look (DESIGN section 4).
 const MAX_HOPS: i64 = 15;
 /// The specification recommends 20 characters; other brokers cut or refuse longer names.
-const MAX_NAME: usize = 20;
+pub(crate) const MAX_NAME: usize = 20;
+/// Attributes that are texts wherever they are present, as [`check`] makes sure. Any other one is an extension, which may
+/// also be a boolean or an integer.
+pub(crate) const TEXT_ATTRIBUTES: [&str; 11] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+    "tenant",
+    "severity",
+    "dssematerial",
+];
+/// Attributes that every event has.
+pub(crate) const REQUIRED_ATTRIBUTES: [&str; 4] = ["specversion", "id", "source", "type"];
 
 pub(super) struct Attributes {
     pub id: String,

@@ -15,6 +15,8 @@ pub mod verifiable;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use attributes::{MAX_NAME as MAX_ATTRIBUTE_NAME, REQUIRED_ATTRIBUTES, TEXT_ATTRIBUTES};
+
 use crate::ids::{EventKey, TenantId};
 use crate::jcs;
 use crate::json;

@@ -61,6 +61,21 @@ impl Network {
         }
     }
 
+    /// Whether every address of `other` is in this network.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.overlaps(other) && self.mask & other.mask == self.mask
+    }
+
+    /// Whether some address is in both. Two networks never overlap in part: one is in the other, or they are apart.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let shared = self.mask & other.mask;
+        match (self.bits, other.bits) {
+            (Bits::V4(a), Bits::V4(b)) => u128::from(a ^ b) & shared == 0,
+            (Bits::V6(a), Bits::V6(b)) => (a ^ b) & shared == 0,
+            _ => false,
+        }
+    }
+
     pub(super) fn contains(&self, text: &str) -> bool {
         let key = self.key();
         address(text).is_some_and(|(v6, bits)| v6 == key.v6 && bits & key.mask == key.net)
@@ -70,6 +85,23 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_are_inside_each_other_or_apart() {
+        for (outer, inner, covers, overlaps) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true, true),
+            ("10.1.0.0/16", "10.0.0.0/8", false, true),
+            ("10.0.0.0/8", "10.0.0.9/8", true, true),
+            ("10.0.0.0/8", "11.0.0.0/16", false, false),
+            ("0.0.0.0/0", "1.2.3.4/32", true, true),
+            ("::/0", "10.0.0.0/8", false, false),
+            ("2001:db8::/32", "2001:db8:1::/48", true, true),
+        ] {
+            let (outer, inner) = (Network::parse(outer).unwrap(), Network::parse(inner).unwrap());
+            assert_eq!((outer.covers(&inner), outer.overlaps(&inner)), (covers, overlaps), "{inner:?}");
+            assert_eq!(inner.overlaps(&outer), overlaps);
+        }
+    }
 
     #[test]
     fn networks_hold_their_own_family_only() {

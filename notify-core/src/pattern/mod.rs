@@ -19,14 +19,17 @@ mod cidr;
 mod evaluate;
 mod expand;
 mod explain;
+mod filters;
 mod fold;
 mod index;
+mod indexable;
 pub mod limits;
 mod number;
 mod operand;
 mod operator;
 mod parse;
 mod set;
+pub(crate) mod study;
 #[cfg(test)]
 mod tests;
 mod wildcard;
@@ -39,14 +42,20 @@ pub use set::RuleSet;
 
 use crate::problem::Problem;
 use expand::Conjunction;
+use operator::Test;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// A test and the JSON Pointer of where it was written.
+type Source = (Arc<Test>, Arc<str>);
 
 /// A compiled pattern. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     /// Alternatives, at least one; several only with `$or`.
     conjunctions: Arc<[Conjunction]>,
+    /// For filters: where each test was written. A pattern's clauses are found by their field.
+    sources: Option<Arc<[Source]>>,
 }
 
 impl Pattern {
@@ -55,7 +64,19 @@ impl Pattern {
     /// # Errors
     /// [`crate::problem::Code::InvalidPattern`] with a JSON Pointer into the pattern, the reason and the fix.
     pub fn compile(pattern: &Value) -> Result<Self, Problem> {
-        Ok(Self { conjunctions: expand::expand(&parse::parse(pattern)?).into() })
+        Ok(Self { conjunctions: expand::expand(&parse::parse(pattern)?).into(), sources: None })
+    }
+
+    /// Compiles a list of CloudEvents filters (`filters` of a rule) to the clauses of a pattern.
+    ///
+    /// # Errors
+    /// [`crate::problem::Code::InvalidPattern`] with a JSON Pointer into the list, the reason and the fix.
+    pub fn compile_filters(filters: &Value) -> Result<Self, Problem> {
+        let compiled = filters::compile(filters)?;
+        Ok(Self {
+            conjunctions: expand::expand(&compiled.group).into(),
+            sources: Some(compiled.sources.into()),
+        })
     }
 
     /// Whether the event matches. An event that is not an object never does.
@@ -67,8 +88,9 @@ impl Pattern {
     /// Every clause with what was seen and the verdict; `explain(e).matched == matches(e)`.
     #[must_use]
     pub fn explain(&self, event: &Value) -> Explanation {
-        explain::explain(&self.conjunctions, &[], event)
+        explain::explain(&self.conjunctions, self.sources.as_deref().unwrap_or_default(), event)
     }
+
     /// How many clauses keep the event from matching, at the least: 0 if it matches, else the failed clauses of the
     /// nearest alternative, or any number above `most`. Far cheaper than [`Self::explain`]; `work` grows by the steps and
     /// comparisons made.

@@ -190,11 +190,20 @@ fn anything_but(operand: &Value, path: &str, operands: &mut usize) -> Result<Ope
     }
     let mut excluded = Vec::with_capacity(items.len());
     for (i, item) in items.iter().enumerate() {
-        count_operand(operands, &here)?;
         let at = if list { format!("{here}/{i}") } else { here.clone() };
+        count_operand(operands, &at)?;
         excluded.push(match form {
             None if item.is_string() => Operator::Text(text(item, &at)?.into()),
-            None => parse_operator(item, &at, operands)?,
+            None => match item {
+                Value::Number(n) => Operator::Number(Num::of(n)),
+                _ => {
+                    return Err(refuse(
+                        &at,
+                        "`anything-but` takes texts or numbers",
+                        "write texts or numbers",
+                    ));
+                }
+            },
             Some("equals-ignore-case") => Operator::EqualsIgnoreCase(Folded::new(text(item, &at)?)),
             Some("wildcard") => wildcard(item, &at)?,
             Some(affix) => {

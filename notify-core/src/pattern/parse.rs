@@ -65,14 +65,14 @@ pub(super) fn parse(pattern: &Value) -> Result<Group, Problem> {
 
 /// What multiplying out will give. Saturating, so that a product of `$or`s cannot wrap around.
 #[derive(Clone, Copy)]
-struct Size {
-    branches: usize,
-    operands: usize,
-    wildcards: usize,
+pub(super) struct Size {
+    pub(super) branches: usize,
+    pub(super) operands: usize,
+    pub(super) wildcards: usize,
 }
 
 impl Size {
-    fn times(self, other: Self) -> Self {
+    pub(super) fn times(self, other: Self) -> Self {
         let both = |own: usize, others: usize| {
             own.saturating_mul(other.branches).saturating_add(others.saturating_mul(self.branches))
         };
@@ -83,7 +83,7 @@ impl Size {
         }
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             branches: self.branches.saturating_add(other.branches),
             operands: self.operands.saturating_add(other.operands),

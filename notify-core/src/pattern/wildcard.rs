@@ -66,6 +66,11 @@ impl Wildcard {
         &self.source
     }
 
+    /// What a value starts with, what it ends with, and whether nothing else is asked of it. Without a star `None`.
+    pub(super) fn ends(&self) -> Option<(&str, &str, bool)> {
+        self.last.as_ref().map(|last| (&*self.first, &**last, self.middle.is_empty()))
+    }
+
     pub(super) fn matches(&self, value: &str) -> bool {
         let Some(last) = &self.last else { return value == &*self.first };
         let Some(rest) = value.strip_prefix(&*self.first) else { return false };

@@ -4,7 +4,6 @@ use crate::app::{Call, store_problem};
 use notify_core::document::parse as document;
 use notify_core::document::{Bundle, Channel, EventType, Kind, Rule, Template};
 use notify_core::json::Limits;
-use notify_core::pattern::Pattern;
 use notify_core::problem::{Code, Problem};
 use notify_core::{render, yaml};
 use notify_store::model::{Document, Page};
@@ -54,7 +53,7 @@ pub fn value(kind: Kind, value: &Value) -> Result<Checked, Problem> {
     let (id, body, digest, parsed) = match kind {
         Kind::Rule => {
             let (rule, body, digest) = document::parse_rule(value)?;
-            Pattern::compile(&rule.r#match).map_err(|problem| problem.under("/match"))?;
+            rule.pattern()?;
             (rule.id.to_string(), body, digest, Parsed::Rule(Box::new(rule)))
         }
         Kind::Channel => {
@@ -157,7 +156,7 @@ async fn bundles(call: &Call) -> Result<Vec<Bundle>, Problem> {
     Ok(all)
 }
 
-fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
+pub(super) fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
     serde_json::from_str(&document.body).ok()
 }
 
@@ -196,7 +195,7 @@ pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
 }
 
 /// All current documents of a kind.
-async fn each(call: &Call, kind: Kind, mut look: impl FnMut(&Document)) -> Result<(), Problem> {
+pub(super) async fn each(call: &Call, kind: Kind, mut look: impl FnMut(&Document)) -> Result<(), Problem> {
     let mut page = Page { limit: PAGE, after: None };
     loop {
         let found = call.app.store.documents(call.tenant(), kind, &page).await;

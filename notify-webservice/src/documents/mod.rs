@@ -3,6 +3,7 @@
 pub mod check;
 pub mod explain;
 pub mod idempotency;
+pub mod lint;
 pub mod precondition;
 pub mod preview;
 pub mod read;

@@ -104,7 +104,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 11] = [
+pub const EXAMPLES: [&str; 12] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -115,6 +115,7 @@ pub const EXAMPLES: [&str; 11] = [
     "EventType",
     "PreviewRequest",
     "ExplainRequest",
+    "LintRequest",
     "ExportRequest",
 ];
 
@@ -138,6 +139,7 @@ fn example(schema: &str) -> Option<Value> {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
         }
         "ExplainRequest" => return Some(json!({ "event": example("CloudEvent")? })),
+        "LintRequest" => return Some(json!({ "rule": example("Rule")? })),
         "ExportRequest" => return Some(json!({ "openings": true, "proofs": [0] })),
         _ => return None,
     };

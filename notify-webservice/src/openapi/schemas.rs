@@ -214,6 +214,29 @@ fn documents() -> Value {
             "required": ["event"],
             "properties": { "event": { "$ref": "#/components/schemas/CloudEvent" } },
         },
+        "LintRequest": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "rule": { "type": "object", "description": "A rule that need not be saved; without it all saved rules." },
+            },
+        },
+        "LintReport": {
+            "type": "object",
+            "required": ["rules", "findings", "omitted"],
+            "properties": {
+                "rules": number(),
+                "omitted": number(),
+                "findings": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["rule", "code", "severity", "path", "reason", "fix"],
+                    "properties": {
+                        "rule": text(), "code": text(), "severity": { "enum": ["error", "warning", "info"] },
+                        "path": text(), "reason": text(), "fix": text(), "otherRule": text(),
+                    },
+                } },
+            },
+        },
     })
 }
 

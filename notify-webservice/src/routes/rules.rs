@@ -2,7 +2,7 @@
 
 use super::table::{OPERATOR, VERSION, VIEWER, WRITE_PROBLEMS, get};
 use super::{BodyKind, Parameter, Route, Success};
-use crate::documents::{explain, preview, rule_tests};
+use crate::documents::{explain, lint, preview, rule_tests};
 use http::Method;
 use notify_core::problem::Code;
 
@@ -15,6 +15,9 @@ const PREVIEW_BODY: &[(&str, &str)] =
 const RULE_BODY: &[(&str, &str)] = &[("application/yaml", "Rule"), ("application/json", "Rule")];
 const EXPLAIN_BODY: &[(&str, &str)] =
     &[("application/json", "ExplainRequest"), ("application/yaml", "ExplainRequest")];
+
+const LINT_BODY: &[(&str, &str)] =
+    &[("application/json", "LintRequest"), ("application/yaml", "LintRequest")];
 
 const EXPLAIN_PROBLEMS: &[Code] = &[
     Code::NotFound,
@@ -93,6 +96,29 @@ pub(super) fn acts() -> Vec<Route> {
                 Code::UnsupportedMediaType,
             ],
             ..get("/api/v1/notify/rules:test", "testRule", |call| Box::pin(rule_tests::test(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "rules",
+            summary: "What is suspicious about the saved rules, or about one that need not be saved (`docs/lint.md`)",
+            access: VIEWER,
+            body: BodyKind::Document,
+            accepts: LINT_BODY,
+            success: answer!("What was found.", "LintReport"),
+            problems: &[
+                Code::MalformedJson,
+                Code::MalformedYaml,
+                Code::DuplicateKey,
+                Code::TooDeep,
+                Code::TooLarge,
+                Code::UnsupportedMediaType,
+                Code::UnknownField,
+                Code::InvalidParameter,
+                Code::InvalidRule,
+                Code::InvalidPattern,
+                Code::UnsupportedFeature,
+            ],
+            ..get("/api/v1/notify/rules:lint", "lintRules", |call| Box::pin(lint::lint(call)))
         },
     ]
 }

@@ -2,6 +2,7 @@
 
 use crate::harness::{Answered, Service, assert_problem, service};
 use http::Method;
+use notify_webservice::auth::Scope;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 
@@ -324,4 +325,92 @@ async fn preview_and_explain() {
     let unknown = preview(&json!({ "event": event, "rule": rule("new", "gone") })).await;
     assert_problem(&unknown, 422, "unknown-reference");
     assert_eq!(unknown.text("/path"), "/rule/actions/0/channel");
+}
+
+#[tokio::test]
+async fn lint_sees_the_tenants_rules_and_event_types() {
+    let service = service().await;
+    create(&service, "channel", &channel("c")).await;
+    let of = |id: &str, pattern: Value| {
+        let mut rule = rule(id, "c");
+        rule["match"] = pattern;
+        rule
+    };
+    create(&service, "rule", &of("wide", json!({ "type": ["t"] }))).await;
+    create(&service, "rule", &of("wide-too", json!({ "type": ["t"], "data": { "z": [1] } }))).await;
+    let schema = json!({
+        "schema": "notify-event-type@1", "id": "t", "name": "T", "type": "t",
+        "dataSchema": { "properties": { "x": {} } },
+    });
+    create(&service, "event-type", &schema).await;
+    let lint = async |body: &Value| {
+        service.admin(Method::POST, "/api/v1/notify/rules:lint", &[JSON], &body.to_string()).await
+    };
+    let found = |answer: &Answered| -> Vec<String> {
+        assert_eq!(answer.status.as_u16(), 200, "{}", answer.body);
+        let one = |f: &Value| format!("{} {} {}", f["rule"], f["code"], f["path"]).replace('"', "");
+        answer.body["findings"].as_array().unwrap().iter().map(one).collect()
+    };
+    let all = lint(&json!({})).await;
+    let saved = ["wide-too rule-duplicated /match", "wide-too unknown-field /match/data/z"];
+    assert_eq!(found(&all), saved);
+    assert_eq!((&all.body["rules"], &all.body["omitted"]), (&json!(2), &json!(0)));
+    assert_eq!(all.text("/findings/0/otherRule"), "wide");
+
+    // One that need not be saved: what is found in it, and what it makes superfluous.
+    let one = lint(&json!({ "rule": of("new", json!({ "type": [{ "prefix": "t" }, 5] })) })).await;
+    let expected =
+        ["new dead-entry /match/type/1", "wide rule-duplicated /match", "wide-too rule-duplicated /match"];
+    let found_now = found(&one);
+    assert!(expected.iter().take(2).all(|one| found_now.contains(&(*one).to_owned())), "{found_now:?}");
+    assert!(!found_now.iter().any(|one| one.contains("unknown-field")), "{found_now:?}");
+    // In place of the saved one of its id.
+    let replaced = lint(&json!({ "rule": of("wide", json!({ "type": ["u"] })) })).await;
+    assert_eq!(found(&replaced), Vec::<String>::new());
+
+    let bad = lint(&json!({ "rule": of("x", json!({ "type": [] })) })).await;
+    assert_problem(&bad, 422, "invalid-pattern");
+    assert_eq!(bad.text("/path"), "/rule/match/type");
+    assert_problem(&lint(&json!({ "rules": [] })).await, 422, "unknown-field");
+    assert_problem(&lint(&json!([])).await, 400, "invalid-parameter");
+    let viewer = service.token("acme", &[Scope::Viewer]);
+    let other = service.token("other", &[Scope::Viewer]);
+    for (token, rules) in [(viewer, 2), (other, 0)] {
+        let bearer = format!("Bearer {token}");
+        let headers = [JSON, ("authorization", bearer.as_str())];
+        let answer = service.send(Method::POST, "/api/v1/notify/rules:lint", &headers, b"{}").await;
+        assert_eq!(answer.body["rules"], json!(rules), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn rules_of_filters_are_saved_explained_and_previewed() {
+    let service = service().await;
+    create(&service, "channel", &channel("c")).await;
+    let mut filters = rule("f", "c");
+    let members = filters.as_object_mut().unwrap();
+    members.remove("match");
+    members.insert(
+        "filters".into(),
+        json!([{ "exact": { "type": "t" } }, { "not": { "exact": { "level": "5" } } }]),
+    );
+    let made = create(&service, "rule", &filters).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "level": 5 });
+    let body = json!({ "event": event }).to_string();
+    let no = service.admin(Method::POST, "/api/v1/notify/rules/f:explain", &[JSON], &body).await;
+    assert_eq!(no.body.get("matched"), Some(&json!(false)), "{}", no.body);
+    let clauses = no.body.pointer("/explanation/alternatives/0/clauses").unwrap().as_array().unwrap();
+    let failed: Vec<_> = clauses.iter().filter(|c| c["matched"] == json!(false)).collect();
+    assert_eq!(failed.len(), 1, "{clauses:?}");
+    assert_eq!(failed[0]["source"], "/filters/1/not/exact/level");
+    filters["filters"] = json!([{ "not": { "any": [{ "exact": { "type": "a" } }, { "sql": "1" }] } }]);
+    let bad = create(&service, "rule", &filters).await;
+    assert_problem(&bad, 422, "invalid-pattern");
+    assert_eq!(bad.text("/path"), "/filters/0/not/any/1/sql");
+    let preview = json!({ "event": event, "rule": filters }).to_string();
+    let bad = service.admin(Method::POST, "/api/v1/notify/rules:preview", &[JSON], &preview).await;
+    assert_eq!(bad.text("/path"), "/rule/filters/0/not/any/1/sql", "{}", bad.body);
+    filters["match"] = json!({ "type": ["t"] });
+    assert_problem(&create(&service, "rule", &filters).await, 422, "invalid-rule");
 }

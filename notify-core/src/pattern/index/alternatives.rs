@@ -28,7 +28,8 @@ impl<'p> Sharing<'p> {
             branches: conjunction.branches.clone(),
             root: self.share_node(&conjunction.root, Paths::ROOT),
         });
-        Pattern { conjunctions: shared.collect() }
+        // Where filters were written is found by the very tests that the filters made.
+        Pattern { conjunctions: shared.collect(), sources: None }
     }
 
     /// As deep as a pattern may be.

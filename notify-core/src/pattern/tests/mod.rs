@@ -6,5 +6,5 @@ mod own_cases;
 mod properties;
 mod refusals;
 mod set;
-mod support;
+pub(super) mod support;
 mod texts;

@@ -11,20 +11,20 @@ use std::path::{Path, PathBuf};
 
 /// One line of a file of cases. The texts stay raw, so that numbers keep their spelling until our own parser.
 #[derive(Deserialize)]
-pub(super) struct Case {
-    pub(super) name: String,
-    pub(super) pattern: Box<RawValue>,
-    pub(super) event: Box<RawValue>,
-    pub(super) matches: bool,
+pub(in crate::pattern) struct Case {
+    pub(in crate::pattern) name: String,
+    pub(in crate::pattern) pattern: Box<RawValue>,
+    pub(in crate::pattern) event: Box<RawValue>,
+    pub(in crate::pattern) matches: bool,
     #[serde(default)]
-    pub(super) tags: Vec<String>,
+    pub(in crate::pattern) tags: Vec<String>,
 }
 
-pub(super) fn workspace() -> PathBuf {
+pub(in crate::pattern) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-pub(super) fn lines<T: for<'t> Deserialize<'t>>(file: &Path) -> Vec<T> {
+pub(in crate::pattern) fn lines<T: for<'t> Deserialize<'t>>(file: &Path) -> Vec<T> {
     let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let parse =
         |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}: {line}", file.display()));
@@ -32,7 +32,7 @@ pub(super) fn lines<T: for<'t> Deserialize<'t>>(file: &Path) -> Vec<T> {
 }
 
 /// `None`, and says so, when the project's shared folder is not there (a clone without it).
-pub(super) fn shared_conformance(file: &str) -> Option<PathBuf> {
+pub(in crate::pattern) fn shared_conformance(file: &str) -> Option<PathBuf> {
     let path = workspace().join("../shared/conformance").join(file);
     if !path.exists() {
         eprintln!("SKIPPED: {} is not there; only the project's own cases were run", path.display());
@@ -41,17 +41,17 @@ pub(super) fn shared_conformance(file: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-pub(super) fn value(text: &str) -> Value {
+pub(in crate::pattern) fn value(text: &str) -> Value {
     let limits = Limits { max_bytes: 1 << 20, max_depth: 64 };
     json::parse(text.as_bytes(), limits).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
-pub(super) fn pattern(text: &str) -> Pattern {
+pub(in crate::pattern) fn pattern(text: &str) -> Pattern {
     Pattern::compile(&value(text)).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
 /// The verdict, after checking that the explanation agrees with it in every part.
-pub(super) fn verdict(pattern: &Pattern, event: &Value) -> bool {
+pub(in crate::pattern) fn verdict(pattern: &Pattern, event: &Value) -> bool {
     let matched = pattern.matches(event);
     let explanation = pattern.explain(event);
     assert_eq!(explanation.matched, matched, "{explanation}");
