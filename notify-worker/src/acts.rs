@@ -69,7 +69,7 @@ impl Worker {
             unavailable("the store cannot be read")
         };
         let snapshot = match rule {
-            None => self.shared.snapshots.get(tenant).await.map_err(store_fails)?,
+            None => self.shared.snapshots.current(tenant).await.map_err(store_fails)?,
             Some(rule) => {
                 rule.document.pattern()?;
                 let mut configuration = self.shared.store.configuration(tenant).await.map_err(store_fails)?;

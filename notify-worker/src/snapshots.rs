@@ -34,6 +34,16 @@ impl Snapshots {
         self.reload(tenant).await
     }
 
+    /// The snapshot of what the store holds now: for people, who look at once at what they have just saved.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn current(&self, tenant: &TenantId) -> Result<Arc<Snapshot>, StoreError> {
+        let version = self.store.config_version(tenant).await?;
+        let found = self.get(tenant).await?;
+        if found.config_version < version { self.reload(tenant).await } else { Ok(found) }
+    }
+
     /// Compiles what the store holds now and puts it in place.
     ///
     /// # Errors
