@@ -212,6 +212,10 @@ pub enum RuleCommand {
         #[arg(long)]
         event: PathBuf,
     },
+    /// Bring the saved rules in line with files: all of them or none.
+    Apply(crate::commands::rule_set::ApplyArgs),
+    /// Write the saved rules as files, which `apply` finds unchanged.
+    Export(crate::commands::rule_set::ExportArgs),
     /// Why a saved rule matches an event or does not.
     Explain {
         id: String,

@@ -19,6 +19,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("listRuleVersions", "rule versions"),
     ("previewRule", "rule preview"),
     ("explainRule", "rule explain"),
+    ("applyRules", "rule apply"),
     ("listChannels", "channel list"),
     ("createChannel", "channel create"),
     ("readChannel", "channel get"),

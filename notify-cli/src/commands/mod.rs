@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod man;
 pub mod plugins;
 pub mod quarantine;
+pub mod rule_set;
 pub mod rules;
 pub mod service;
 pub mod tenants;

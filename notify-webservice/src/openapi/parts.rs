@@ -102,7 +102,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 11] = [
+pub const EXAMPLES: [&str; 12] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -114,6 +114,7 @@ pub const EXAMPLES: [&str; 11] = [
     "PreviewRequest",
     "ExplainRequest",
     "ExportRequest",
+    "ApplyRequest",
 ];
 
 const EVENT_TYPE: &str = include_str!("../../../resources/schemas/event-type.schema.json");
@@ -135,6 +136,7 @@ fn example(schema: &str) -> Option<Value> {
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
         }
+        "ApplyRequest" => return Some(json!({ "rules": [example("Rule")?], "dryRun": true })),
         "ExplainRequest" => return Some(json!({ "event": example("CloudEvent")? })),
         "ExportRequest" => return Some(json!({ "openings": true, "proofs": [0] })),
         _ => return None,

@@ -2,7 +2,7 @@
 
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
-use crate::documents::{preview, read, write};
+use crate::documents::{apply, preview, read, write};
 use crate::{deliveries, docs_ui, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
@@ -70,6 +70,9 @@ const PREVIEW_BODY: &[(&str, &str)] =
     &[("application/json", "PreviewRequest"), ("application/yaml", "PreviewRequest")];
 const EXPLAIN_BODY: &[(&str, &str)] =
     &[("application/json", "ExplainRequest"), ("application/yaml", "ExplainRequest")];
+
+const APPLY_BODY: &[(&str, &str)] =
+    &[("application/json", "ApplyRequest"), ("application/yaml", "ApplyRequest")];
 
 const WRITE_PROBLEMS: &[Code] = &[
     Code::MalformedYaml,
@@ -385,6 +388,17 @@ fn document_routes() -> Vec<Route> {
             Code::UnknownField,
         ],
         ..get("/api/v1/notify/rules/{id}:explain", "explainRule", |call| Box::pin(preview::explain(call)))
+    });
+    all.push(Route {
+        method: Method::POST,
+        tag: "rules",
+        summary: "Bring the saved rules in line with these: all of them or none, in one commit",
+        access: OPERATOR,
+        body: BodyKind::RuleSet,
+        accepts: APPLY_BODY,
+        success: success![200 "What was done, or would be (`dryRun`)." "AppliedRules"],
+        problems: WRITE_PROBLEMS,
+        ..get("/api/v1/notify/rules:apply", "applyRules", |call| Box::pin(apply::apply(call)))
     });
     all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
     all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
