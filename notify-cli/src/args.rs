@@ -219,6 +219,10 @@ pub enum RuleCommand {
         #[arg(long)]
         event: PathBuf,
     },
+    /// Bring the saved rules in line with files: all of them or none.
+    Apply(crate::commands::rule_set::ApplyArgs),
+    /// Write the saved rules as files, which `apply` finds unchanged.
+    Export(crate::commands::rule_set::ExportArgs),
     /// Why a rule matches an event or does not; without a rule: which rules do, and which nearly do.
     Explain(crate::commands::rule_explain::ExplainArgs),
     /// Run the tests that stand in rules; status 1 when one fails.

@@ -22,6 +22,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("explainRules", "rule explain"),
     ("testRule", "rule test"),
     ("lintRules", "rule lint"),
+    ("applyRules", "rule apply"),
     ("listChannels", "channel list"),
     ("createChannel", "channel create"),
     ("readChannel", "channel get"),

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A problem of the service (RFC 9457). `code` is stable; texts are for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Problem {
     pub code: String,
     pub status: u16,
@@ -17,6 +17,12 @@ pub struct Problem {
     pub fix: String,
     /// Names the request in the operator's logs.
     pub instance: String,
+    /// Where several things are wrong at once: all of them, this one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+    /// How many there are; more than `problems` where it would be too long a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem_count: Option<u64>,
 }
 
 impl fmt::Display for Problem {

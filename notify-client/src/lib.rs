@@ -23,8 +23,8 @@ pub use error::{Error, Problem};
 pub use http::{Answered, Client, read, segment, with_query};
 
 use model::{
-    Checkpoint, Delivery, DeliveryFilter, Document, Event, EventFates, LedgerPage, Plugin, Readiness,
-    Redrive, Redriven, Replay,
+    AppliedRules, ApplyRules, Checkpoint, Delivery, DeliveryFilter, Document, Event, EventFates, LedgerPage,
+    Plugin, Readiness, Redrive, Redriven, Replay,
 };
 use reqwest::{Method, Response, header};
 use serde_json::{Value, json};
@@ -182,6 +182,11 @@ impl Client {
     pub async fn lint(&self, rule: Option<&Value>) -> Result<Value, Error> {
         let body = rule.map_or_else(|| json!({}), |rule| json!({ "rule": rule }));
         Ok(self.send(self.request(Method::POST, "/api/v1/notify/rules:lint").json(&body)).await?.body)
+    }
+
+    /// Brings saved rules in line with these: all of them or none.
+    pub async fn apply_rules(&self, asked: &ApplyRules) -> Result<AppliedRules, Error> {
+        self.send(self.request(Method::POST, "/api/v1/notify/rules:apply").json(asked)).await?.typed()
     }
 
     /// Newest first.

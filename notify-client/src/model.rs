@@ -91,6 +91,42 @@ answers! {
         first_due_at: Option<String>,
         last_due_at: Option<String>,
     }
+    /// What applying a set of rules did, or would do.
+    AppliedRules {
+        set: String,
+        dry_run: bool,
+        /// Something was written.
+        applied: bool,
+        config_version: u64,
+        created: u64,
+        changed: u64,
+        deleted: u64,
+        unchanged: u64,
+        /// In the order of the request, then what is deleted.
+        rules: Vec<AppliedRule>,
+    }
+    AppliedRule {
+        id: String,
+        /// `create`, `replace`, `unchanged`, `delete`.
+        action: String,
+        /// Its place in the request.
+        index: Option<u64>,
+        version: u64,
+        previous_version: Option<u64>,
+        set: Option<String>,
+        changes: Option<Vec<Difference>>,
+        /// What its own tests said against it.
+        forced: Option<Vec<serde_json::Value>>,
+    }
+    /// One member that differs.
+    Difference {
+        /// `add`, `remove`, `replace`.
+        op: String,
+        /// JSON Pointer into the rule.
+        path: String,
+        old: Option<Value>,
+        new: Option<Value>,
+    }
     Skipped { channel: String, reason: String, count: u64 }
     Document {
         kind: String,
@@ -173,6 +209,28 @@ pub struct Redrive {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<f64>,
     pub dry_run: bool,
+}
+
+/// A set of rules, to be applied as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyRules {
+    pub rules: Vec<Value>,
+    /// New rules come into it, and only its rules are pruned; without it `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+    /// Delete rules of the set that are not among `rules`.
+    pub prune: bool,
+    /// Rules that exist come into the set, whatever set they are in.
+    pub adopt: bool,
+    /// Also rules whose own tests fail; the ledger keeps that.
+    pub force: bool,
+    pub dry_run: bool,
+    /// Only rules with these labels are pruned.
+    pub selector: std::collections::BTreeMap<String, String>,
+    /// Only if the configuration is at this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub if_config_version: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -62,11 +62,7 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, Problem> {
             "send less, or ask the operator to raise the limit",
         ));
     }
-    let text =
-        std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).map_err(|error| {
-            let reason = format!("the text is not UTF-8 (byte {})", error.valid_up_to());
-            Problem::new(Code::MalformedYaml, "", reason, "save the file as UTF-8")
-        })?;
+    let text = text(bytes)?;
     let mut loader = Loader { open: Vec::new(), done: None, max_depth: limits.max_depth };
     let mut parser = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
@@ -84,6 +80,36 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, Problem> {
             "write a mapping of `key: value` lines",
         )
     })
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).map_err(|error| {
+        let reason = format!("the text is not UTF-8 (byte {})", error.valid_up_to());
+        Problem::new(Code::MalformedYaml, "", reason, "save the file as UTF-8")
+    })
+}
+
+/// Reads every document of a YAML text, for files that hold several; empty ones are left out.
+///
+/// # Errors
+/// A [`Problem`] whose reason ends with line and column, and the number of the document it is in (from 0).
+pub fn parse_all(bytes: &[u8], max_depth: usize) -> Result<Vec<Value>, (usize, Problem)> {
+    let mut all = Vec::new();
+    let mut loader = Loader { open: Vec::new(), done: None, max_depth };
+    let mut number = 0;
+    for next in Parser::new_from_str(text(bytes).map_err(|problem| (0, problem))?) {
+        let (event, span) = next.map_err(|error| {
+            let fault = fault(Code::MalformedYaml, error.info(), "correct the YAML there");
+            (number, loader.place(fault, *error.marker()))
+        })?;
+        let ends = matches!(event, Event::DocumentEnd);
+        loader.take(event).map_err(|fault| (number, loader.place(fault, span.start)))?;
+        if ends {
+            number += 1;
+            all.extend(loader.done.take().filter(|document| !document.is_null()));
+        }
+    }
+    Ok(all)
 }
 
 /// A container that has begun and not ended.

@@ -227,6 +227,17 @@ pub struct Configuration {
     pub documents: Vec<Document>,
 }
 
+/// What differs between a configuration that a reader knows and the current one.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigurationChanges {
+    /// The current version.
+    pub version: u64,
+    /// Each changed document as it is now, also the deleted ones.
+    pub changed: Vec<Document>,
+    /// All current templates and bundles, when one of them changed: they are used together.
+    pub texts: Option<Vec<Document>>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerEntry {
     pub seq: u64,

@@ -143,6 +143,27 @@ impl Store {
     pub async fn configuration(&self, tenant: &TenantId) -> Result<Configuration, StoreError> {
         self.inner.shared.configuration(tenant).await
     }
+    /// The documents of one kind, and the version of the configuration that they are part of.
+    pub async fn configuration_of(&self, tenant: &TenantId, kind: Kind) -> Result<Configuration, StoreError> {
+        self.inner.shared.configuration_of(tenant, kind).await
+    }
+    /// What changed since a configuration that the caller knows; `None` when the store cannot tell (steps from before it
+    /// kept them, or by a process that did not), and the whole has to be read.
+    pub async fn configuration_since(
+        &self,
+        tenant: &TenantId,
+        known: u64,
+    ) -> Result<Option<ConfigurationChanges>, StoreError> {
+        self.inner.shared.configuration_since(tenant, known).await
+    }
+    /// Ids and last versions of what was deleted: a document that comes back goes on counting.
+    pub async fn deleted_documents(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        self.inner.shared.deleted_documents(tenant, kind).await
+    }
     /// `version` `None` = current (also when deleted: see `Document::deleted`).
     pub async fn document(
         &self,

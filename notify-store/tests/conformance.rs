@@ -34,6 +34,8 @@ const CASES: &[Case] = cases![
     documents::guards,
     documents::pages,
     documents::counts,
+    documents::changes,
+    documents::changes_of_an_older_store,
     documents::probe,
     events::accepted_and_planned,
     events::pages,

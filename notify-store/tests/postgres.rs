@@ -97,7 +97,7 @@ fn claims_are_disjoint() {
     });
 }
 
-const UNDER_SECURITY: [&str; 12] = [
+const UNDER_SECURITY: [&str; 13] = [
     "tenant_heads",
     "document_versions",
     "document_heads",
@@ -110,6 +110,7 @@ const UNDER_SECURITY: [&str; 12] = [
     "idempotency_keys",
     "quarantine",
     "channel_health",
+    "document_changes",
 ];
 
 #[test]

@@ -150,7 +150,7 @@ async fn run(
     name: &str,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let (mut _place, mut _unverified) = (None, None);
+    let (mut _place, mut _unverified, mut _applies) = (None, None, None);
     let caller = match route.access {
         Access::Public => Arc::new(nobody()?),
         Access::AnyOf(scopes) => {
@@ -179,6 +179,10 @@ async fn run(
             read(body, app.limits.events.max_batch_bytes.max(app.limits.events.max_bytes)).await?
         }
         BodyKind::Document => read(body, app.limits.document_bytes).await?,
+        BodyKind::RuleSet => {
+            _applies = Some(app.counters.applies.enter(&caller.tenant).await?);
+            read(body, app.limits.apply_bytes).await?
+        }
     };
     let caller = if route.access == Access::Signed {
         let signed = app.publishers.caller(&parts.headers, &body, app.clock.now())?;

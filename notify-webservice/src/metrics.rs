@@ -1,5 +1,6 @@
 //! What the web layer counts, and Prometheus text from registries.
 
+use crate::documents::apply::places::Places;
 use notify_core::ids::TenantId;
 use notify_core::problem::{Code, Problem};
 use prometheus_client::encoding::text::encode_registry;
@@ -25,6 +26,8 @@ pub struct Counters {
     pub ledger_entries: Counter,
     in_flight: Gauge,
     tenants: RwLock<HashMap<TenantId, Arc<AtomicUsize>>>,
+    /// Who applies a set of rules.
+    pub applies: Places,
     requests: AtomicU64,
     registry: Registry,
 }
@@ -67,6 +70,7 @@ impl Counters {
             ledger_entries,
             in_flight,
             tenants: RwLock::default(),
+            applies: Places::default(),
             requests: AtomicU64::new(0),
             registry,
         }

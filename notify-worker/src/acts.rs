@@ -2,9 +2,10 @@
 
 use crate::clock::entropy;
 use crate::dispatch::Ready;
+use crate::planning::Cost;
 use crate::worker::{Shared, Worker, unavailable};
 use notify_connector_host::{Phase, PrepareInput};
-use notify_core::document::{Kind, Rule, Version};
+use notify_core::document::{Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DeliveryId, RuleId, TemplateId, TenantId};
 use notify_core::ledger::EntryDraft;
@@ -69,20 +70,15 @@ impl Worker {
             unavailable("the store cannot be read")
         };
         let snapshot = match rule {
-            None => self.shared.snapshots.current(tenant).await.map_err(store_fails)?,
+            None => self.shared.snapshots.reload(tenant).await.map_err(store_fails)?,
             Some(rule) => {
-                rule.document.pattern()?;
-                let mut configuration = self.shared.store.configuration(tenant).await.map_err(store_fails)?;
-                configuration.documents.retain(|document| document.kind != Kind::Rule);
-                let locale = self.shared.snapshots.default_locale();
-                let mut rule = rule;
-                rule.document.enabled = true;
-                let (snapshot, _) =
-                    crate::snapshots::compile_with_rules(tenant, &configuration, locale, vec![rule]);
-                std::sync::Arc::new(snapshot)
+                let current = self.shared.snapshots.reload(tenant).await.map_err(store_fails)?;
+                std::sync::Arc::new(current.with_rule_alone(rule)?)
             }
         };
-        let planned = plan(&snapshot, event, now, &entropy);
+        let expected = Cost::default().expect(event.body.len(), snapshot.rule_count());
+        let planning = &self.shared.planning;
+        let (planned, _) = planning.run(expected, || plan(&snapshot, event, now, &entropy)).await;
         let mut deliveries = planned.deliveries.iter();
         let mut decisions = Vec::new();
         for decision in &planned.decisions {

@@ -13,7 +13,7 @@ impl Worker {
     /// # Errors
     /// When the store cannot be read.
     pub async fn explain(&self, event: Event, nearest: usize) -> Result<Explained, Problem> {
-        let snapshot = self.shared.snapshots.current(&event.tenant).await.map_err(|error| {
+        let snapshot = self.shared.snapshots.reload(&event.tenant).await.map_err(|error| {
             tracing::error!(tenant = %event.tenant, %error, "the configuration could not be read");
             unavailable("the store cannot be read")
         })?;

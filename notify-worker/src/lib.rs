@@ -2,7 +2,7 @@
 //!
 //! The way of an event, by file: [`owner`] (accept, plan, commit) → [`dispatch`] (send) → [`record`] (attempt, retry
 //! or dead letter) and back to [`poll`] when something is due again. `lanes` keeps one channel from taking the places
-//! of all. [`snapshots`] holds the compiled configuration,
+//! of all, `planning` one tenant from taking the processor of all. [`snapshots`] holds the compiled configuration,
 //! [`clock`] is the only place that reads the time, [`acts`] are what people ask for:
 //! preview and replay, `explain` says which rules match, [`redrive`] that for many at once; [`channels`] disables what does not work; [`anchor`] keeps the last checkpoints outside the database.
 
@@ -15,6 +15,7 @@ mod explain;
 mod lanes;
 pub mod metrics;
 pub mod owner;
+mod planning;
 pub mod poll;
 pub mod record;
 pub mod redrive;

@@ -6,6 +6,7 @@
 mod plans;
 
 use crate::dispatch::Dispatcher;
+use crate::planning::Cost;
 use crate::worker::{Accepted, Answer, Shared, unavailable};
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
@@ -57,6 +58,7 @@ pub(crate) struct Owner {
     look_up_batches: u32,
     /// Pending events are not looked at before this.
     look_again_at: Option<Timestamp>,
+    cost: Cost,
 }
 
 struct Flying {
@@ -90,6 +92,7 @@ impl Owner {
             behind: true,
             look_again_at: None,
             look_up_batches: LOOK_UP_AFTER_A_REPEAT,
+            cost: Cost::default(),
         }
     }
 
@@ -184,6 +187,8 @@ impl Owner {
         }
         // The configuration changes faster than we plan: take the event now, plan it when it has settled.
         let settle = items.iter().any(|item| item.tries >= 2 && !item.alone);
+        // Where planning has to wait for a place, senders need not: their events are durable first.
+        let settle = settle || self.cost.is_expensive();
         let items = match self.only_new(items).await {
             Ok(items) => items,
             Err((items, error)) => return refuse(items, &error),
@@ -194,7 +199,9 @@ impl Owner {
         let mine = self.hold_lease().await;
         let snapshot = self.shared.snapshots.get(&self.tenant).await;
         match (mine, snapshot) {
-            (Ok(true), Ok(snapshot)) if !self.behind && !settle => self.plan_and_commit(items, &snapshot),
+            (Ok(true), Ok(snapshot)) if !self.behind && !settle => {
+                self.plan_and_commit(items, &snapshot).await;
+            }
             (Ok(_), Ok(_)) => self.accept_pending(items),
             (Err(error), _) | (_, Err(error)) => {
                 for item in &items {

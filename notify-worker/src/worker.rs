@@ -4,6 +4,7 @@ use crate::channels::Health as ChannelHealth;
 use crate::dispatch::Dispatcher;
 use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
+use crate::planning::Planning;
 use crate::poll;
 use crate::snapshots::Snapshots;
 use notify_bus::{DurableSink, Publishing, Receipt};
@@ -94,6 +95,7 @@ pub(crate) struct Shared {
     pub secrets: Arc<SecretResolver>,
     pub clock: Arc<dyn Clock>,
     pub snapshots: Snapshots,
+    pub planning: Planning,
     pub metrics: Metrics,
     pub health: ChannelHealth,
     /// Tenants whose owner has to look at the store's pending events.
@@ -174,6 +176,7 @@ impl Worker {
             secrets,
             clock,
             snapshots,
+            planning: Planning::default(),
             metrics: Metrics::default(),
             health: ChannelHealth::default(),
             pending,
@@ -227,7 +230,7 @@ impl Worker {
         Ok(answered)
     }
 
-    /// Compiles the tenant's configuration anew; call it after each change.
+    /// Takes over what changed in the tenant's configuration; call it after each change.
     pub async fn configuration_changed(&self, tenant: &TenantId) {
         if let Err(error) = self.shared.snapshots.reload(tenant).await {
             tracing::error!(tenant = %tenant, %error, "the configuration could not be reloaded");

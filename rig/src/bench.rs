@@ -18,17 +18,20 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// `throughput`, `latency`, or both when absent.
-    #[arg(value_parser = ["throughput", "latency"])]
+    /// `throughput`, `latency`, or both when absent; `rules` only when asked for.
+    #[arg(value_parser = ["throughput", "latency", "rules"])]
     scenario: Option<String>,
     /// Also write the figures to this file.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Events of a throughput run.
     #[arg(long, default_value_t = 20_000)]
-    events: u64,
+    pub(crate) events: u64,
     #[arg(long, default_value_t = 32)]
-    connections: usize,
+    pub(crate) connections: usize,
+    /// Rules of a `rules` run.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) rules: u64,
     /// Events per second of a latency run.
     #[arg(long, default_value_t = 500)]
     rate: u32,
@@ -69,6 +72,9 @@ async fn scenarios(
     }
     if wanted("latency") {
         figures.push(latency(stage, &home.join("latency"), arguments).await?);
+    }
+    if arguments.scenario.as_deref() == Some("rules") {
+        figures.push(crate::bench_rules::run(stage, &home.join("rules"), arguments).await?);
     }
     Ok(figures)
 }
@@ -190,7 +196,7 @@ async fn loaded_studio(stage: &Path, home: &Path, receiver: &Receiver) -> anyhow
 }
 
 /// Publishes and waits until all has arrived: (time to the last answer, time to the last arrival, answers).
-async fn publish_and_wait(
+pub(crate) async fn publish_and_wait(
     target: &Target,
     receiver: &Receiver,
     connections: usize,
@@ -208,7 +214,7 @@ async fn publish_and_wait(
     Ok((accepted_in, started.elapsed(), sent))
 }
 
-async fn wait_for_count(receiver: &Receiver, wanted: u64, of: u64) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_count(receiver: &Receiver, wanted: u64, of: u64) -> anyhow::Result<()> {
     let deadline = clock::instant() + Duration::from_secs(60);
     while receiver.count() < wanted {
         if clock::instant() > deadline {
@@ -236,16 +242,16 @@ fn flush_times(folder: &Path) -> anyhow::Result<(f64, f64)> {
 }
 
 /// Nearest-rank percentile, to three decimals.
-fn percentile(values: &mut [f64], p: f64) -> f64 {
+pub(crate) fn percentile(values: &mut [f64], p: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (p * values.len() as f64).ceil() as usize;
     values.get(rank.clamp(1, values.len().max(1)) - 1).copied().map_or(0.0, round3)
 }
 
-fn round(value: f64) -> u64 {
+pub(crate) fn round(value: f64) -> u64 {
     value.round() as u64
 }
 
-fn round3(value: f64) -> f64 {
+pub(crate) fn round3(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

@@ -6,6 +6,7 @@
 //! line, HTTP and files.
 
 mod bench;
+mod bench_rules;
 mod clock;
 mod faults;
 mod http;

@@ -11,6 +11,7 @@ pub use quarantine::{Message, QuarantineLimits, Taken, is_quarantine_id, let_in,
 pub use schemas::compile_schema;
 
 use crate::Bus;
+use notify_core::document::Kind;
 use notify_core::event::{Event, EventLimits, verifiable};
 use notify_core::ids::TenantId;
 use notify_core::problem::{Code, Problem};
@@ -83,7 +84,9 @@ impl Intake {
                 return Ok(gate.clone());
             }
         }
-        let configuration = self.store.configuration(tenant).await.map_err(|error| unreadable(&error))?;
+        // Nothing but the event types: every event in flight comes here after a change, and rules are many.
+        let configuration = self.store.configuration_of(tenant, Kind::EventType).await;
+        let configuration = configuration.map_err(|error| unreadable(&error))?;
         let schemas = Arc::new(Schemas::compile(
             &configuration.documents,
             known.as_ref().map(|(gate, ..)| gate.schemas.as_ref()),

@@ -13,6 +13,7 @@ pub mod plugins;
 pub mod quarantine;
 pub mod rule_eval;
 pub mod rule_explain;
+pub mod rule_set;
 pub mod rule_test;
 pub mod rules;
 pub mod service;

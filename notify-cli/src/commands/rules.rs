@@ -3,7 +3,7 @@
 use crate::args::{Format, Global, RuleCommand};
 use crate::client::Client;
 use crate::commands::documents::{self, RULE};
-use crate::commands::{enabling, rule_eval, rule_explain, rule_test};
+use crate::commands::{enabling, rule_eval, rule_explain, rule_set, rule_test};
 use crate::failure::Failure;
 use crate::{files, output};
 use notify_client::Documents;
@@ -25,6 +25,8 @@ pub async fn run(global: &Global, command: RuleCommand) -> Result<(), Failure> {
             }
             Ok(())
         }
+        RuleCommand::Apply(args) => rule_set::apply::run(global, &args).await,
+        RuleCommand::Export(args) => rule_set::export::run(global, &args).await,
         RuleCommand::Explain(asked) => rule_explain::run(global, &asked).await,
         RuleCommand::Test(asked) => rule_test::run(global, &asked).await,
         RuleCommand::Eval(asked) => rule_eval::run(global.output, &asked),

@@ -76,6 +76,8 @@ pub struct LimitsConfig {
     pub tenant_templates: u64,
     pub tenant_bundles: u64,
     pub tenant_event_types: u64,
+    pub apply_bytes: usize,
+    pub apply_rules: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -272,6 +274,12 @@ impl Config {
             ("limits.tenant_templates", limits.tenant_templates >= 1, "be at least 1"),
             ("limits.tenant_bundles", limits.tenant_bundles >= 1, "be at least 1"),
             ("limits.tenant_event_types", limits.tenant_event_types >= 1, "be at least 1"),
+            (
+                "limits.apply_bytes",
+                (limits.document_bytes..=256 << 20).contains(&limits.apply_bytes),
+                "be at least limits.document_bytes and at most 268435456",
+            ),
+            ("limits.apply_rules", (1..=1_000_000).contains(&limits.apply_rules), "be 1 to 1000000"),
             ("server.stop_grace_seconds", self.server.stop_grace_seconds <= 600, "be at most 600"),
             (
                 "server.operations_listen",

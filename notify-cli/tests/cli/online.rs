@@ -196,6 +196,80 @@ async fn documents_from_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_as_files() {
+    let site = site().await;
+    site.run(&["channel", "create", "-f", "channel.yaml"]).await.ok();
+    let folder = site.folder.path().join("rules/team");
+    std::fs::create_dir_all(&folder).unwrap();
+    let rule = |id: &str, priority: u32, more: &str| {
+        format!(
+            "schema: notify-rule@1\nid: {id}\nname: Rule {id}\npriority: {priority}\n{more}match:\n  type: [t]\n\
+             actions:\n  - id: send\n    channel: hook\n"
+        )
+    };
+    let two = format!("{}---\n{}", rule("one", 1, ""), rule("two", 1, "labels: { team: b }\n"));
+    std::fs::write(folder.join("both.yaml"), &two).unwrap();
+    std::fs::write(site.folder.path().join("rules/bad.yaml"), rule("three", 1, "").replace("hook", "none"))
+        .unwrap();
+    // Nobody can agree, and one file is wrong: nothing is done.
+    site.run(&["rule", "apply", "-f", "rules"])
+        .await
+        .fails(1, "error[unknown-reference]: rules/bad.yaml at /actions/0/channel");
+    std::fs::remove_file(site.folder.path().join("rules/bad.yaml")).unwrap();
+    site.run(&["rule", "apply", "-f", "rules"]).await.fails(2, "give --yes");
+    assert_eq!(site.run(&["rule", "list"]).await.ok(), "No rules.\n");
+    let plan = "+ one (version 1, rules/team/both.yaml (document 1))\n+ two (version 1, rules/team/both.yaml (document 2))\n\n";
+    let shown = site.run(&["rule", "apply", "-f", "rules", "--dry-run"]).await.ok();
+    assert_eq!(
+        shown,
+        format!(
+            "{plan}2 to be created, 0 to be changed, 0 to be deleted, 0 unchanged. Nothing was changed.\n"
+        )
+    );
+    let done = site.run(&["rule", "apply", "-f", "rules", "--yes"]).await.ok();
+    assert_eq!(done, format!("{plan}2 created, 0 changed, 0 deleted, 0 unchanged.\n"));
+    let again = site.run(&["rule", "apply", "-f", "rules"]).await.ok();
+    assert_eq!(again, "Nothing to do: 2 rules are as the files say.\n", "nobody needs to agree to that");
+
+    // One that was made by hand: exported with the others, and as it should be.
+    site.run(&["rule", "create", "-f", "rule.yaml"]).await.ok();
+    let exported = site.run(&["rule", "export", "--out", "out"]).await.ok();
+    assert_eq!(exported, "3 files written, 0 were as they should be.\n");
+    let back = site.run(&["rule", "apply", "-f", "out", "--prune", "--yes"]).await.ok();
+    assert_eq!(back, "Nothing to do: 3 rules are as the files say.\n");
+    std::fs::write(site.folder.path().join("out/stray.yaml"), "x").unwrap();
+    let exported = site.run(&["rule", "export", "--out", "out"]).await.ok();
+    assert!(
+        exported.starts_with("0 files written, 3 were as they should be.\n1 files are of no"),
+        "{exported}"
+    );
+    let printed = site.run(&["rule", "export", "--selector", "team=b"]).await.ok();
+    assert!(printed.starts_with("schema: notify-rule@1\nid: two\nname: Rule two\n"), "{printed}");
+    assert!(!printed.contains("id: one") && printed.contains("notify.apply-set: default"), "{printed}");
+    std::fs::write(site.folder.path().join("printed.yaml"), site.run(&["rule", "export"]).await.ok())
+        .unwrap();
+    let back = site.run(&["rule", "apply", "-f", "printed.yaml", "--dry-run"]).await.ok();
+    assert_eq!(back, "Nothing to do: 3 rules are as the files say.\n");
+
+    // A change, and what is no longer there.
+    std::fs::write(folder.join("both.yaml"), rule("one", 9, "")).unwrap();
+    let selected =
+        site.run(&["rule", "apply", "-f", "rules", "--prune", "--selector", "team=a", "--dry-run"]).await;
+    assert_eq!(selected.ok(), "Nothing to do: 0 rules are as the files say.\n");
+    let shown = site.run(&["rule", "apply", "-f", "rules", "--prune", "-y"]).await.ok();
+    assert_eq!(
+        shown,
+        "~ one (version 1 to 2, rules/team/both.yaml)\n    /priority: 1 → 9\n- two (version 1)\n\n\
+         0 created, 1 changed, 1 deleted, 0 unchanged.\n"
+    );
+    let left = site.run(&["rule", "list", "-o", "json"]).await.ok();
+    let left: Value = serde_json::from_str(&left).unwrap();
+    let ids: Vec<_> = left.as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["findings", "one"], "what was made by hand is in no set");
+    site.run(&["rule", "apply", "-f", "rules", "--selector", "team"]).await.fails(2, "LABEL=VALUE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_and_deliveries() {
     let site = site().await;
     let published = site.run(&["event", "publish", "event.json"]).await.ok();

@@ -4,11 +4,13 @@
 //! content written as YAML or JSON has one digest.
 
 pub mod channel;
+pub mod difference;
 pub mod event_type;
 mod json_schema;
 pub mod parse;
 mod reader;
 pub mod rule;
+pub mod rule_file;
 mod rule_test;
 pub mod template;
 

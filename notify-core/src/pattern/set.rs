@@ -129,7 +129,13 @@ impl<K: Ord + Clone> RuleSet<K> {
     /// This set with rules put (`Some`) and taken out (`None`); of equal keys the last change counts.
     #[must_use]
     pub fn changed(&self, changes: impl IntoIterator<Item = (K, Option<Pattern>)>) -> Self {
-        let changes: BTreeMap<K, Option<Pattern>> = changes.into_iter().collect();
+        // The last key of equal ones too: it may carry more than what it is compared by.
+        let mut last: BTreeMap<K, Option<Pattern>> = BTreeMap::new();
+        for (key, pattern) in changes {
+            last.remove(&key);
+            last.insert(key, pattern);
+        }
+        let changes = last;
         let mut next = Inner {
             paths: Arc::clone(&self.0.paths),
             parts: self.0.parts.clone(),

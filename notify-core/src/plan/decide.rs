@@ -163,7 +163,7 @@ pub struct Planned {
 #[must_use]
 pub fn plan(snapshot: &Snapshot, event: &Event, logical: Timestamp, entropy: &[u8; 32]) -> Planned {
     let matching = snapshot.matching(&event.value);
-    let unmatched = (snapshot.rules.len() - matching.len()) as u64;
+    let unmatched = snapshot.rule_count().saturating_sub(matching.len()) as u64;
     let mut decisions = Vec::new();
     let mut deliveries = Vec::new();
     for rule in matching {

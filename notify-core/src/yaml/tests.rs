@@ -156,3 +156,23 @@ proptest! {
         let _ = parse_document(text.as_bytes(), None, DOCUMENT_LIMITS);
     }
 }
+
+#[test]
+fn several_documents_of_one_text() {
+    for (text, expected) in [
+        ("a: 1\n---\nb: 2\n", Ok(vec![json!({"a": 1}), json!({"b": 2})])),
+        ("---\na: 1\n...\n---\n---\nb: 2\n---\n", Ok(vec![json!({"a": 1}), json!({"b": 2})])),
+        ("", Ok(vec![])),
+        ("- 1\n- 2\n", Ok(vec![json!([1, 2])])),
+        ("a: 1\n---\nb: [\n", Err(1)),
+        ("a: 1\n---\nb: 1\nb: 2\n", Err(1)),
+        ("a: &x 1\n---\nb: 1\n", Err(0)),
+    ] {
+        let found = parse_all(text.as_bytes(), 64).map_err(|(number, problem)| {
+            assert!(problem.reason.contains("(line "), "{text}: {problem}");
+            number
+        });
+        assert_eq!(found, expected, "{text}");
+    }
+    assert_eq!(parse_all(b"\xff", 64).unwrap_err().1.code, Code::MalformedYaml);
+}

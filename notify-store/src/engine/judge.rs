@@ -15,8 +15,19 @@ pub const VOID_TOKEN: &str = "void";
 #[derive(Debug, Default)]
 pub struct Judged<'c> {
     pub answers: Vec<Result<Committed, Refused>>,
-    /// Commits whose effects are written (not the late ones), with their tenants.
-    pub written: Vec<(Slot, &'c Commit, Vec<u64>)>,
+    /// Commits whose effects are written (not the late ones).
+    pub written: Vec<Written<'c>>,
+}
+
+/// One commit that is written.
+#[derive(Debug)]
+pub struct Written<'c> {
+    pub slot: Slot,
+    pub commit: &'c Commit,
+    /// Version numbers of its documents, in order.
+    pub versions: Vec<u64>,
+    /// The tenant's configuration before it.
+    pub config_before: u64,
 }
 
 enum Verdict {
@@ -76,7 +87,8 @@ fn one<'c>(
         done.seqs = log.append(entries, now)?;
     }
     if !done.late {
-        judged.written.push((slot, commit, done.versions.clone()));
+        let versions = done.versions.clone();
+        judged.written.push(Written { slot, commit, versions, config_before });
     }
     Ok(done)
 }

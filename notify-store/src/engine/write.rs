@@ -1,6 +1,6 @@
 //! The rows of a round, one statement per table.
 
-use super::judge::Judged;
+use super::judge::{Judged, Written};
 use super::load::event_state_name;
 use super::quarantine;
 use super::state::{Slot, State};
@@ -19,6 +19,7 @@ struct Writes<'a> {
     queued: Rows<'a>,
     attempts: Rows<'a>,
     versions: Rows<'a>,
+    changes: Rows<'a>,
     keys: Rows<'a>,
     openings: Rows<'a>,
 }
@@ -33,13 +34,15 @@ pub async fn write(
     let logs = finish_logs(state)?;
     tenants(db, texts, state, &logs).await?;
     let mut writes = Writes::default();
-    for (slot, commit, versions) in &judged.written {
-        let mut versions = versions.iter().copied();
-        for effect in commit.effects() {
-            writes.effect(state, *slot, effect, &mut versions);
+    for written in &judged.written {
+        let slot = written.slot;
+        let mut versions = written.versions.iter().copied();
+        for effect in written.commit.effects() {
+            writes.effect(state, slot, effect, &mut versions);
         }
-        for item in &commit.bookkeeping {
-            writes.bookkeeping(state, *slot, item);
+        writes.changes(state, written);
+        for item in &written.commit.bookkeeping {
+            writes.bookkeeping(state, slot, item);
         }
     }
     writes.run(db, texts).await?;
@@ -98,6 +101,24 @@ impl<'a> Writes<'a> {
             | Effect::Quarantine(_)
             | Effect::EndQuarantine { .. }
             | Effect::RecordOnly => {}
+        }
+    }
+
+    /// Each document that is put or deleted is one step of the configuration.
+    fn changes(&mut self, state: &'a State<'_>, written: &'a Written<'_>) {
+        let documents = written.commit.effects().iter().filter_map(|effect| match effect {
+            Effect::PutDocument { kind, id, .. } | Effect::DeleteDocument { kind, id, .. } => {
+                Some((kind, id))
+            }
+            _ => None,
+        });
+        for (step, (kind, id)) in (written.config_before.saturating_add(1)..).zip(documents) {
+            self.changes.push([
+                tenant(state, written.slot),
+                Arg::count(step),
+                Arg::from(kind.as_str()),
+                Arg::from(id),
+            ]);
         }
     }
 
@@ -230,6 +251,11 @@ impl<'a> Writes<'a> {
             (
                 self.versions,
                 "INSERT INTO document_versions (tenant, kind, id, version, digest, body, created_at) \
+                 SELECT @columns FROM @rows WHERE column1 IS NOT NULL",
+            ),
+            (
+                self.changes,
+                "INSERT INTO document_changes (tenant, config_version, kind, id) \
                  SELECT @columns FROM @rows WHERE column1 IS NOT NULL",
             ),
             (

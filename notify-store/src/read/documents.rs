@@ -1,7 +1,7 @@
 //! Documents and the configuration that they make up.
 
 use super::{paged, probe};
-use crate::model::{Configuration, Document, Page, Paged};
+use crate::model::{Configuration, ConfigurationChanges, Document, Page, Paged};
 use crate::pools::Shared;
 use crate::sql::row::corrupt;
 use crate::sql::{Arg, OrNull, Row};
@@ -47,6 +47,74 @@ impl Shared {
         let rows = db.rows(&self.texts, sql, args()).await?;
         let documents = rows.iter().map(document).collect::<Result<_, _>>()?;
         Ok(Configuration { version, documents })
+    }
+
+    pub async fn configuration_of(&self, tenant: &TenantId, kind: Kind) -> Result<Configuration, StoreError> {
+        let mut reader = self.snapshot(tenant).await?;
+        let mut db = reader.db();
+        let sql = "SELECT config_version FROM tenant_heads WHERE tenant = $1";
+        let tenant = || Arg::from(tenant.as_str());
+        let version = db.rows(&self.texts, sql, [tenant()]).await?;
+        let version = version.first().map_or(Ok(0), |row| row.count(0))?;
+        let sql = select!(
+            "WHERE h.tenant = $1 AND h.kind = $2 AND h.deleted = 0 AND d.version = h.version ORDER BY h.id"
+        );
+        let rows = db.rows(&self.texts, sql, [tenant(), Arg::from(kind.as_str())]).await?;
+        let documents = rows.iter().map(document).collect::<Result<_, _>>()?;
+        Ok(Configuration { version, documents })
+    }
+
+    pub async fn configuration_since(
+        &self,
+        tenant: &TenantId,
+        known: u64,
+    ) -> Result<Option<ConfigurationChanges>, StoreError> {
+        let mut reader = self.snapshot(tenant).await?;
+        let mut db = reader.db();
+        let sql = "SELECT config_version, (SELECT COUNT(*) FROM document_changes c WHERE c.tenant = $1 \
+                   AND c.config_version > $2) FROM tenant_heads WHERE tenant = $1";
+        let since = || [Arg::from(tenant.as_str()), Arg::count(known)];
+        let rows = db.rows(&self.texts, sql, since()).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let (version, steps) = (row.count(0)?, row.count(1)?);
+        // One row a step: where one is missing, somebody wrote who does not keep them.
+        if version.checked_sub(known) != Some(steps) {
+            return Ok(None);
+        }
+        if steps == 0 {
+            return Ok(Some(ConfigurationChanges { version, ..ConfigurationChanges::default() }));
+        }
+        let sql = select!(
+            "JOIN (SELECT DISTINCT kind, id FROM document_changes WHERE tenant = $1 AND config_version > $2) c \
+             ON c.kind = h.kind AND c.id = h.id \
+             WHERE h.tenant = $1 AND d.version = h.version ORDER BY h.kind, h.id"
+        );
+        let rows = db.rows(&self.texts, sql, since()).await?;
+        let changed = rows.iter().map(document).collect::<Result<Vec<_>, _>>()?;
+        let texts = if changed.iter().any(|d| matches!(d.kind, Kind::Template | Kind::Bundle)) {
+            let sql = select!(
+                "WHERE h.tenant = $1 AND h.kind IN ('template', 'bundle') AND h.deleted = 0 \
+                 AND d.version = h.version ORDER BY h.kind, h.id"
+            );
+            let rows = db.rows(&self.texts, sql, [Arg::from(tenant.as_str())]).await?;
+            Some(rows.iter().map(document).collect::<Result<_, _>>()?)
+        } else {
+            None
+        };
+        Ok(Some(ConfigurationChanges { version, changed, texts }))
+    }
+
+    pub async fn deleted_documents(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut reader = self.reader(tenant).await?;
+        let sql = "SELECT id, version FROM document_heads WHERE tenant = $1 AND kind = $2 AND deleted <> 0 \
+                   ORDER BY id";
+        let args = [Arg::from(tenant.as_str()), Arg::from(kind.as_str())];
+        let rows = reader.db().rows(&self.texts, sql, args).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.count(1)?))).collect()
     }
 
     pub async fn document(

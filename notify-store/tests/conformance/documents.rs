@@ -61,6 +61,11 @@ pub async fn versions(fresh: Fresh) {
     assert_eq!(configuration.version, 6);
     let bodies: Vec<_> = configuration.documents.iter().map(|d| d.body.as_str()).collect();
     assert_eq!(bodies, ["three"]);
+    for (kind, bodies) in [(Kind::Rule, vec!["three"]), (Kind::Channel, vec![])] {
+        let part = store.configuration_of(&acme, kind).await.unwrap();
+        let found: Vec<_> = part.documents.iter().map(|d| d.body.as_str()).collect();
+        assert_eq!((part.version, found), (6, bodies), "{kind:?}");
+    }
     let twice = store.commit(delete(&acme, Kind::Channel, "r")).await;
     assert!(matches!(twice, Err(StoreError::Refused(Refused::DocumentChanged { current: None }))));
 }
@@ -139,6 +144,85 @@ pub async fn counts(fresh: Fresh) {
         [(&acme, Kind::Rule, 2), (&acme, Kind::Channel, 0), (&other, Kind::Rule, 0)]
     {
         assert_eq!(store.document_count(tenant, kind).await.unwrap(), expected, "{tenant} {kind:?}");
+    }
+    let deleted = store.deleted_documents(&acme, Kind::Rule).await.unwrap();
+    assert_eq!(deleted, [("b".to_owned(), 1)]);
+    assert_eq!(store.deleted_documents(&other, Kind::Rule).await.unwrap(), []);
+}
+
+/// `kind/id@version` of each changed document (`-` when it is gone), and how many texts came along.
+async fn since(
+    store: &notify_store::Store,
+    id: &str,
+    known: u64,
+) -> Option<(u64, Vec<String>, Option<usize>)> {
+    let found = store.configuration_since(&tenant(id), known).await.unwrap()?;
+    let shown = |d: &notify_store::model::Document| {
+        let gone = if d.deleted { "-" } else { "" };
+        format!("{gone}{}/{}@{}", d.kind.as_str(), d.id, d.version)
+    };
+    Some((found.version, found.changed.iter().map(shown).collect(), found.texts.map(|texts| texts.len())))
+}
+
+pub async fn changes(fresh: Fresh) {
+    let store = fresh.store;
+    let (acme, other) = (tenant("acme"), tenant("other"));
+    assert_eq!(since(&store, "acme", 0).await, None, "there is no such tenant");
+    for id in [&acme, &other] {
+        store.commit(create_tenant(id)).await.unwrap();
+    }
+    store.commit(put(&other, Kind::Rule, "r", "elsewhere")).await.unwrap();
+    assert_eq!(since(&store, "acme", 0).await, Some((0, vec![], None)));
+    for commit in [
+        put(&acme, Kind::Rule, "a", "1"),
+        put(&acme, Kind::Rule, "b", "2"),
+        put(&acme, Kind::Rule, "a", "3"),
+        put(&acme, Kind::Template, "t", "4"),
+        put(&acme, Kind::Channel, "a", "5"),
+        delete(&acme, Kind::Rule, "b"),
+    ] {
+        store.commit(commit).await.unwrap();
+    }
+    let refused = put(&acme, Kind::Rule, "never", "x").guarded(Guard::ConfigVersion(1));
+    assert!(store.commit(refused).await.is_err());
+    // Several documents in one commit are as many steps.
+    let one = put(&acme, Kind::Bundle, "de", "7");
+    let entries = one.entries().to_vec();
+    let effects = ["x", "y"].map(|id| notify_store::Effect::PutDocument {
+        kind: Kind::Rule,
+        id: id.into(),
+        digest: format!("sha256:{}", "cd".repeat(32)),
+        body: "8".into(),
+        at: at(3),
+    });
+    let many = notify_store::Commit::new(acme.clone(), effects.into(), entries);
+    for (known, expected, texts) in [
+        (0, vec!["channel/a@1", "rule/a@2", "-rule/b@1", "template/t@1"], Some(1)),
+        (2, vec!["channel/a@1", "rule/a@2", "-rule/b@1", "template/t@1"], Some(1)),
+        (4, vec!["channel/a@1", "-rule/b@1"], None),
+        (6, vec![], None),
+    ] {
+        let found = since(&store, "acme", known).await;
+        assert_eq!(found, Some((6, expected.iter().map(|s| (*s).to_owned()).collect(), texts)), "{known}");
+    }
+    assert_eq!(since(&store, "acme", 7).await, None, "nobody can know more than there is");
+    store.commit(many).await.unwrap();
+    store.commit(one).await.unwrap();
+    let expected = ["bundle/de@1", "rule/x@1", "rule/y@1"].map(str::to_owned).to_vec();
+    assert_eq!(since(&store, "acme", 6).await, Some((9, expected, Some(2))));
+    assert_eq!(since(&store, "other", 0).await, Some((1, vec!["rule/r@1".into()], None)));
+}
+
+/// A process of an older version keeps no steps: what it wrote must not be missed.
+pub async fn changes_of_an_older_store(fresh: Fresh) {
+    let acme = tenant("acme");
+    fresh.store.commit(create_tenant(&acme)).await.unwrap();
+    for body in ["1", "2", "3"] {
+        fresh.store.commit(put(&acme, Kind::Rule, "a", body)).await.unwrap();
+    }
+    fresh.execute(&acme, "DELETE FROM document_changes WHERE config_version = 2").await;
+    for (known, expected) in [(0, None), (1, None), (2, Some((3, vec!["rule/a@3".to_owned()], None)))] {
+        assert_eq!(since(&fresh.store, "acme", known).await, expected, "{known}");
     }
 }
 

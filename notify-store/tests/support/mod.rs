@@ -42,6 +42,28 @@ pub async fn postgres() -> Fresh {
     Fresh { store: Store::open(options.clone()).await.unwrap(), options, _folder: None }
 }
 
+impl Fresh {
+    /// One statement past the store, on rows of one tenant.
+    pub async fn execute(&self, id: &TenantId, sql: &'static str) {
+        use sqlx::Connection;
+        match &self.options.backend {
+            Backend::Sqlite { file } => {
+                let url = format!("sqlite://{}", file.display());
+                let mut db = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                sqlx::query(sql).execute(&mut db).await.unwrap();
+            }
+            Backend::Postgres { url } => {
+                let mut db = sqlx::PgConnection::connect(url).await.unwrap();
+                let mut tx = db.begin().await.unwrap();
+                let tenant = "SELECT set_config('notify.tenant', $1, true)";
+                sqlx::query(tenant).bind(id.as_str()).execute(&mut *tx).await.unwrap();
+                sqlx::query(sql).execute(&mut *tx).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        }
+    }
+}
+
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

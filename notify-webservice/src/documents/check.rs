@@ -9,6 +9,7 @@ use notify_core::{render, yaml};
 use notify_store::model::{Document, Page};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Rows read at once when all documents of a kind are looked through.
 const PAGE: u32 = 500;
@@ -112,19 +113,78 @@ pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
     }
 }
 
+/// Names that rules of a set may refer to, read once for all of them.
+#[derive(Debug, Default)]
+pub struct References {
+    channels: HashSet<String>,
+    templates: HashSet<String>,
+}
+
+impl References {
+    pub fn add(&mut self, kind: Kind, id: String) {
+        match kind {
+            Kind::Channel => drop(self.channels.insert(id)),
+            Kind::Template => drop(self.templates.insert(id)),
+            Kind::Rule | Kind::Bundle | Kind::EventType => {}
+        }
+    }
+}
+
+/// One rule of a set: what [`value`] and [`against`] check of a single one.
+///
+/// # Errors
+/// Everything that is wrong with it, as far as that can be seen.
+pub fn in_a_set(rule: &Value, known: &References) -> Result<Checked, Vec<Problem>> {
+    match value(Kind::Rule, rule) {
+        Ok(checked) => {
+            let Parsed::Rule(rule) = &checked.parsed else { return Ok(checked) };
+            let problems = missing(rule, known);
+            if problems.is_empty() { Ok(checked) } else { Err(problems) }
+        }
+        Err(problem) => {
+            let mut problems = vec![problem];
+            // Where only the pattern is wrong, the references can be looked at all the same.
+            if let Ok((rule, ..)) = document::parse_rule(rule) {
+                problems.extend(missing(&rule, known));
+            }
+            Err(problems)
+        }
+    }
+}
+
+fn missing(rule: &Rule, known: &References) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, action) in rule.actions.iter().enumerate() {
+        let channel = action.channel.as_str();
+        if !known.channels.contains(channel) {
+            problems.push(unknown(Kind::Channel, channel, &format!("/actions/{index}/channel")));
+        }
+        if let Some(template) = &action.template
+            && !known.templates.contains(template.as_str())
+        {
+            problems.push(unknown(Kind::Template, template.as_str(), &format!("/actions/{index}/template")));
+        }
+    }
+    problems
+}
+
 async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(), Problem> {
     let found = call.app.store.document(call.tenant(), kind, id, None).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     if found.is_some_and(|document| !document.deleted) {
         return Ok(());
     }
+    Err(unknown(kind, id, path))
+}
+
+fn unknown(kind: Kind, id: &str, path: &str) -> Problem {
     let name = kind.as_str();
-    Err(Problem::new(
+    Problem::new(
         Code::UnknownReference,
         path,
         format!("there is no {name} `{id}`"),
         format!("create the {name} first, or name one that exists (`notify {name} list`)"),
-    ))
+    )
 }
 
 /// An event is judged by one schema.

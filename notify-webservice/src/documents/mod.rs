@@ -1,5 +1,6 @@
 //! Rules, channels, templates, text bundles and event types: versioned documents that tenants author.
 
+pub mod apply;
 pub mod check;
 pub mod explain;
 pub mod idempotency;

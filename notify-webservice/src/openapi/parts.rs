@@ -117,6 +117,7 @@ pub const EXAMPLES: [&str; 12] = [
     "ExplainRequest",
     "LintRequest",
     "ExportRequest",
+    "ApplyRequest",
 ];
 
 const EVENT_TYPE: &str = include_str!("../../../resources/schemas/event-type.schema.json");
@@ -138,6 +139,7 @@ fn example(schema: &str) -> Option<Value> {
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
         }
+        "ApplyRequest" => return Some(json!({ "rules": [example("Rule")?], "dryRun": true })),
         "ExplainRequest" => return Some(json!({ "event": example("CloudEvent")? })),
         "LintRequest" => return Some(json!({ "rule": example("Rule")? })),
         "ExportRequest" => return Some(json!({ "openings": true, "proofs": [0] })),

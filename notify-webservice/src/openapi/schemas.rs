@@ -209,6 +209,65 @@ fn documents() -> Value {
                 } },
             },
         },
+        "ApplyRequest": {
+            "type": "object",
+            "required": ["rules"],
+            "properties": {
+                "rules": { "type": "array", "items": { "$ref": "#/components/schemas/Rule" } },
+                "set": {
+                    "type": "string", "pattern": "^[a-z0-9-]{1,64}$", "default": "default",
+                    "description": "New rules come into it (label `notify.apply-set`); only its rules are pruned.",
+                },
+                "prune": { "type": "boolean", "default": false, "description": "Delete rules of the set that are not among `rules`." },
+                "adopt": { "type": "boolean", "default": false, "description": "Rules that exist come into the set, whatever set they are in." },
+                "force": { "type": "boolean", "default": false, "description": "Also rules whose own tests fail; the ledger keeps that." },
+                "dryRun": { "type": "boolean", "default": false },
+                "selector": {
+                    "type": "object", "additionalProperties": text(),
+                    "description": "Only rules with these labels are pruned.",
+                },
+                "ifConfigVersion": {
+                    "type": "integer", "minimum": 0,
+                    "description": "Only if the tenant's configuration is at this version, such as that of a dry run.",
+                },
+            },
+            "additionalProperties": false,
+        },
+        "AppliedRules": {
+            "type": "object",
+            "required": ["set", "dryRun", "applied", "configVersion", "created", "changed", "deleted", "unchanged", "rules"],
+            "properties": {
+                "set": text(), "dryRun": { "type": "boolean" },
+                "applied": { "type": "boolean", "description": "Something was written." },
+                "configVersion": number(),
+                "created": number(), "changed": number(), "deleted": number(), "unchanged": number(),
+                "rules": {
+                    "type": "array",
+                    "description": "In the order of the request, then what is deleted.",
+                    "items": {
+                        "type": "object",
+                        "required": ["id", "action", "version"],
+                        "properties": {
+                            "id": text(),
+                            "action": { "enum": ["create", "replace", "unchanged", "delete"] },
+                            "index": { "type": "integer", "minimum": 0, "description": "Its place among `rules`." },
+                            "version": { "type": "integer", "minimum": 1, "description": "After this; of a deleted rule its last." },
+                            "previousVersion": number(),
+                            "set": text(),
+                            "changes": { "type": "array", "items": {
+                                "type": "object",
+                                "required": ["op", "path"],
+                                "properties": {
+                                    "op": { "enum": ["add", "remove", "replace"] },
+                                    "path": { "type": "string", "description": "JSON Pointer into the rule." },
+                                    "old": {}, "new": {},
+                                },
+                            } },
+                        },
+                    },
+                },
+            },
+        },
         "ExplainRequest": {
             "type": "object",
             "required": ["event"],
@@ -357,6 +416,11 @@ fn operations() -> Value {
                 "detail": text(),
                 "path": { "type": "string", "description": "JSON Pointer into what was sent, or the name of a header or parameter." },
                 "fix": text(), "instance": text(),
+                "problems": {
+                    "type": "array", "items": { "$ref": "#/components/schemas/Problem" },
+                    "description": "Where several things are wrong at once (`rules:apply`): all of them, at most 200.",
+                },
+                "problemCount": { "type": "integer", "minimum": 1, "description": "How many there are." },
             },
         },
         "Plugin": {

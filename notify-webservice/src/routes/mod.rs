@@ -32,6 +32,8 @@ pub enum BodyKind {
     Events,
     /// A document or anything else.
     Document,
+    /// Many rules; few are read at once.
+    RuleSet,
 }
 
 /// A query parameter.

@@ -2,7 +2,7 @@
 
 use super::table::{OPERATOR, VERSION, VIEWER, WRITE_PROBLEMS, get};
 use super::{BodyKind, Parameter, Route, Success};
-use crate::documents::{explain, lint, preview, rule_tests};
+use crate::documents::{apply, explain, lint, preview, rule_tests};
 use http::Method;
 use notify_core::problem::Code;
 
@@ -18,6 +18,9 @@ const EXPLAIN_BODY: &[(&str, &str)] =
 
 const LINT_BODY: &[(&str, &str)] =
     &[("application/json", "LintRequest"), ("application/yaml", "LintRequest")];
+
+const APPLY_BODY: &[(&str, &str)] =
+    &[("application/json", "ApplyRequest"), ("application/yaml", "ApplyRequest")];
 
 const EXPLAIN_PROBLEMS: &[Code] = &[
     Code::NotFound,
@@ -119,6 +122,17 @@ pub(super) fn acts() -> Vec<Route> {
                 Code::UnsupportedFeature,
             ],
             ..get("/api/v1/notify/rules:lint", "lintRules", |call| Box::pin(lint::lint(call)))
+        },
+        Route {
+            method: Method::POST,
+            tag: "rules",
+            summary: "Bring the saved rules in line with these: all of them or none, in one commit",
+            access: OPERATOR,
+            body: BodyKind::RuleSet,
+            accepts: APPLY_BODY,
+            success: answer!("What was done, or would be (`dryRun`).", "AppliedRules"),
+            problems: WRITE_PROBLEMS,
+            ..get("/api/v1/notify/rules:apply", "applyRules", |call| Box::pin(apply::apply(call)))
         },
     ]
 }

@@ -434,8 +434,8 @@ async fn a_tenant_has_so_many_requests_at_once() {
     assert_eq!(after.status.as_u16(), 200, "the places are free again");
 }
 
-/// Tested in `connections.rs` and above, on a socket or with a service of their own.
-const ELSEWHERE: [&str; 12] = [
+/// Tested in `connections.rs`, `apply.rs` and above, on a socket or with a service of their own.
+const ELSEWHERE: [&str; 14] = [
     "limits.header_bytes",
     "limits.connections",
     "limits.request_timeout_seconds",
@@ -446,6 +446,8 @@ const ELSEWHERE: [&str; 12] = [
     "limits.tenant_templates",
     "limits.tenant_bundles",
     "limits.tenant_event_types",
+    "limits.apply_bytes",
+    "limits.apply_rules",
     "headers",
     "idempotency_key_bytes",
 ];

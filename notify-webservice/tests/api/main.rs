@@ -2,6 +2,7 @@
 //! events into the store as a worker does, and sends nothing.
 
 mod access;
+mod apply;
 mod cloudevents_sdk;
 mod connections;
 mod deliveries;

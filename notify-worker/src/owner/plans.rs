@@ -15,6 +15,9 @@ use notify_store::{Bookkeeping, Commit, Committed, Effect, Guard, Refused, Store
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Pending events are planned and committed together for at most this long: the lease has to outlive the commit, and
+/// what comes in meanwhile waits.
+const CATCH_UP_BUDGET: Duration = Duration::from_millis(250);
 /// How long to wait for a lease that somebody else holds.
 const NOT_OWNER_PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait after the store failed.
@@ -40,7 +43,7 @@ struct Launch {
 
 impl Owner {
     /// Plans in order until the budget is used up; what is left is accepted alone and planned later.
-    pub(super) fn plan_and_commit(&mut self, items: Vec<Item>, snapshot: &Snapshot) {
+    pub(super) async fn plan_and_commit(&mut self, items: Vec<Item>, snapshot: &Snapshot) {
         let started = self.shared.clock.now();
         let late_from = after(started, self.shared.options.plan_budget);
         let mut batch = Batch::default();
@@ -54,7 +57,7 @@ impl Owner {
                 self.accept_pending(vec![item]);
                 break;
             };
-            let plan = self.shared.metrics.plan(snapshot, &item.event, at, &entropy);
+            let plan = self.plan(snapshot, &item.event, at, &entropy).await;
             let event = new_event(&item.event, started, Some(plan.event_salt));
             batch.effects.push(Effect::AcceptPlanned(Box::new(event)));
             batch.take(plan, Some(item.event.key.clone()), now, &self.dispatcher, snapshot);
@@ -108,6 +111,7 @@ impl Owner {
             return Ok(false);
         }
         let mut batch = Batch::default();
+        let enough = after(self.shared.clock.now(), CATCH_UP_BUDGET);
         for stored in pending {
             let event = match Event::stored(&self.tenant, &stored.event.body) {
                 Ok(event) => event,
@@ -119,9 +123,12 @@ impl Owner {
             let now = self.shared.clock.now();
             let at = self.logical(stored.event.accepted_at);
             let entropy = entropy().map_err(|error| StoreError::Corrupt(format!("no entropy: {error}")))?;
-            let plan = self.shared.metrics.plan(&snapshot, &event, at, &entropy);
+            let plan = self.plan(&snapshot, &event, at, &entropy).await;
             batch.effects.push(Effect::MarkPlanned { key: event.key.clone(), salt: plan.event_salt });
             batch.take(plan, Some(event.key), now, &self.dispatcher, &snapshot);
+            if now >= enough {
+                break;
+            }
         }
         let (commit, launch) = batch.finish(&self.tenant);
         let committed = self.shared.store.commit(self.guarded(commit, &snapshot)).await;
@@ -143,6 +150,22 @@ impl Owner {
                 Err(error)
             }
         }
+    }
+
+    /// [`notify_core::plan::plan`], where it does not hold up others.
+    async fn plan(
+        &mut self,
+        snapshot: &Snapshot,
+        event: &Event,
+        at: Timestamp,
+        entropy: &[u8; 32],
+    ) -> Planned {
+        let expected = self.cost.expect(event.body.len(), snapshot.rule_count());
+        let shared = &self.shared;
+        let plan = || shared.metrics.plan(snapshot, event, at, entropy);
+        let (planned, took) = shared.planning.run(expected, plan).await;
+        self.cost.learn(event.body.len(), took);
+        planned
     }
 
     fn logical(&mut self, accepted_at: Timestamp) -> Timestamp {

@@ -101,7 +101,7 @@ async fn a_replay_is_a_new_delivery_with_an_entry_of_its_own() {
 async fn cut_off_attempt(studio: &Studio) -> DeliveryId {
     let event = studio.event("1", "t", "x");
     let configuration = studio.store.configuration(&studio.tenant).await.unwrap();
-    let (snapshot, broken) = notify_worker::snapshots::compile(&studio.tenant, &configuration, "en");
+    let (snapshot, broken) = notify_worker::snapshots::compile(&studio.tenant, configuration, "en");
     assert_eq!(broken, []);
     let at = now();
     let mut planned = plan(&snapshot, &event, at, &[3; 32]);

@@ -8,6 +8,7 @@ mod channels;
 mod configuration;
 mod deliveries;
 mod intake;
+mod planning;
 mod receiver;
 mod redrive;
 mod signatures;

@@ -26,18 +26,19 @@ impl<'p> Sharing<'p> {
     pub(super) fn share(&mut self, pattern: &Pattern) -> Pattern {
         let shared = pattern.conjunctions.iter().map(|conjunction| Conjunction {
             branches: conjunction.branches.clone(),
-            root: self.share_node(&conjunction.root, Paths::ROOT),
+            root: self.share_node(&conjunction.root, Paths::ROOT, pattern.sources.is_none()),
         });
-        // Where filters were written is found by the very tests that the filters made.
-        Pattern { conjunctions: shared.collect(), sources: None }
+        Pattern { conjunctions: shared.collect(), sources: pattern.sources.clone() }
     }
 
-    /// As deep as a pattern may be.
-    fn share_node(&mut self, node: &Node, path: PathId) -> Node {
+    /// As deep as a pattern may be. `share_tests` says whether tests are shared too: where filters were written is found by the
+    /// very tests that they made.
+    fn share_node(&mut self, node: &Node, path: PathId, share_tests: bool) -> Node {
         if !node.tests.is_empty() {
             self.paths.want(path);
         }
         let tests = node.tests.iter().map(|test| match self.tests.get(test) {
+            _ if !share_tests => test.clone(),
             Some(known) => known.clone(),
             None => {
                 self.tests.insert(test.clone());
@@ -47,7 +48,7 @@ impl<'p> Sharing<'p> {
         let tests = tests.collect();
         let children = node.children.iter().map(|(name, child)| {
             let (name, path) = self.paths.extend(path, name);
-            (name, self.share_node(child, path))
+            (name, self.share_node(child, path, share_tests))
         });
         Node { tests, children: children.collect(), ids: node.ids.clone() }
     }
