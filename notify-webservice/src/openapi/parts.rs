@@ -104,7 +104,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 12] = [
+pub const EXAMPLES: [&str; 13] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
