@@ -1,16 +1,18 @@
 //! `*` in a text: any characters, also none.
 
+use memchr::memmem;
+
 /// A compiled wildcard: the literals between the stars.
 ///
 /// Matching looks for each middle literal at its first place after the one before, which is right because only the
 /// first and the last literal are anchored. It never backtracks: the cost is linear in value plus pattern.
+///
+/// Without escapes the literals are the parts of the source itself: one piece of memory for each of thousands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wildcard {
     source: Box<str>,
-    first: Box<str>,
-    middle: Box<[Box<str>]>,
-    /// `None` when there is no star: then the whole value is `first`.
-    last: Option<Box<str>>,
+    /// The literals, first to last, where the source has escapes.
+    unescaped: Option<Box<[Box<str>]>>,
 }
 
 /// Why a wildcard was refused.
@@ -44,22 +46,25 @@ impl Wildcard {
                 current.push(literal);
             }
         }
-        let mut literals = literals.into_iter().map(String::into_boxed_str);
-        let first = literals.next().unwrap_or_default();
-        let mut middle: Vec<Box<str>> = literals.collect();
-        let last = middle.pop();
-        Ok(Self { source: source.into(), first, middle: middle.into(), last })
+        let unescaped =
+            source.contains('\\').then(|| literals.into_iter().map(String::into_boxed_str).collect());
+        Ok(Self { source: source.into(), unescaped })
     }
 
     /// What every value has to begin with; empty when the wildcard begins with a star.
     pub(super) fn head(&self) -> &str {
-        &self.first
+        match &self.unescaped {
+            None => self.source.split('*').next().unwrap_or_default(),
+            Some(literals) => literals.first().map(|first| &**first).unwrap_or_default(),
+        }
     }
 
     /// All literals, each of which has to occur in a value; some may be empty.
-    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
-        let parts = std::iter::once(&self.first).chain(&self.middle).chain(&self.last);
-        parts.map(|part| &**part)
+    pub(super) fn literals(&self) -> Vec<&str> {
+        match &self.unescaped {
+            None => self.source.split('*').collect(),
+            Some(literals) => literals.iter().map(|literal| &**literal).collect(),
+        }
     }
 
     pub(super) fn source(&self) -> &str {
@@ -68,21 +73,33 @@ impl Wildcard {
 
     /// What a value starts with, what it ends with, and whether nothing else is asked of it. Without a star `None`.
     pub(super) fn ends(&self) -> Option<(&str, &str, bool)> {
-        self.last.as_ref().map(|last| (&*self.first, &**last, self.middle.is_empty()))
+        match self.literals().as_slice() {
+            [first, middle @ .., last] => Some((first, last, middle.is_empty())),
+            _ => None,
+        }
     }
 
     pub(super) fn matches(&self, value: &str) -> bool {
-        let Some(last) = &self.last else { return value == &*self.first };
-        let Some(rest) = value.strip_prefix(&*self.first) else { return false };
-        let Some(mut rest) = rest.strip_suffix(&**last) else { return false };
-        self.middle.iter().all(|literal| match rest.split_once(&**literal) {
-            Some((_, after)) => {
-                rest = after;
-                true
-            }
-            None => false,
-        })
+        match &self.unescaped {
+            None => fits(self.source.split('*'), value.as_bytes()),
+            Some(literals) => fits(literals.iter().map(|literal| &**literal), value.as_bytes()),
+        }
     }
+}
+
+/// Bytes will do: a literal is whole characters, so it is found at whole characters only.
+fn fits<'l>(mut literals: impl DoubleEndedIterator<Item = &'l str>, value: &[u8]) -> bool {
+    let first = literals.next().unwrap_or_default();
+    let Some(last) = literals.next_back() else { return value == first.as_bytes() };
+    let Some(rest) = value.strip_prefix(first.as_bytes()) else { return false };
+    let Some(mut rest) = rest.strip_suffix(last.as_bytes()) else { return false };
+    literals.all(|literal| match memmem::find(rest, literal.as_bytes()) {
+        Some(place) => {
+            rest = rest.get(place + literal.len()..).unwrap_or_default();
+            true
+        }
+        None => false,
+    })
 }
 
 #[cfg(test)]

@@ -83,26 +83,26 @@ const SENTENCES: [(&str, &str, &str); 4] = [
     (
         r#"[{"exact":{"type":"x"}},{"not":{"exact":{"region":"eu"}}}]"#,
         r#"{"type":"x","region":"eu"}"#,
-        "The event does not match: `/region` is \"eu\", wanted anything-but \"eu\" or no such field by \
-         /filters/1/not/exact/region.",
+        "The event does not match: `/region` is \"eu\", but the rule wants any value except \"eu\" or no value at all \
+         (`/filters/1/not/exact/region`).",
     ),
     (
         r#"[{"any":[{"exact":{"severity":"high"}},{"exact":{"severity":"critical"}}]}]"#,
         r#"{"severity":"critical"}"#,
-        "The event matches: `/severity` is \"critical\" as wanted (equals \"critical\") by /filters/0/any.",
+        "The event matches: `/severity` is \"critical\", as the rule wants (`/filters/0/any`).",
     ),
     (
         r#"[{"any":[{"exact":{"type":"x"}},{"prefix":{"source":"/a"}}]}]"#,
         r#"{"type":"y","source":"/b"}"#,
-        "The event does not match: in branch /filters/0/any/0 `/type` is \"y\", wanted equals \"x\" by \
-         /filters/0/any/0/exact/type; in branch /filters/0/any/1 `/source` is \"/b\", wanted prefix \"/a\" by \
-         /filters/0/any/1/prefix/source.",
+        "The event matches none of the 2 alternatives. In `/filters/0/any/0`: `/type` is \"y\", but the rule wants \"x\" \
+         (`/filters/0/any/0/exact/type`). In `/filters/0/any/1`: `/source` is \"/b\", but the rule wants a text that \
+         starts with \"/a\" (`/filters/0/any/1/prefix/source`).",
     ),
     (
         r#"[{"not":{"all":[{"exact":{"type":"x"}},{"exact":{"id":"1"}}]}}]"#,
         r#"{"type":"x","id":"2"}"#,
-        "The event matches by branch /filters/0/not/all/1: `/id` is \"2\" as wanted (anything-but \"1\") by \
-         /filters/0/not/all/1/exact/id.",
+        "The event matches by `/filters/0/not/all/1`: `/id` is \"2\", as the rule wants (any value except \"1\") \
+         (`/filters/0/not/all/1/exact/id`).",
     ),
 ];
 

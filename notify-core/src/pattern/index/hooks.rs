@@ -57,7 +57,8 @@ pub(super) fn hooks(test: &Test) -> Option<Vec<Hook<'_>>> {
                 all.push(affix(text, Hook::Suffix { text, folded: true }));
             }
             Operator::Wildcard(wildcard) => {
-                let literals: Vec<&str> = wildcard.literals().filter(|text| !text.is_empty()).collect();
+                let mut literals = wildcard.literals();
+                literals.retain(|text| !text.is_empty());
                 all.push(match literals.is_empty() {
                     true => Hook::AnyText,
                     false => Hook::Wildcard { head: wildcard.head(), literals },
