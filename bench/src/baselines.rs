@@ -11,6 +11,16 @@ pub trait Matcher {
     fn count(&mut self, event: &[u8]) -> anyhow::Result<usize>;
 }
 
+/// As the product does it today: the event was parsed strictly at intake, and its rules are found in the value.
+pub struct Parsed(pub RuleSet<usize>);
+
+impl Matcher for Parsed {
+    fn count(&mut self, event: &[u8]) -> anyhow::Result<usize> {
+        let event = json::parse(event, Limits::default())?;
+        Ok(self.0.matching(&event).len())
+    }
+}
+
 pub struct Indexed {
     pub rules: RuleSet<usize>,
     scratch: Scratch,
@@ -19,6 +29,15 @@ pub struct Indexed {
 impl Indexed {
     pub fn new(rules: RuleSet<usize>) -> Self {
         Self { rules, scratch: Scratch::default() }
+    }
+}
+
+impl Indexed {
+    /// The rules that match, by number.
+    pub fn rules_of(&mut self, event: &[u8]) -> anyhow::Result<Vec<usize>> {
+        let mut keys = Vec::new();
+        self.rules.matching_text(&mut self.scratch, std::str::from_utf8(event)?, &mut keys)?;
+        Ok(keys.into_iter().copied().collect())
     }
 }
 
@@ -37,6 +56,14 @@ impl Plain {
     pub fn new(set: Set, rules: usize) -> anyhow::Result<Self> {
         let all: Result<_, _> = (0..rules).map(|i| Pattern::compile(&set.rule(i))).collect();
         Ok(Self(all.map_err(|problem| anyhow!("{problem}"))?))
+    }
+}
+
+impl Plain {
+    pub fn rules_of(&self, event: &[u8]) -> anyhow::Result<Vec<usize>> {
+        let event = json::parse(event, Limits::default())?;
+        let numbered = self.0.iter().enumerate();
+        Ok(numbered.filter(|(_, pattern)| pattern.matches(&event)).map(|(i, _)| i).collect())
     }
 }
 

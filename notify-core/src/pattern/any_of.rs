@@ -21,10 +21,15 @@ pub(super) struct AnyOf {
     prefixes: Box<[Box<[u8]>]>,
     /// The same, reversed.
     suffixes: Box<[Box<[u8]>]>,
+    /// As `prefixes` and `suffixes`, of folded texts.
+    folded_prefixes: Box<[Box<[u8]>]>,
+    folded_suffixes: Box<[Box<[u8]>]>,
     /// By their lower bounds; they do not overlap.
     ranges: Box<[(Bound<Num>, Bound<Num>)]>,
+    /// Sorted, and the kinds of them: families with masks.
     nets: Box<[NetKey]>,
-    /// Everything else: a few kinds of values, and wildcards, of which a pattern may have few.
+    kinds: Box<[(bool, u128)]>,
+    /// Everything else: `null` and the like, severities, `anything-but`, and wildcards, of which a pattern may have few.
     others: Box<[Operator]>,
 }
 
@@ -35,6 +40,7 @@ impl AnyOf {
             return None;
         }
         let (mut texts, mut folded, mut prefixes, mut suffixes) = (vec![], vec![], vec![], vec![]);
+        let (mut folded_prefixes, mut folded_suffixes) = (vec![], vec![]);
         let (mut ranges, mut nets, mut others) = (vec![], vec![], vec![]);
         for operator in operators {
             match operator {
@@ -42,6 +48,10 @@ impl AnyOf {
                 Operator::EqualsIgnoreCase(text) => folded.push(text.folded().into()),
                 Operator::Prefix(text) => prefixes.push(text.as_bytes().into()),
                 Operator::Suffix(text) => suffixes.push(text.bytes().rev().collect()),
+                Operator::PrefixIgnoreCase(text) => folded_prefixes.push(text.folded().as_bytes().into()),
+                Operator::SuffixIgnoreCase(text) => {
+                    folded_suffixes.push(text.folded().bytes().rev().collect());
+                }
                 Operator::Number(n) => ranges.push((Bound::Included(*n), Bound::Included(*n))),
                 Operator::Numeric(range) => ranges.push((range.low, range.high)),
                 Operator::Cidr(network) => nets.push(network.key()),
@@ -50,15 +60,20 @@ impl AnyOf {
         }
         texts.sort_unstable();
         folded.sort_unstable();
-        nets.sort_unstable_by_key(|net: &NetKey| (net.v6, net.mask, net.net));
+        nets.sort_unstable_by_key(order);
         nets.dedup();
+        let mut kinds: Vec<(bool, u128)> = nets.iter().map(|net| (net.v6, net.mask)).collect();
+        kinds.dedup();
         Some(Box::new(Self {
             texts: texts.into(),
             folded: folded.into(),
             prefixes: shortest(prefixes),
             suffixes: shortest(suffixes),
             ranges: merged(ranges),
+            folded_prefixes: shortest(folded_prefixes),
+            folded_suffixes: shortest(folded_suffixes),
             nets: nets.into(),
+            kinds: kinds.into(),
             others: others.into(),
         }))
     }
@@ -82,25 +97,36 @@ impl AnyOf {
         {
             return true;
         }
-        if !self.suffixes.is_empty() {
-            let reversed: Vec<u8> = text.bytes().rev().collect();
-            if begins_with_one_of(&self.suffixes, &reversed) {
-                return true;
-            }
+        if !self.suffixes.is_empty() && begins_with_one_of(&self.suffixes, &reversed(text)) {
+            return true;
         }
         if !self.nets.is_empty()
             && let Some((v6, bits)) = address(text)
-            && self.nets.iter().any(|net| net.v6 == v6 && bits & net.mask == net.net)
+            && self.kinds.iter().filter(|(family, _)| *family == v6).any(|(_, mask)| {
+                let wanted = NetKey { v6, mask: *mask, net: bits & mask };
+                self.nets.binary_search_by_key(&order(&wanted), order).is_ok()
+            })
         {
             return true;
         }
-        if self.folded.is_empty() {
+        if self.folded.is_empty() && self.folded_prefixes.is_empty() && self.folded_suffixes.is_empty() {
             return false;
         }
         let mut folded = String::new();
         fold_into(text, &mut folded);
         self.folded.binary_search_by(|known| (**known).cmp(&folded)).is_ok()
+            || begins_with_one_of(&self.folded_prefixes, folded.as_bytes())
+            || (!self.folded_suffixes.is_empty()
+                && begins_with_one_of(&self.folded_suffixes, &reversed(&folded)))
     }
+}
+
+fn order(net: &NetKey) -> (bool, u128, u128) {
+    (net.v6, net.mask, net.net)
+}
+
+fn reversed(text: &str) -> Vec<u8> {
+    text.bytes().rev().collect()
 }
 
 /// Without those that begin with another one: whatever begins with them begins with that too.
@@ -177,7 +203,8 @@ mod tests {
             text.prop_map(|t| json!({ "prefix": t })),
             text.prop_map(|t| json!({ "suffix": t })),
             text.prop_map(|t| json!({ "equals-ignore-case": t })),
-            text.prop_map(|t| json!({ "prefix": { "equals-ignore-case": t } })),
+            text.prop_map(|t| json!({ "prefix": { "equals-ignore-case": format!("{t}a") } })),
+            text.prop_map(|t| json!({ "suffix": { "equals-ignore-case": format!("a{t}") } })),
             text.prop_map(|t| json!({ "wildcard": format!("{t}*b") })),
             n.clone().prop_map(Value::from),
             n.clone().prop_map(|n| json!({ "numeric": [">", n, "<", n + 2] })),

@@ -15,6 +15,6 @@ pub const MAX_TEXT_BYTES: usize = 4_096;
 pub const MAX_WILDCARD_BYTES: usize = 1_024;
 /// Stars in one wildcard.
 pub const MAX_WILDCARD_STARS: usize = 32;
-/// Wildcards, counted in every branch they end up in. They are the only operators that are tried one by one; long lists
-/// of all others are searched.
+/// Wildcards, counted in every branch they end up in. With `anything-but` they are the only operators that are tried
+/// one by one; long lists of all others are searched.
 pub const MAX_WILDCARDS: usize = 256;

@@ -9,8 +9,8 @@
 //! `-0.0` = `0`, `9007199254740993` > `9007199254740992.0`. Literals beyond the range of a double, also those that
 //! would become 0, are refused by [`crate::json::parse`].
 //!
-//! **Cost.** Matching does not allocate and is linear in the event for each `$or` branch; nothing backtracks, neither
-//! wildcards nor arrays. [`limits`] bounds what one pattern may ask for.
+//! **Cost.** Matching is linear in the event for each `$or` branch; nothing backtracks, neither wildcards nor arrays, and
+//! long lists are searched (all but wildcards and `anything-but`). [`limits`] bounds what one pattern may ask for.
 //!
 //! Patterns and events come from [`crate::json::parse`] (or the YAML reader), which refuse duplicate keys.
 

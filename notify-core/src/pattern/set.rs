@@ -94,9 +94,9 @@ thread_local! {
 impl<K: Ord + Clone> RuleSet<K> {
     /// Takes patterns that are compiled already (cloning one is cheap: it is shared). Of equal keys the last wins.
     pub fn new(rules: impl IntoIterator<Item = (K, Pattern)>) -> Self {
-        let mut paths = Paths::default();
+        let mut paths = Arc::default();
         let base = Part::new(Layer::build(rules, &mut paths));
-        Self(Arc::new(Inner { paths: Arc::new(paths), parts: vec![base], loose: Vec::new() }))
+        Self(Arc::new(Inner { paths, parts: vec![base], loose: Vec::new() }))
     }
 
     /// Compiles every pattern.
@@ -162,7 +162,10 @@ impl<K: Ord + Clone> RuleSet<K> {
     pub fn wants_folding(&self) -> bool {
         let (base, since) = self.0.parts.split_first().unzip();
         let added: usize = since.unwrap_or_default().iter().map(Part::len).sum();
-        added + base.map_or(0, |base| base.gone.len()) > MAX_CHANGED
+        let gone = base.map_or(0, |base| base.gone.len());
+        // Of a small base also when most of it has gone: it would be held for good.
+        added + gone > MAX_CHANGED
+            || (gone > MAX_LOOSE && gone * 2 > base.map_or(0, |base| base.layer.rules.len()))
     }
 
     /// The same rules, built anew as a whole.
@@ -291,24 +294,26 @@ impl<K: Ord + Clone> Inner<K> {
     fn index_loose(&mut self, put: Vec<(K, Pattern)>) {
         let loose = self.loose.drain(..).map(|loose| (loose.key.clone(), loose.pattern.clone()));
         let mut rules: Vec<(K, Pattern)> = loose.chain(put).collect();
-        let joined = if self.parts.len() >= MAX_PARTS {
-            1
-        } else {
-            let last = self.parts.last().filter(|_| self.parts.len() > 1);
-            let small = last.is_some_and(|last| last.len() + rules.len() <= MAX_SMALL + MAX_LOOSE);
-            self.parts.len() - usize::from(small)
-        };
-        for part in self.parts.drain(joined..) {
-            rules.extend(part.live().map(cloned));
-        }
-        self.parts.push(Part::new(Layer::build(rules, Arc::make_mut(&mut self.paths))));
+        // Small parts are joined with each other when there are many parts, else only the last one with what is new.
+        let most = if self.parts.len() >= MAX_PARTS { MAX_CHANGED } else { MAX_SMALL };
+        let last = self.parts.len() - 1;
+        let mut place = 0;
+        self.parts.retain(|part| {
+            let is_base = place == 0;
+            let asked = place == last || most == MAX_CHANGED;
+            place += 1;
+            let joins = !is_base && asked && part.len() <= most;
+            if joins {
+                rules.extend(part.live().map(cloned));
+            }
+            !joins
+        });
+        self.parts.push(Part::new(Layer::build(rules, &mut self.paths)));
     }
 }
 
 /// The trie with the pattern's paths; copied only when it has some that are new.
 fn extended<'p>(paths: &'p mut Arc<Paths>, pattern: &Pattern) -> &'p Paths {
-    if !super::index::knows(paths, pattern) {
-        super::index::learn(Arc::make_mut(paths), pattern);
-    }
+    super::index::learn(paths, pattern);
     paths
 }

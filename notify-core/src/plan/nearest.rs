@@ -86,9 +86,8 @@ impl Snapshot {
             rule: rule.rule.id.clone(),
             version: rule.version,
             name: rule.rule.name.clone(),
-            // It compiled for this snapshot.
-            sentence: (rule.rule.pattern().ok())
-                .and_then(|pattern| explained(&pattern, event, &mut work))
+            sentence: (self.pattern(rule))
+                .and_then(|pattern| explained(pattern, event, &mut work))
                 .map(|explanation| explanation.sentence)
                 .unwrap_or_default(),
         };

@@ -196,6 +196,11 @@ impl Snapshot {
         self.rules.iter().map(|(rule, pattern)| (rule.as_ref(), pattern))
     }
 
+    /// The compiled pattern of a rule of this snapshot.
+    pub(super) fn pattern(&self, rule: &CompiledRule) -> Option<&Pattern> {
+        self.by_id.get(&rule.rule.id).and_then(|rule| self.rules.get(rule))
+    }
+
     /// How many rules are enabled.
     #[must_use]
     pub fn rule_count(&self) -> usize {

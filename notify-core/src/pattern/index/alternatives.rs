@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 /// Gives equal tests and names of different rules one place in memory.
 pub(super) struct Sharing<'p> {
-    pub(super) paths: &'p mut Paths,
+    /// Copied only when a pattern names a path that is new.
+    paths: &'p mut Arc<Paths>,
     tests: HashSet<Arc<Test>, Fixed>,
 }
 
 impl<'p> Sharing<'p> {
-    pub(super) fn new(paths: &'p mut Paths) -> Self {
+    pub(super) fn new(paths: &'p mut Arc<Paths>) -> Self {
         Self { paths, tests: HashSet::default() }
     }
 
@@ -34,8 +35,8 @@ impl<'p> Sharing<'p> {
     /// As deep as a pattern may be. `share_tests` says whether tests are shared too: where filters were written is found by the
     /// very tests that they made.
     fn share_node(&mut self, node: &Node, path: PathId, share_tests: bool) -> Node {
-        if !node.tests.is_empty() {
-            self.paths.want(path);
+        if !node.tests.is_empty() && !self.paths.is_wanted(path) {
+            Arc::make_mut(self.paths).want(path);
         }
         let tests = node.tests.iter().map(|test| match self.tests.get(test) {
             _ if !share_tests => test.clone(),
@@ -47,27 +48,18 @@ impl<'p> Sharing<'p> {
         });
         let tests = tests.collect();
         let children = node.children.iter().map(|(name, child)| {
-            let (name, path) = self.paths.extend(path, name);
+            let (name, path) = match self.paths.entry(path, name) {
+                Some((name, path)) => (name.clone(), *path),
+                None => Arc::make_mut(self.paths).extend(path, name),
+            };
             (name, self.share_node(child, path, share_tests))
         });
         Node { tests, children: children.collect(), ids: node.ids.clone() }
     }
 }
 
-/// Whether the trie has all paths that the pattern asks about.
-pub(in crate::pattern) fn knows(paths: &Paths, pattern: &Pattern) -> bool {
-    fn below(paths: &Paths, node: &Node, path: PathId) -> bool {
-        (node.tests.is_empty() || paths.is_wanted(path))
-            && node
-                .children
-                .iter()
-                .all(|(name, child)| paths.child(path, name).is_some_and(|path| below(paths, child, path)))
-    }
-    pattern.conjunctions.iter().all(|conjunction| below(paths, &conjunction.root, Paths::ROOT))
-}
-
 /// Adds the pattern's paths.
-pub(in crate::pattern) fn learn(paths: &mut Paths, pattern: &Pattern) {
+pub(in crate::pattern) fn learn(paths: &mut Arc<Paths>, pattern: &Pattern) {
     Sharing::new(paths).share(pattern);
 }
 

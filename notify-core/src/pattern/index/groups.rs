@@ -16,6 +16,9 @@ const MAX_KEYS: usize = 64;
 /// Alternatives under one key that are simply tried.
 const HOT: usize = 6;
 
+/// Entries in tables of hot keys for each alternative of a group.
+const MAX_COPIES: usize = 4;
+
 /// A field of a key; `true` where its texts are folded.
 type Part = (PathId, bool);
 
@@ -41,6 +44,7 @@ pub(super) struct Groups {
 #[derive(Debug, Default)]
 pub(super) struct Hashes {
     all: Vec<u64>,
+    part: Vec<u64>,
     ends: Vec<usize>,
     folded: String,
 }
@@ -82,13 +86,27 @@ impl Groups {
         entries.dedup();
         let different = entries.chunk_by(|a, b| a.0 == b.0).count();
         let mut keys = HashMap::with_capacity_and_hasher(different, Fixed::default());
+        // Lists bring the same rules under many keys; they share one table, and tables hold no more than a few entries
+        // for each alternative.
+        let mut tables: HashMap<Vec<u32>, Run, Fixed> = HashMap::default();
+        let mut room = {
+            let mut own: Vec<u32> = entries.iter().map(|(_, alternative)| *alternative).collect();
+            own.sort_unstable();
+            own.dedup();
+            MAX_COPIES * own.len()
+        };
         for same in entries.chunk_by(|a, b| a.0 == b.0) {
             let of: Vec<u32> = same.iter().map(|(_, alternative)| *alternative).collect();
-            let run = if of.len() > HOT {
-                self.hot.push(tables::build(&of, tests, members));
-                Run::table(self.hot.len() - 1)
-            } else {
-                members.add(&of)
+            let run = match tables.get(&of) {
+                Some(known) => *known,
+                None if of.len() > HOT && room >= of.len() => {
+                    room -= of.len();
+                    self.hot.push(tables::build(&of, tests, members));
+                    let run = Run::table(self.hot.len() - 1);
+                    tables.insert(of, run);
+                    run
+                }
+                None => members.add(&of),
             };
             keys.extend(same.first().map(|(key, _)| (*key, run)));
         }
@@ -159,12 +177,15 @@ impl Groups {
         if !several {
             return hit(single, found);
         }
-        hashes.collect(group, leaves);
-        if hashes.combinations() > group.keys.len() {
-            // Arrays with more combinations than there are keys: all of the group's alternatives are tried.
+        // Arrays with more combinations than there are keys: all of the group's alternatives are tried.
+        if !hashes.collect(group, leaves, found) || hashes.combinations() > group.keys.len() {
             return found.push(group.all);
         }
-        hashes.each_combination(0, 0, Composite::EMPTY, &mut |key| hit(key, found));
+        hashes.each_combination(0, 0, Composite::EMPTY, &mut |key| {
+            if found.step(1) {
+                hit(key, found);
+            }
+        });
     }
 }
 
@@ -180,22 +201,28 @@ impl Hashes {
         }
     }
 
-    /// The different values of each part.
-    fn collect(&mut self, group: &Group, leaves: &Leaves) {
+    /// The values of each part, equal neighbours once; `false` when there are clearly more than the group has keys.
+    fn collect(&mut self, group: &Group, leaves: &Leaves, found: &mut Found) -> bool {
         self.all.clear();
         self.ends.clear();
+        let most = 16 + 4 * group.keys.len();
         for (path, folded) in &group.parts {
-            let start = self.all.len();
+            self.part.clear();
             for value in leaves.values(*path) {
                 let hash = self.of(value, *folded);
-                self.all.push(hash);
+                if self.part.last() != Some(&hash) {
+                    self.part.push(hash);
+                }
+                if self.part.len() > most || !found.step(1) {
+                    return false;
+                }
             }
-            let mut own = self.all.split_off(start);
-            own.sort_unstable();
-            own.dedup();
-            self.all.append(&mut own);
+            self.part.sort_unstable();
+            self.part.dedup();
+            self.all.append(&mut self.part);
             self.ends.push(self.all.len());
         }
+        true
     }
 
     fn combinations(&self) -> usize {
@@ -228,11 +255,10 @@ fn key_of(tests: &Tests<'_>, alternative: u32) -> Option<(Box<[Part]>, Vec<u64>)
     }
     lists.sort_by_key(|(part, hashes)| (hashes.len(), *part));
     let mut product = 1_usize;
-    let fits = lists.iter().take_while(|(_, hashes)| {
-        // The shortest list is always taken.
-        let first = product == 1;
+    let fits = lists.iter().enumerate().take_while(|(place, (_, hashes))| {
         product = product.saturating_mul(hashes.len());
-        first || product <= MAX_KEYS
+        // The shortest list is always taken.
+        *place == 0 || product <= MAX_KEYS
     });
     let taken = fits.count();
     lists.truncate(taken);

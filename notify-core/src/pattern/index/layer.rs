@@ -9,6 +9,7 @@ use super::scan::{NotJson, scan};
 use super::tables::{self, Buffers, Tables};
 use crate::pattern::Pattern;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Buffers of one thread that matches: with them matching does not allocate.
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ impl<K: Ord> Layer<K> {
     /// set never stands in memory twice.
     pub(in crate::pattern) fn build(
         rules: impl IntoIterator<Item = (K, Pattern)>,
-        paths: &mut Paths,
+        paths: &mut Arc<Paths>,
     ) -> Self {
         let mut sharing = Sharing::new(paths);
         let mut rules: Vec<(K, Pattern)> =
@@ -89,10 +90,11 @@ impl<K: Ord> Layer<K> {
         mut found: impl FnMut(usize),
     ) {
         let Scratch { leaves, search } = scratch;
-        search.found.clear();
+        search.found.begin(self.alternatives.len() as usize, leaves.len());
         self.groups.find(leaves, &mut search.hashes, &mut search.buffers, &mut search.found);
         self.tables.find(leaves, &mut search.buffers, &mut search.found);
-        search.found.alternatives(&self.members, &mut search.candidates);
+        let all = self.alternatives.len();
+        search.found.alternatives(&self.members, all, &mut search.candidates);
         let mut last = None;
         for candidate in &search.candidates {
             let Some(alternative) = self.alternatives.get(*candidate) else { continue };

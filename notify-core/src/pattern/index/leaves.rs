@@ -160,6 +160,11 @@ impl Leaves {
         Values { leaves: self, next: slot.map_or(0, |slot| slot.last) }
     }
 
+    /// All wanted values of this event.
+    pub(super) fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
     /// Nothing of this event is at that path.
     pub(super) fn is_absent(&self, path: PathId) -> bool {
         self.slots.get(path.at()).is_none_or(|slot| slot.epoch != self.epoch)

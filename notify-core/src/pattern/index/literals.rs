@@ -2,7 +2,7 @@
 //! candidate if its two rarest do.
 
 use super::members::{Found, Members, Run};
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::collections::BTreeMap;
 
 /// What an automaton is built from: wildcards by their rarest literal, each with the rarest of its others.
@@ -16,9 +16,8 @@ pub(super) struct Wildcards {
 type Wanted = (u32, Option<Vec<u8>>);
 
 impl Wildcards {
-    pub(super) fn put(&mut self, literal: &str, also: Option<&str>, alternative: u32) {
-        let of = self.by_literal.entry(literal.as_bytes().to_vec()).or_default();
-        of.push((alternative, also.map(|also| also.as_bytes().to_vec())));
+    pub(super) fn put(&mut self, literal: Vec<u8>, also: Option<Vec<u8>>, alternative: u32) {
+        self.by_literal.entry(literal).or_default().push((alternative, also));
         self.count += 1;
     }
 
@@ -99,7 +98,10 @@ impl Literals {
             }));
         }
         starts.push(u32::try_from(entries.len()).ok()?);
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(numbers.keys()).ok()?;
+        // Never a DFA: its tables hold a place for each state and byte, megabytes for a hundred long literals.
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        let mut builder = AhoCorasick::builder();
+        let automaton = builder.match_kind(MatchKind::Standard).kind(kind).build(numbers.keys()).ok()?;
         let mut all: Vec<u32> = wildcards.alternatives().collect();
         all.sort_unstable();
         all.dedup();

@@ -58,17 +58,35 @@ impl Members {
 const MANY: usize = 4_096;
 
 /// What a search has found so far.
+///
+/// A search may not cost more than trying every rule: long arrays can meet thousands of entries again with each value.
+/// Steps are counted, and when there were more than a few for each alternative and value, the search is given up and
+/// all alternatives are candidates.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     runs: Vec<Run>,
     /// Length at which repetitions are dropped next.
     drop_at: usize,
+    steps: usize,
+    most: usize,
 }
 
+/// Steps that a search may take for each alternative and each value.
+const STEPS: usize = 8;
+
 impl Found {
-    pub(super) fn clear(&mut self) {
+    pub(super) fn begin(&mut self, alternatives: usize, values: usize) {
         self.runs.clear();
         self.drop_at = MANY;
+        self.steps = 0;
+        self.most = MANY + STEPS * (alternatives + values);
+    }
+
+    /// Counts what was looked at; `false` when it is time to give up.
+    #[inline]
+    pub(super) fn step(&mut self, steps: usize) -> bool {
+        self.steps += steps;
+        self.steps <= self.most
     }
 
     #[inline]
@@ -77,6 +95,10 @@ impl Found {
             return;
         }
         self.runs.push(run);
+        self.steps += match run.length {
+            ONE => 1,
+            length => length as usize,
+        };
         if self.runs.len() >= self.drop_at {
             self.runs.sort_unstable();
             self.runs.dedup();
@@ -84,9 +106,12 @@ impl Found {
         }
     }
 
-    /// The alternatives of all runs in ascending order, each once.
-    pub(super) fn alternatives(&mut self, members: &Members, into: &mut Vec<u32>) {
+    /// The alternatives of all runs in ascending order, each once; all there are, if the search was given up.
+    pub(super) fn alternatives(&mut self, members: &Members, all: u32, into: &mut Vec<u32>) {
         into.clear();
+        if self.steps > self.most {
+            return into.extend(0..all);
+        }
         match self.runs.as_slice() {
             [] => {}
             // The usual case; lists are sorted already.

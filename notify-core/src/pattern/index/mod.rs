@@ -25,7 +25,7 @@ mod ranges;
 mod scan;
 mod tables;
 
-pub(super) use alternatives::{knows, learn};
+pub(super) use alternatives::learn;
 pub(super) use hash::Fixed;
 pub use layer::Scratch;
 pub(super) use layer::{Layer, Loose};

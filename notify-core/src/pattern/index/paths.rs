@@ -85,7 +85,7 @@ impl Paths {
         self.entry(parent, name).map(|(_, id)| *id)
     }
 
-    fn entry(&self, parent: PathId, name: &str) -> Option<&(Arc<str>, PathId)> {
+    pub(super) fn entry(&self, parent: PathId, name: &str) -> Option<&(Arc<str>, PathId)> {
         let node = self.nodes.get(parent.at())?;
         match &node.by_name {
             None => node.children.iter().find(|(known, _)| **known == *name),

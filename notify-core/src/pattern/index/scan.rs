@@ -1,8 +1,8 @@
 //! One pass over the JSON text of an event: checks all of it, keeps only what the trie names.
 //!
 //! Everything is checked that makes a text JSON (RFC 8259), also in the parts that no rule names. What [`crate::json`]
-//! refuses beyond that (duplicate keys, literals out of a double's range in fields that no rule names) is not looked
-//! for: texts come from intake, which refused them.
+//! refuses beyond that (duplicate keys, literals that would become 0, literals out of a double's range in fields that no
+//! rule names) is not looked for: texts come from intake, which refused them.
 
 use super::leaves::Leaves;
 use super::paths::{PathId, Paths};

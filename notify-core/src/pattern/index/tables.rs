@@ -17,6 +17,10 @@ use std::collections::{BTreeMap, HashMap};
 /// Fewer wildcards than this are tried one by one: an automaton is not worth its memory.
 const WORTH_AN_AUTOMATON: usize = 8;
 
+/// Bytes of an affix or literal that a table holds: enough to tell nearly all apart, and what is found by less is judged
+/// in full anyway. Without a bound one long text would stand in many tables.
+const MAX_TEXT: usize = 64;
+
 /// Each alternative stands in the table of one path, or is always a candidate.
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -83,6 +87,9 @@ impl Tables {
 impl PathTables {
     fn find(&self, leaves: &Leaves, buffers: &mut Buffers, found: &mut Found) {
         for (hash, value) in leaves.values(self.path) {
+            if !found.step(1) {
+                return;
+            }
             found.push(self.any_value);
             if let Some(run) = self.exact.get(&hash) {
                 found.push(*run);
@@ -211,6 +218,10 @@ impl Uses {
     }
 }
 
+fn start(text: &str) -> Vec<u8> {
+    text.bytes().take(MAX_TEXT).collect()
+}
+
 /// Short texts are met by chance.
 fn chance(text: &str) -> f64 {
     match text.len() {
@@ -264,11 +275,13 @@ impl Draft {
             Hook::Folded(hash) => self.folded.entry(hash).or_default(),
             Hook::Prefix { text, folded } => {
                 let [exact, ignoring] = &mut self.prefixes;
-                if folded { ignoring } else { exact }.entry(text.as_bytes().to_vec()).or_default()
+                if folded { ignoring } else { exact }.entry(start(text)).or_default()
             }
             Hook::Suffix { text, folded } => {
                 let [exact, ignoring] = &mut self.suffixes;
-                if folded { ignoring } else { exact }.entry(text.bytes().rev().collect()).or_default()
+                if folded { ignoring } else { exact }
+                    .entry(text.bytes().rev().take(MAX_TEXT).collect())
+                    .or_default()
             }
             Hook::Wildcard { head, literals } => {
                 let (is_head, text, _) = uses.wildcard(path, head, &literals);
@@ -277,10 +290,10 @@ impl Draft {
                     let weight = |other: &&&str| uses.of(path, LITERAL, hash::of_text(other)) * chance(other);
                     let also =
                         others.min_by(|a, b| weight(a).total_cmp(&weight(b)).then(b.len().cmp(&a.len())));
-                    return self.literals.put(text, also.copied(), alternative);
+                    return self.literals.put(start(text), also.map(|also| start(also)), alternative);
                 }
                 let [prefixes, _] = &mut self.prefixes;
-                prefixes.entry(text.as_bytes().to_vec()).or_default()
+                prefixes.entry(start(text)).or_default()
             }
             Hook::Range(interval) => {
                 &mut self.ranges.entry(interval.key()).or_insert_with(|| (interval, Vec::new())).1

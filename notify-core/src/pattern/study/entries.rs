@@ -8,7 +8,7 @@ use crate::pattern::operator::Operator;
 use crate::pattern::parse::shorten;
 use crate::severity::Severity;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 pub(super) fn findings(study: &Study) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -84,7 +84,7 @@ fn dead_entries(clause: &Clause) -> Vec<Finding> {
 fn redundant_entries(clause: &Clause) -> Vec<Finding> {
     let operators = &clause.test.operators;
     let mut found = Vec::new();
-    let mut first = BTreeMap::<String, usize>::new();
+    let mut first = HashMap::<&Operator, usize>::new();
     let open: Vec<(usize, &Operator)> = operators
         .iter()
         .enumerate()
@@ -92,7 +92,7 @@ fn redundant_entries(clause: &Clause) -> Vec<Finding> {
         .collect();
     let open = if open.len().saturating_mul(operators.len()) > MAX_PAIRS { Vec::new() } else { open };
     for (index, operator) in operators.iter().enumerate() {
-        let equal = *first.entry(shown(operator)).or_insert(index);
+        let equal = *first.entry(operator).or_insert(index);
         let wider = || {
             open.iter().find(|(other, wider)| {
                 *other != index

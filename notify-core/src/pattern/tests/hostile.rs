@@ -56,6 +56,45 @@ fn equal_values_by_the_thousand_find_a_rule_once() {
 }
 
 #[test]
+fn arrays_that_meet_every_entry_with_every_value() {
+    // Each of thousands of values lies in thousands of different ranges.
+    let rules = (1..5_000).map(|i| json!({ "n": [{ "numeric": [">", -i] }] })).collect();
+    check(rules, &json!({ "n": vec![1; 30_000] }), 4_999);
+    // Each of thousands of texts has the literals of thousands of wildcards.
+    let rules = (0..5_000)
+        .map(|i| json!({ "tags": [{ "wildcard": format!("*ab*c{i}*") }, { "wildcard": "*ab*" }] }))
+        .collect();
+    check(rules, &tags(|_| "ab".to_owned()), 5_000);
+    // Thousands of groups of keys that all end in one long array.
+    let fields: serde_json::Map<String, Value> = (0..2_000).map(|i| (format!("a{i}"), json!("x"))).collect();
+    let mut rules: Vec<Value> = (0..2_000).map(|i| json!({ format!("a{i}"): ["x"] })).collect();
+    rules.extend((0..2_000).map(|i| json!({ format!("a{i}"): ["x"], "zz": ["y"] })));
+    let mut event = Value::Object(fields);
+    event["zz"] = (0..6_000).map(|n| json!(n)).collect();
+    check(rules, &event, 2_000);
+}
+
+/// Rules that many keys lead to, with long texts: what they take in memory is what they are made of.
+#[test]
+fn tables_hold_a_rule_a_few_times_only() {
+    let names = |of: usize| -> Vec<Value> { (0..1_000).map(|n| json!(format!("name-{of}-{n}"))).collect() };
+    let long = |i: usize| format!("{}{i}", "long/".repeat(700));
+    let rules: Vec<Value> = (0..60)
+        .map(|i| json!({ "type": ["t"], "image": names(0), "path": [{ "prefix": long(i) }] }))
+        .collect();
+    let event = json!({ "type": "t", "image": "name-0-7", "path": format!("{}/x", long(5)) });
+    // `long/…5` also begins what `long/…5x` asks for: 5, and 50 to 59 do not.
+    check(rules, &event, 1);
+    let rules: Vec<Value> = (0..100)
+        .map(|i| {
+            let texts = (0..97).map(|n| json!({ "wildcard": format!("*{}{i}-{n}*", "é".repeat(490)) }));
+            json!({ format!("f{i}"): texts.collect::<Vec<_>>() })
+        })
+        .collect();
+    check(rules, &json!({ "f3": format!("x{}3-96x", "é".repeat(490)), "f4": "é".repeat(500) }), 1);
+}
+
+#[test]
 fn wildcards_with_literals_inside_each_other() {
     // Every place of the text is the end of hundreds of literals.
     let rules =

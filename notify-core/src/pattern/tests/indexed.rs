@@ -76,6 +76,11 @@ fn rich_pattern() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Wildcards alone on one field, so that they come into an automaton.
+fn wildcards_pattern() -> impl Strategy<Value = Value> {
+    "\\*?[ab]{1,2}(\\*[ab]{1,2}){0,2}\\*?".prop_map(|t| json!({ "w": [{ "wildcard": t }] }))
+}
+
 #[derive(Debug, Clone)]
 struct Scene {
     /// Keys are few, so that rules are replaced; `None` removes.
@@ -84,9 +89,20 @@ struct Scene {
 }
 
 fn scene() -> impl Strategy<Value = Scene> {
-    let pattern = prop_oneof![valid_pattern(), rich_pattern()];
+    let pattern = prop_oneof![2 => valid_pattern(), 2 => rich_pattern(), 1 => wildcards_pattern()];
     let change = (0_u16..40, prop::option::weighted(0.85, pattern));
-    let changes = prop::collection::vec(change, 1..60);
+    // In some scenes all rules ask for one and the same value besides: one key leads to all of them.
+    let shared = |(changes, shared): (Vec<(u16, Option<Value>)>, bool)| {
+        let with = |pattern: Value| match pattern {
+            Value::Object(mut fields) if shared => {
+                fields.insert("s".to_owned(), json!(["same"]));
+                Value::Object(fields)
+            }
+            other => other,
+        };
+        changes.into_iter().map(|(key, pattern)| (key, pattern.map(with))).collect::<Vec<_>>()
+    };
+    let changes = (prop::collection::vec(change, 1..60), any::<bool>()).prop_map(shared);
     let choices = prop::collection::vec(prop::collection::vec(any::<u8>(), 30), 4);
     (changes, prop::collection::vec(event(), 2), choices).prop_map(|(changes, mut events, choices)| {
         let patterns: Vec<&Value> = changes.iter().filter_map(|(_, pattern)| pattern.as_ref()).collect();
@@ -95,6 +111,10 @@ fn scene() -> impl Strategy<Value = Scene> {
             if let Some(pattern) = patterns.get(place) {
                 events.push(shaped(pattern, &mut std::iter::once(1).chain(choices)));
             }
+        }
+        for event in events.iter_mut().filter_map(Value::as_object_mut) {
+            event.insert("s".to_owned(), json!("same"));
+            event.entry("w").or_insert_with(|| json!(["abba", "bb", "a*b"]));
         }
         Scene { changes, events }
     })
