@@ -78,7 +78,7 @@ impl Worker {
         };
         let expected = Cost::default().expect(event.body.len(), snapshot.rule_count());
         let planning = &self.shared.planning;
-        let (planned, _) = planning.run(expected, || plan(&snapshot, event, now, &entropy)).await;
+        let (planned, _) = planning.run(expected, None, || plan(&snapshot, event, now, &entropy)).await;
         let mut deliveries = planned.deliveries.iter();
         let mut decisions = Vec::new();
         for decision in &planned.decisions {

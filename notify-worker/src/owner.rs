@@ -187,7 +187,8 @@ impl Owner {
         }
         // The configuration changes faster than we plan: take the event now, plan it when it has settled.
         let settle = items.iter().any(|item| item.tries >= 2 && !item.alone);
-        // Where planning has to wait for a place, senders need not: their events are durable first.
+        // Where planning has to wait for a place, events are durable first. The tenant's own senders may still wait for as
+        // long as one batch of its backlog takes.
         let settle = settle || self.cost.is_expensive();
         let items = match self.only_new(items).await {
             Ok(items) => items,

@@ -9,7 +9,7 @@ use crate::clock::Stopwatch;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A plan that may take longer gives its thread's place away, which costs some microseconds.
 const LONG: Duration = Duration::from_millis(1);
@@ -67,6 +67,9 @@ impl Cost {
     }
 }
 
+/// Held while an expensive plan, or a short batch of them, is made.
+pub(crate) type Place<'p> = SemaphorePermit<'p>;
+
 /// The places for expensive plans of this process.
 #[derive(Debug)]
 pub(crate) struct Planning {
@@ -82,8 +85,18 @@ impl Default for Planning {
 }
 
 impl Planning {
+    /// A place for plans that are known to be expensive. The places are never closed.
+    pub async fn place(&self) -> Option<Place<'_>> {
+        self.places.acquire().await.ok()
+    }
+
     /// Does the work, and tells how long it took (without the wait for a place).
-    pub async fn run<T>(&self, expected: Expected, work: impl FnOnce() -> T) -> (T, Duration) {
+    pub async fn run<T>(
+        &self,
+        expected: Expected,
+        held: Option<&Place<'_>>,
+        work: impl FnOnce() -> T,
+    ) -> (T, Duration) {
         let timed = || {
             let watch = Stopwatch::start();
             let done = work();
@@ -92,12 +105,11 @@ impl Planning {
         match expected {
             Expected::Short => timed(),
             Expected::Long => aside(timed),
-            Expected::Expensive => {
-                // For one plan at a time: whoever waits gets its turn after one plan of each that came before. The places
-                // are never closed.
-                let _place = self.places.acquire().await;
+            Expected::Expensive if held.is_none() => {
+                let _place = self.place().await;
                 aside(timed)
             }
+            Expected::Expensive => aside(timed),
         }
     }
 }
@@ -165,7 +177,7 @@ mod tests {
                 let (finish, finished) = mpsc::channel::<()>();
                 let plan = tokio::spawn(async move {
                     let wait = move || finished.recv_timeout(Duration::from_secs(20)).is_ok();
-                    planning.run(expected, wait).await.0
+                    planning.run(expected, None, wait).await.0
                 });
                 tokio::spawn(async move {
                     let _ = finish.send(());
@@ -192,15 +204,15 @@ mod tests {
                     let _ = wait.recv_timeout(Duration::from_secs(20));
                     let _ = tell.send("first");
                 };
-                first.run(Expected::Expensive, work).await
+                first.run(Expected::Expensive, None, work).await
             });
             begun.await.unwrap();
             let (second, tell) = (Arc::clone(&planning), told.clone());
             let second = tokio::spawn(async move {
-                second.run(Expected::Expensive, || tell.send("second").unwrap()).await
+                second.run(Expected::Expensive, None, || tell.send("second").unwrap()).await
             });
             let tell = told.clone();
-            planning.run(Expected::Long, || tell.send("long").unwrap()).await;
+            planning.run(Expected::Long, None, || tell.send("long").unwrap()).await;
             go_on.send(()).unwrap();
             first.await.unwrap();
             second.await.unwrap();

@@ -13,6 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// More documents than this are compiled on a thread that nobody else needs.
 const FEW: usize = 32;
+/// As are more bytes than this of them.
+const SMALL: usize = 64 * 1024;
 
 /// Snapshots by tenant, compiled when first needed. Clones share them.
 #[derive(Clone)]
@@ -38,7 +40,11 @@ impl Place {
 
     /// For the holder of `renewing`.
     fn put(&self, snapshot: Arc<Snapshot>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+        let before = self.current.write().unwrap_or_else(PoisonError::into_inner).replace(snapshot);
+        // Freeing 100,000 rules takes a while: not under the lock, nor on a thread that everybody needs.
+        if before.as_ref().is_some_and(|before| Arc::strong_count(before) == 1) {
+            drop(tokio::task::spawn_blocking(move || drop(before)));
+        }
     }
 }
 
@@ -104,7 +110,8 @@ impl Snapshots {
             if since.changed.is_empty() {
                 return Ok(known);
             }
-            if since.changed.len() <= FEW && since.texts.is_none() {
+            let bytes: usize = since.changed.iter().map(|document| document.body.len()).sum();
+            if since.changed.len() <= FEW && bytes <= SMALL && since.texts.is_none() {
                 return Ok(report(change(&known, since)));
             }
             return off_the_runtime(move || change(&known, since)).await;

@@ -4,6 +4,7 @@ use super::{Item, Landed, MAX_TRIES, Owner, refuse};
 use crate::clock::{after, entropy};
 use crate::dispatch::{Dispatcher, Ready, Slot};
 use crate::metrics::Suppressed;
+use crate::planning::Place;
 use crate::worker::{Accepted, Shared, unavailable};
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
@@ -57,7 +58,7 @@ impl Owner {
                 self.accept_pending(vec![item]);
                 break;
             };
-            let plan = self.plan(snapshot, &item.event, at, &entropy).await;
+            let plan = self.plan(snapshot, &item.event, at, &entropy, None).await;
             let event = new_event(&item.event, started, Some(plan.event_salt));
             batch.effects.push(Effect::AcceptPlanned(Box::new(event)));
             batch.take(plan, Some(item.event.key.clone()), now, &self.dispatcher, snapshot);
@@ -99,6 +100,10 @@ impl Owner {
     }
 
     async fn catch_up_once(&mut self) -> Result<bool, StoreError> {
+        // Waited for before the lease is looked at, and held for one batch: however many tenants wait, the lease is still
+        // held when the batch is committed.
+        let shared = Arc::clone(&self.shared);
+        let place = if self.cost.is_expensive() { shared.planning.place().await } else { None };
         if !self.hold_lease().await? {
             // Somebody else plans this tenant, or its last owner's lease still runs.
             self.look_again_at = Some(after(self.shared.clock.now(), NOT_OWNER_PAUSE));
@@ -123,13 +128,14 @@ impl Owner {
             let now = self.shared.clock.now();
             let at = self.logical(stored.event.accepted_at);
             let entropy = entropy().map_err(|error| StoreError::Corrupt(format!("no entropy: {error}")))?;
-            let plan = self.plan(&snapshot, &event, at, &entropy).await;
+            let plan = self.plan(&snapshot, &event, at, &entropy, place.as_ref()).await;
             batch.effects.push(Effect::MarkPlanned { key: event.key.clone(), salt: plan.event_salt });
             batch.take(plan, Some(event.key), now, &self.dispatcher, &snapshot);
-            if now >= enough {
+            if self.shared.clock.now() >= enough {
                 break;
             }
         }
+        drop(place);
         let (commit, launch) = batch.finish(&self.tenant);
         let committed = self.shared.store.commit(self.guarded(commit, &snapshot)).await;
         match committed {
@@ -159,11 +165,12 @@ impl Owner {
         event: &Event,
         at: Timestamp,
         entropy: &[u8; 32],
+        place: Option<&Place<'_>>,
     ) -> Planned {
         let expected = self.cost.expect(event.body.len(), snapshot.rule_count());
         let shared = &self.shared;
         let plan = || shared.metrics.plan(snapshot, event, at, entropy);
-        let (planned, took) = shared.planning.run(expected, plan).await;
+        let (planned, took) = shared.planning.run(expected, place, plan).await;
         self.cost.learn(event.body.len(), took);
         planned
     }

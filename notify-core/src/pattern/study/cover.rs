@@ -8,6 +8,8 @@
 
 use super::algebra::{finite_test, test_implies};
 use super::{Clause, Kind, Study, Way};
+use crate::pattern::operator::Test;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Study {
@@ -70,6 +72,8 @@ fn covers(wide: &Way, narrow: &Way) -> bool {
             .iter()
             .any(|other| other.steps == clause.steps && test_implies(&other.test, &clause.test))
     };
+    // Per member of the event once: patterns can have a thousand clauses below one.
+    let mut judged: HashMap<&str, bool> = HashMap::new();
     wide.clauses.iter().all(|clause| {
         if clause.steps.len() == 1 && Kind::of(&clause.steps).always(&clause.test) {
             return true;
@@ -78,15 +82,18 @@ fn covers(wide: &Way, narrow: &Way) -> bool {
             return false;
         }
         let Some(member) = clause.steps.first().filter(|_| clause.steps.len() > 1) else { return true };
-        let mine = wide.below(member);
-        !mine.iter().any(|c| c.steps.len() > 1 && c.test.accepts_absence)
-            || same(&mine, &narrow.below(member))
+        *judged.entry(member).or_insert_with(|| {
+            let mine = wide.below(member);
+            !mine.iter().any(|c| c.steps.len() > 1 && c.test.accepts_absence)
+                || same(&mine, &narrow.below(member))
+        })
     })
 }
 
 /// Whether both ask for the same, whatever the order.
 fn same(a: &[&Clause], b: &[&Clause]) -> bool {
-    let equal = |one: &Clause, other: &Clause| one.steps == other.steps && one.test == other.test;
-    let inside = |some: &[&Clause], all: &[&Clause]| some.iter().all(|one| all.iter().any(|c| equal(one, c)));
-    a.len() == b.len() && inside(a, b) && inside(b, a)
+    let set = |clauses: &[&Clause]| -> HashSet<(Vec<Arc<str>>, Arc<Test>)> {
+        clauses.iter().map(|clause| (clause.steps.clone(), clause.test.clone())).collect()
+    };
+    a.len() == b.len() && set(a) == set(b)
 }
