@@ -12,19 +12,20 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-const HOSTILE_RULES: usize = 800;
+const HOSTILE_RULES: usize = 150;
 /// Planning the hostile events takes this long, whatever one of them takes here.
 const HOSTILE_TIME: Duration = Duration::from_secs(2);
 
 fn hostile_rule(number: usize) -> Value {
-    let wildcard = format!("*a*a*a*a*b{number}");
+    // Its literals are in every text, only never in this order: nothing but trying tells.
+    let wildcard = format!("*{}*aa*aa*aa", number % 10);
     json!({
         "schema": "notify-rule@1", "id": format!("hostile-{number}"), "name": "Hostile",
         "match": { "data": { "list": [{ "wildcard": wildcard }] } }, "actions": [{ "id": "a", "channel": "once" }],
     })
 }
 
-/// 60 KB of texts that begin like what all rules look for.
+/// 60 KB of texts that hold what all rules look for.
 fn hostile_event(tenant: &TenantId, number: usize) -> Event {
     let list: Vec<String> = (0..600).map(|n| format!("{}{n}", "a".repeat(90))).collect();
     let value = json!({
