@@ -50,7 +50,7 @@ pub async fn preview(call: Call) -> Answer {
         Some(value) => Some(unsaved_rule(&call, &value).await.map_err(|problem| problem.under("/rule"))?),
     };
     let event = event(&call, &mut members)?;
-    let preview = call.app.engine.preview(rule, event).await?;
+    let preview = call.engine_in_turn(|engine| engine.preview(rule, event)).await??;
     Ok(answer::json(StatusCode::OK, &preview))
 }
 

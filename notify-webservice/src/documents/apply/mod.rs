@@ -1,12 +1,12 @@
 //! `POST /rules:apply`: saved rules brought in line with files, all of them or none, in one commit.
 //!
 //! What is heavy (reading, checking and comparing thousands of rules) runs on a thread of its own. Two such requests
-//! are worked on at once in a process, one of a tenant: [`places`].
+//! are worked on at once in a process, one of a tenant ([`super::places`]), and what is worked on holds its place.
 
 mod compare;
-pub mod places;
 mod request;
 
+use super::places::{Place, holding};
 use super::record;
 use crate::answer;
 use crate::app::{Answer, App, Call, internal, store_problem};
@@ -148,9 +148,9 @@ async fn commit(call: &Call, plan: Plan) -> Result<Outcome, Problem> {
         Ok::<_, Problem>((plan, commit))
     })
     .await??;
-    let app = Arc::clone(&call.app);
+    let (app, place) = (Arc::clone(&call.app), call.place.clone());
     // A sender that goes away does not take the news of the change with it.
-    let settled = tokio::spawn(settle(app, commit)).await;
+    let settled = tokio::spawn(settle(app, commit, place)).await;
     let done = match settled.map_err(|error| internal(&call.request, &error))? {
         Ok(done) => done,
         Err(StoreError::Refused(Refused::ConfigChanged { .. } | Refused::DocumentChanged { .. })) => {
@@ -168,7 +168,11 @@ async fn commit(call: &Call, plan: Plan) -> Result<Outcome, Problem> {
     Ok(Outcome::Done(plan, after))
 }
 
-async fn settle(app: Arc<App>, commit: Commit) -> Result<Committed, StoreError> {
+async fn settle(
+    app: Arc<App>,
+    commit: Commit,
+    _place: Option<Arc<Place>>,
+) -> Result<Committed, StoreError> {
     let tenant = commit.tenant.clone();
     let done = app.commit(commit).await?;
     app.intake.configuration_changed(&tenant);
@@ -215,5 +219,5 @@ async fn off_the_runtime<T: Send + 'static>(
     call: &Call,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| internal(&call.request, &error))
+    holding(call.place.clone(), work).await.map_err(|error| internal(&call.request, &error))
 }
