@@ -119,11 +119,14 @@ mod tests {
         let places = Places::new(1, "busy");
         let place = places.enter(&tenant("a")).unwrap().begin().await;
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
-        let request = holding(Arc::clone(&place), move || wait.recv().is_ok());
+        let (begin, begun) = std::sync::mpsc::channel::<()>();
+        let work = move || begin.send(()).is_ok() && wait.recv().is_ok();
+        let request = holding(Arc::clone(&place), work);
         drop(place);
         // The request is given up while its work goes on.
         let mut request = Box::pin(request);
         assert!(request.as_mut().now_or_never().is_none());
+        begun.recv().unwrap();
         drop(request);
         assert_eq!(try_it(&places, "a").unwrap_err(), Code::RateLimited);
         let mut other = Box::pin(places.enter(&tenant("b")).unwrap().begin());
