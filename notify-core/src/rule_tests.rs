@@ -118,31 +118,70 @@ pub fn run(rule: &Rule) -> Result<Report, Problem> {
     Ok(Report { rule: rule.id.clone(), passed, failed: tests.len() - passed, tests, hints })
 }
 
+/// [`Report::refusal`] without the report: only the first failure is explained, which is what takes long.
+///
+/// # Errors
+/// As [`run`].
+pub fn refusal(rule: &Rule) -> Result<Option<Problem>, Problem> {
+    let pattern = rule.pattern()?;
+    let snapshot = alone(rule)?;
+    let mut first: Option<(usize, Tested)> = None;
+    let mut failed = 0;
+    for (index, test) in rule.tests.iter().enumerate() {
+        let path = format!("/tests/{index}");
+        let outcome = event(test, &pattern, &path).map(|event| (got(&snapshot, &event), event));
+        if outcome.as_ref().is_ok_and(|(got, _)| Expected::of(test).is_met(got)) {
+            continue;
+        }
+        failed += 1;
+        if first.is_none() {
+            first = Some((index, tested(test, path, &pattern, outcome)));
+        }
+    }
+    Ok(first.map(|(index, test)| refused(index, &test, failed)))
+}
+
+impl Expected {
+    fn of(test: &RuleTest) -> Self {
+        let channels = test.channels.as_ref().map(|channels| channels.iter().cloned().collect());
+        Self { r#match: test.r#match, channels }
+    }
+
+    fn is_met(&self, got: &Got) -> bool {
+        self.r#match == got.r#match && self.channels.as_ref().is_none_or(|wanted| *wanted == got.channels)
+    }
+}
+
 impl Report {
     /// Why the rule may not be saved, unless that is forced: the first failed test.
     #[must_use]
     pub fn refusal(&self) -> Option<Problem> {
         let (index, test) = self.tests.iter().enumerate().find(|(_, test)| !test.passed)?;
-        let named = match test.name.as_str() {
-            "" => format!("test {}", index + 1),
-            name => format!("the test `{name}`"),
-        };
-        let more = match self.failed {
-            1 => String::new(),
-            2 => " One more test fails.".to_owned(),
-            failed => format!(" {} more tests fail.", failed - 1),
-        };
-        let (path, why) = match &test.problem {
-            Some(problem) => (problem.path.clone(), format!("cannot be tried: {}.", problem.reason)),
-            None => (test.path.clone(), format!("fails: {}", test.sentence)),
-        };
-        let fix = match &test.problem {
-            Some(problem) => problem.fix.as_str(),
-            None => "correct the rule, or the test if it is the test that is wrong",
-        };
-        let fix = format!("{fix}; `force=true` (`--force`) saves it all the same, and the ledger keeps that");
-        Some(Problem::new(Code::RuleTestsFailed, path, format!("{named} {why}{more}"), fix))
+        Some(refused(index, test, self.failed))
     }
+}
+
+/// `failed`: how many, with this one.
+fn refused(index: usize, test: &Tested, failed: usize) -> Problem {
+    let named = match test.name.as_str() {
+        "" => format!("test {}", index + 1),
+        name => format!("the test `{name}`"),
+    };
+    let more = match failed {
+        1 => String::new(),
+        2 => " One more test fails.".to_owned(),
+        failed => format!(" {} more tests fail.", failed - 1),
+    };
+    let (path, why) = match &test.problem {
+        Some(problem) => (problem.path.clone(), format!("cannot be tried: {}.", problem.reason)),
+        None => (test.path.clone(), format!("fails: {}", test.sentence)),
+    };
+    let fix = match &test.problem {
+        Some(problem) => problem.fix.as_str(),
+        None => "correct the rule, or the test if it is the test that is wrong",
+    };
+    let fix = format!("{fix}; `force=true` (`--force`) saves it all the same, and the ledger keeps that");
+    Problem::new(Code::RuleTestsFailed, path, format!("{named} {why}{more}"), fix)
 }
 
 /// A configuration of this rule and the channels that it names.
@@ -229,8 +268,7 @@ fn tested(
     pattern: &Pattern,
     outcome: Result<(Got, Event), Problem>,
 ) -> Tested {
-    let channels = test.channels.as_ref().map(|channels| channels.iter().cloned().collect::<BTreeSet<_>>());
-    let expected = Expected { r#match: test.r#match, channels };
+    let expected = Expected::of(test);
     let mut tested = Tested {
         path,
         name: test.name.clone(),
@@ -302,6 +340,7 @@ mod tests {
         assert_eq!(report.tests[0].passed, expected.is_empty());
         assert_eq!((report.passed, report.failed), if expected.is_empty() { (1, 0) } else { (0, 1) });
         assert_eq!(report.refusal().is_some(), !expected.is_empty());
+        assert_eq!(refusal(&rule(pattern, &json!([test]))), Ok(report.refusal()));
     }
 
     #[test]
@@ -362,6 +401,7 @@ mod tests {
         ]);
         let report = run(&rule(&severe(), &tests)).unwrap();
         assert_eq!((report.passed, report.failed), (1, 3));
+        assert_eq!(super::refusal(&rule(&severe(), &tests)), Ok(report.refusal()));
         let refusal = report.refusal().unwrap();
         assert_eq!((refusal.code, refusal.path.as_str()), (Code::RuleTestsFailed, "/tests/1/event/time"));
         assert_eq!(

@@ -1,7 +1,8 @@
 //! What every handler can reach, and one request as handlers see it.
 
 use crate::auth::{Authenticator, Caller, Publishers};
-use crate::engine::Engine;
+use crate::documents::places::{Place, holding};
+use crate::engine::{BoxFuture, Engine};
 use crate::metrics::Counters;
 use crate::query::Query;
 use axum::response::Response;
@@ -108,6 +109,8 @@ pub struct Call {
     pub query: Query,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Held by all work of a route that takes whole sets of rules.
+    pub place: Option<Arc<Place>>,
     /// Names the request in logs and problems.
     pub request: String,
 }
@@ -119,6 +122,36 @@ impl Call {
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         &self.caller.tenant
+    }
+
+    /// What keeps a processor busy, in the tenant's turn and off the threads that serve events.
+    ///
+    /// # Errors
+    /// `internal` when it panicked.
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.app.counters.turns.take(self.tenant()).await;
+        holding(turn, work).await.map_err(|error| internal(&self.request, &error))
+    }
+
+    /// The same for what the engine does. The turn ends with it, also when nobody waits for it any more.
+    ///
+    /// # Errors
+    /// `internal` when it panicked.
+    pub async fn engine_in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Engine) -> BoxFuture<T>,
+    ) -> Result<T, Problem> {
+        let turn = self.app.counters.turns.take(self.tenant()).await;
+        let work = work(&*self.app.engine);
+        let work = tokio::spawn(async move {
+            let done = work.await;
+            drop(turn);
+            done
+        });
+        work.await.map_err(|error| internal(&self.request, &error))
     }
 
     /// A path parameter of the route.

@@ -150,7 +150,7 @@ async fn run(
     name: &str,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let (mut _place, mut _unverified, mut _applies) = (None, None, None);
+    let (mut _place, mut _unverified, mut place) = (None, None, None);
     let caller = match route.access {
         Access::Public => Arc::new(nobody()?),
         Access::AnyOf(scopes) => {
@@ -180,8 +180,11 @@ async fn run(
         }
         BodyKind::Document => read(body, app.limits.document_bytes).await?,
         BodyKind::RuleSet => {
-            _applies = Some(app.counters.applies.enter(&caller.tenant).await?);
-            read(body, app.limits.apply_bytes).await?
+            let entered = app.counters.applies.enter(&caller.tenant)?;
+            let body = read(body, app.limits.apply_bytes).await?;
+            // Who sends slowly keeps out nobody else.
+            place = Some(entered.begin().await);
+            body
         }
     };
     let caller = if route.access == Access::Signed {
@@ -202,6 +205,7 @@ async fn run(
         query,
         headers: parts.headers,
         body,
+        place,
         request: name.to_owned(),
     };
     (route.handler)(call).await

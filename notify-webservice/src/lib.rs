@@ -29,6 +29,7 @@ pub mod scopes_page;
 mod serve;
 #[cfg(test)]
 mod snapshot;
+pub mod turns;
 
 pub use app::{App, Limits};
 pub use http_service::{operations_router, router};

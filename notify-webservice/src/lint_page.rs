@@ -13,7 +13,8 @@ pub fn page() -> String {
          `.json`. Event types come from `--schema FILE`, and from event-type documents among the files. \
          `notify rule lint` without a file, and `POST /api/v1/notify/rules:lint`, look at the tenant's saved rules with \
          its registered event types; `--online FILE…`, and a `rule` in the body, judge a rule as if it were saved among \
-         them.\n\n\
+         them. The service works on one such request of a tenant at a time (429 for the second), and on one of all \
+         tenants.\n\n\
          Lint refuses nothing. What it says is certain for every event that intake accepts; what it does not see may \
          still be. Each finding has a stable `code`, a `severity`, a `path` (JSON Pointer into the rule), a `reason` and \
          a `fix`; `otherRule` names the rule that covers or repeats it. At most 20 findings of a code are listed for one \

@@ -1,6 +1,7 @@
 //! What the web layer counts, and Prometheus text from registries.
 
-use crate::documents::apply::places::Places;
+use crate::documents::places::Places;
+use crate::turns::Turns;
 use notify_core::ids::TenantId;
 use notify_core::problem::{Code, Problem};
 use prometheus_client::encoding::text::encode_registry;
@@ -12,6 +13,11 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+
+/// Sets of rules that are worked on at once: each may need some hundred megabytes.
+const APPLIES: usize = 2;
+/// Lints that are worked on at once: whoever asks again and again waits, and does not take the processor from events.
+const LINTS: usize = 1;
 
 /// Counters of one web layer. Label sets are bounded: never an id.
 #[derive(Debug)]
@@ -28,6 +34,10 @@ pub struct Counters {
     tenants: RwLock<HashMap<TenantId, Arc<AtomicUsize>>>,
     /// Who applies a set of rules.
     pub applies: Places,
+    /// Who has all saved rules judged.
+    pub lints: Places,
+    /// Who tries something out.
+    pub turns: Turns,
     requests: AtomicU64,
     registry: Registry,
 }
@@ -70,7 +80,9 @@ impl Counters {
             ledger_entries,
             in_flight,
             tenants: RwLock::default(),
-            applies: Places::default(),
+            applies: Places::new(APPLIES, "another set of rules of this tenant is being applied"),
+            lints: Places::new(LINTS, "the rules of this tenant are being judged already"),
+            turns: Turns::default(),
             requests: AtomicU64::new(0),
             registry,
         }

@@ -17,16 +17,24 @@ pub struct Difference {
     pub new: Option<Value>,
 }
 
-/// Every difference, in the order of the old value's members, then those that are new. Empty when both are equal.
+/// The first differences of two versions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Differences {
+    pub told: Vec<Difference>,
+    /// How many more there are.
+    pub omitted: usize,
+}
+
+/// The differences, at most `most` of them, in the order of the old value's members, then those that are new. Empty when both are equal.
 /// Arrays are compared place by place.
 #[must_use]
-pub fn differences(old: &Value, new: &Value) -> Vec<Difference> {
-    let mut found = Vec::new();
-    compare(String::new(), Some(old), Some(new), &mut found);
+pub fn differences(old: &Value, new: &Value, most: usize) -> Differences {
+    let mut found = Differences::default();
+    compare(String::new(), Some(old), Some(new), most, &mut found);
     found
 }
 
-fn compare(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Difference>) {
+fn compare(path: String, old: Option<&Value>, new: Option<&Value>, most: usize, found: &mut Differences) {
     let op = match (old, new) {
         (None, None) => return,
         (None, Some(_)) => "add",
@@ -36,19 +44,23 @@ fn compare(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut V
             let added = new.keys().filter(|key| !old.contains_key(*key));
             for key in old.keys().chain(added) {
                 let path = format!("{path}/{}", pointer_token(key));
-                compare(path, old.get(key), new.get(key), found);
+                compare(path, old.get(key), new.get(key), most, found);
             }
             return;
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
             for index in 0..old.len().max(new.len()) {
-                compare(format!("{path}/{index}"), old.get(index), new.get(index), found);
+                compare(format!("{path}/{index}"), old.get(index), new.get(index), most, found);
             }
             return;
         }
         (Some(_), Some(_)) => "replace",
     };
-    found.push(Difference { op, path, old: old.cloned(), new: new.cloned() });
+    if found.told.len() >= most {
+        found.omitted = found.omitted.saturating_add(1);
+        return;
+    }
+    found.told.push(Difference { op, path, old: old.cloned(), new: new.cloned() });
 }
 
 #[cfg(test)]
@@ -96,7 +108,14 @@ mod tests {
     proptest! {
         #[test]
         fn carrying_them_out_gives_the_new_value(old in any_json(), new in any_json()) {
-            let found = differences(&old, &new);
+            let all = differences(&old, &new, usize::MAX);
+            prop_assert_eq!(all.omitted, 0);
+            let found = all.told;
+            for most in [0, 1, 2] {
+                let few = differences(&old, &new, most);
+                prop_assert_eq!(&few.told[..], &found[..most.min(found.len())]);
+                prop_assert_eq!(few.told.len() + few.omitted, found.len());
+            }
             prop_assert_eq!(found.is_empty(), old == new);
             prop_assert_eq!(carried_out(&old, &found), new);
         }
@@ -107,7 +126,8 @@ mod tests {
         let old = json!({ "name": "N", "priority": 1, "labels": { "a/b": "x" }, "actions": [{ "id": "a" }, { "id": "b" }] });
         let new =
             json!({ "name": "N", "priority": 2, "actions": [{ "id": "a", "locale": "de" }], "match": {} });
-        let shown: Vec<_> = differences(&old, &new)
+        let shown: Vec<_> = differences(&old, &new, 9)
+            .told
             .iter()
             .map(|d| {
                 let side = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);

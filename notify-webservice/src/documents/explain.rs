@@ -28,8 +28,7 @@ pub async fn one(call: Call) -> Answer {
     // It compiled when it was saved.
     let pattern = rule.pattern().map_err(|error| internal(&call.request, &error))?;
     // A large event and a large pattern together take a while.
-    let explaining = tokio::task::spawn_blocking(move || pattern.explain(&event.value));
-    let explanation = explaining.await.map_err(|error| internal(&call.request, &error))?;
+    let explanation = call.in_turn(move || pattern.explain(&event.value)).await?;
     let answer = json!({
         "rule": id, "version": document.version, "enabled": rule.enabled,
         "matched": explanation.matched, "sentence": explanation.sentence, "explanation": explanation,
@@ -46,6 +45,6 @@ pub async fn all(call: Call) -> Answer {
         return Err(Problem::new(Code::InvalidParameter, "nearest", reason, format!("give {expected}")));
     }
     let event = event(&call, &mut members(&call, &["event"])?)?;
-    let explained = call.app.engine.explain(event, nearest).await?;
+    let explained = call.engine_in_turn(|engine| engine.explain(event, nearest)).await??;
     Ok(answer::json(StatusCode::OK, &explained))
 }

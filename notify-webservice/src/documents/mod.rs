@@ -5,6 +5,7 @@ pub mod check;
 pub mod explain;
 pub mod idempotency;
 pub mod lint;
+pub mod places;
 pub mod precondition;
 pub mod preview;
 pub mod read;

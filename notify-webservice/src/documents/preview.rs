@@ -47,16 +47,16 @@ pub async fn preview(call: Call) -> Answer {
     let mut members = members(&call, &["event", "rule"])?;
     let rule = match members.remove("rule") {
         None => None,
-        Some(value) => Some(unsaved_rule(&call, &value).await.map_err(|problem| problem.under("/rule"))?),
+        Some(value) => Some(unsaved_rule(&call, value).await.map_err(|problem| problem.under("/rule"))?),
     };
     let event = event(&call, &mut members)?;
-    let preview = call.app.engine.preview(rule, event).await?;
+    let preview = call.engine_in_turn(|engine| engine.preview(rule, event)).await??;
     Ok(answer::json(StatusCode::OK, &preview))
 }
 
 /// A rule that passes every check of one that is saved.
-async fn unsaved_rule(call: &Call, value: &Value) -> Result<Rule, Problem> {
-    let checked = check::value(Kind::Rule, value)?;
+async fn unsaved_rule(call: &Call, value: Value) -> Result<Rule, Problem> {
+    let checked = call.in_turn(move || check::value(Kind::Rule, &value)).await??;
     check::against(&checked, call).await?;
     match checked.parsed {
         Parsed::Rule(rule) => Ok(*rule),

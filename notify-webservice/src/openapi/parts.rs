@@ -3,7 +3,7 @@
 use crate::routes::Route;
 use serde_json::{Map, Value, json};
 
-const SLUG: &str = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$";
+pub(super) const SLUG: &str = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$";
 const DELIVERY: &str = "^dlv_[0-9a-f]{32}$";
 const EVENT: &str = "^evt_[0-9a-f]{32}$";
 

@@ -1,5 +1,6 @@
 //! Schemas of requests and answers, by name. Documents themselves are described by `resources/schemas`.
 
+use super::parts::SLUG;
 use notify_core::problem::Code;
 use serde_json::{Value, json};
 
@@ -211,15 +212,21 @@ fn documents() -> Value {
         },
         "ApplyRequest": {
             "type": "object",
+            "description": "Applying the same twice writes nothing, so `Idempotency-Key` is not looked at here; neither is \
+                            `If-Match`: `ifConfigVersion` stands for it.",
             "required": ["rules"],
             "properties": {
                 "rules": { "type": "array", "items": { "$ref": "#/components/schemas/Rule" } },
                 "set": {
-                    "type": "string", "pattern": "^[a-z0-9-]{1,64}$", "default": "default",
+                    "type": "string", "pattern": SLUG, "default": "default",
                     "description": "New rules come into it (label `notify.apply-set`); only its rules are pruned.",
                 },
                 "prune": { "type": "boolean", "default": false, "description": "Delete rules of the set that are not among `rules`." },
-                "adopt": { "type": "boolean", "default": false, "description": "Rules that exist come into the set, whatever set they are in." },
+                "keep": {
+                    "type": "array", "items": { "type": "string", "pattern": SLUG },
+                    "description": "Ids of rules that are not pruned, whether or not they are among `rules`.",
+                },
+                "adopt": { "type": "boolean", "default": false, "description": "All of the rules come into the set, whatever set they are in or name. Without it a rule that is in another set, which the rule that is sent does not name, is refused." },
                 "force": { "type": "boolean", "default": false, "description": "Also rules whose own tests fail; the ledger keeps that." },
                 "dryRun": { "type": "boolean", "default": false },
                 "selector": {
@@ -263,6 +270,14 @@ fn documents() -> Value {
                                     "old": {}, "new": {},
                                 },
                             } },
+                            "changesOmitted": {
+                                "type": "integer", "minimum": 1,
+                                "description": "How many more changes there are; at most 200 are told of a rule, and 20,000 of all.",
+                            },
+                            "forced": {
+                                "type": "array", "items": { "$ref": "#/components/schemas/Shortcoming" },
+                                "description": "What the rule's own tests say against it (`force`).",
+                            },
                         },
                     },
                 },

@@ -34,6 +34,24 @@ const EXPLAIN_PROBLEMS: &[Code] = &[
     Code::UnknownField,
 ];
 
+const APPLY_PROBLEMS: &[Code] = &[
+    Code::MalformedYaml,
+    Code::MalformedJson,
+    Code::DuplicateKey,
+    Code::TooDeep,
+    Code::TooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnknownField,
+    Code::UnknownReference,
+    Code::InvalidRule,
+    Code::InvalidPattern,
+    Code::UnsupportedFeature,
+    Code::RuleTestsFailed,
+    Code::AlreadyExists,
+    Code::LimitReached,
+    Code::PreconditionFailed,
+];
+
 /// One JSON answer, 200.
 macro_rules! answer {
     ($about:literal, $schema:literal) => {
@@ -131,7 +149,7 @@ pub(super) fn acts() -> Vec<Route> {
             body: BodyKind::RuleSet,
             accepts: APPLY_BODY,
             success: answer!("What was done, or would be (`dryRun`).", "AppliedRules"),
-            problems: WRITE_PROBLEMS,
+            problems: APPLY_PROBLEMS,
             ..get("/api/v1/notify/rules:apply", "applyRules", |call| Box::pin(apply::apply(call)))
         },
     ]

@@ -170,11 +170,19 @@ async fn only_what_belongs_to_the_set_is_pruned() {
             vec!["console replace 2"],
         ),
         // Taken over on request only.
-        (json!({ "set": "team-a", "rules": [rule("theirs", 1)] }), vec!["theirs unchanged 1"]),
+        (
+            json!({ "set": "team-a", "rules": [labelled(rule("theirs", 1), SET_LABEL, "team-b")] }),
+            vec!["theirs unchanged 1"],
+        ),
+        (json!({ "set": "team-b", "rules": [rule("theirs", 1)] }), vec!["theirs unchanged 1"]),
         (json!({ "set": "team-a", "rules": [rule("theirs", 1)], "adopt": true }), vec!["theirs replace 2"]),
         (
             json!({ "set": "team-a", "rules": [], "prune": true, "dryRun": true }),
             vec!["theirs delete 2", "two delete 1"],
+        ),
+        (
+            json!({ "set": "team-a", "rules": [], "prune": true, "dryRun": true, "keep": ["two", "gone"] }),
+            vec!["theirs delete 2"],
         ),
         (
             json!({ "set": "team-a", "rules": [labelled(rule("two", 1), "tier", "tin")], "prune": true }),
@@ -184,6 +192,56 @@ async fn only_what_belongs_to_the_set_is_pruned() {
         assert_eq!(done(&apply(&service, &request).await), expected, "{request}");
     }
     assert_eq!(saved(&service).await, ["console team-z", "two team-a"]);
+}
+
+#[tokio::test]
+async fn a_rule_of_another_set_is_taken_over_on_request_only() {
+    let service = with_channel(Limits::default()).await;
+    let theirs = json!({ "set": "team-b", "rules": [rule("same", 1)] });
+    assert_eq!(done(&apply(&service, &theirs).await), ["same create 1"]);
+    for same in [
+        rule("same", 1),
+        rule("same", 2),
+        labelled(rule("same", 1), SET_LABEL, "team-a"),
+        labelled(rule("same", 1), SET_LABEL, "team-c"),
+    ] {
+        let refused = apply(&service, &json!({ "set": "team-a", "rules": [rule("new", 1), same] })).await;
+        assert_problem(&refused, 409, "already-exists");
+        assert_eq!(
+            (refused.text("/path"), refused.text("/detail")),
+            ("/rules/1/id", "the rule `same` belongs to the set `team-b`, not to `team-a`")
+        );
+        assert!(refused.text("/fix").contains("--adopt"), "{}", refused.body);
+    }
+    assert_eq!(saved(&service).await, ["same team-b"]);
+    // Whatever the file says.
+    for (rule, set, expected) in [
+        (rule("same", 1), "team-a", "same replace 2"),
+        (labelled(rule("same", 1), SET_LABEL, "team-b"), "team-c", "same replace 3"),
+        (labelled(rule("new", 1), SET_LABEL, "team-b"), "team-c", "new create 1"),
+    ] {
+        let adopted = apply(&service, &json!({ "set": set, "rules": [rule], "adopt": true })).await;
+        assert_eq!(done(&adopted), [expected]);
+        assert_eq!(adopted.text("/rules/0/set"), set);
+    }
+    assert_eq!(saved(&service).await, ["new team-c", "same team-c"]);
+}
+
+#[tokio::test]
+async fn a_few_differences_are_told_and_all_are_counted() {
+    let service = with_channel(Limits::default()).await;
+    let of = |prefix: &str| {
+        let mut rule = rule("long", 1);
+        rule["match"]["subject"] = (0..300).map(|n| json!(format!("{prefix}{n}"))).collect();
+        json!({ "rules": [rule] })
+    };
+    let created = apply(&service, &of("a")).await;
+    assert_eq!(done(&created), ["long create 1"]);
+    let answered = apply(&service, &of("b")).await;
+    assert_eq!(done(&answered), ["long replace 2"]);
+    let told = &answered.body["rules"][0];
+    assert_eq!((told["changes"].as_array().unwrap().len(), &told["changesOmitted"]), (200, &json!(100)));
+    assert_eq!(told["changes"][0]["path"], "/match/subject/0");
 }
 
 #[tokio::test]
@@ -248,6 +306,8 @@ async fn the_request_is_read_strictly() {
             "/selector/notify.apply-set",
             "invalid-parameter",
         ),
+        (json!({ "rules": [], "keep": "a" }), "/keep", "invalid-parameter"),
+        (json!({ "rules": [], "keep": ["a", "B"] }), "/keep/1", "invalid-parameter"),
         (json!({ "rules": [], "ifConfigVersion": -1 }), "/ifConfigVersion", "invalid-parameter"),
     ] {
         let refused = apply(&service, &request).await;

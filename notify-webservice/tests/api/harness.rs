@@ -198,6 +198,7 @@ impl Engine for TestEngine {
 /// A running service with the tenants `acme` and `other`.
 pub struct Service {
     pub router: Router,
+    pub app: Arc<App>,
     pub engine: Arc<TestEngine>,
     pub clock: Arc<TestClock>,
     pub store: Store,
@@ -270,7 +271,8 @@ pub async fn service_with(limits: Limits) -> Service {
         export_key: ExportKey::from_seed(&[8; 32]),
         counters: Counters::default(),
     };
-    Service { router: router(Arc::new(app)), engine, clock, store, intake, token_seed, _home: home }
+    let app = Arc::new(app);
+    Service { router: router(Arc::clone(&app)), app, engine, clock, store, intake, token_seed, _home: home }
 }
 
 /// `acme` trusts the key of the test vectors of cloudevents/spec, `verifiability.md`.

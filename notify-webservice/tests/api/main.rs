@@ -18,4 +18,5 @@ mod quarantine;
 mod requests;
 mod rules;
 mod signed;
+mod turns;
 mod verifiable;

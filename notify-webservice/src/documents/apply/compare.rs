@@ -3,7 +3,7 @@
 use super::super::check::{self, Checked, Parsed, References};
 use super::super::rule_tests::objection;
 use super::request::Request;
-use notify_core::document::difference::{Difference, differences};
+use notify_core::document::difference::{Difference, Differences, differences};
 use notify_core::document::rule_file::{has_labels, put_into_set, set_of};
 use notify_core::document::{Kind, rule_file};
 use notify_core::problem::{Code, Problem};
@@ -12,6 +12,15 @@ use notify_store::model::{Configuration, Document};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+
+/// Differences that are told of one rule, and of all together: each holds a copy of what it replaces.
+const TOLD_OF_ONE: usize = 200;
+const TOLD_OF_ALL: usize = 20_000;
+
+/// What is asked of a rule's own tests, by the rule's digest: kept when everything is compared anew, because another
+/// write came first.
+#[derive(Default)]
+pub struct Verdicts(HashMap<String, Option<Problem>>);
 
 /// What is saved.
 pub struct World {
@@ -44,7 +53,7 @@ impl World {
 /// What is done to one rule.
 pub enum Act {
     Create { digest: String, body: String },
-    Replace { digest: String, body: String, differences: Vec<Difference> },
+    Replace { digest: String, body: String, differences: Differences },
     Keep,
     Delete { digest: String, body: String },
 }
@@ -92,6 +101,9 @@ pub struct View {
     set: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<Difference>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes_omitted: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     forced: Vec<Problem>,
 }
@@ -122,13 +134,24 @@ impl Plan {
     pub fn into_views(self) -> Vec<View> {
         let view = |change: Change| {
             let (action, changes) = match change.act {
-                Act::Create { .. } => ("create", vec![]),
+                Act::Create { .. } => ("create", Differences::default()),
                 Act::Replace { differences, .. } => ("replace", differences),
-                Act::Keep => ("unchanged", vec![]),
-                Act::Delete { .. } => ("delete", vec![]),
+                Act::Keep => ("unchanged", Differences::default()),
+                Act::Delete { .. } => ("delete", Differences::default()),
             };
             let Change { id, version, forced, index, previous, set, .. } = change;
-            View { id, action, index, version, previous_version: previous, set, changes, forced }
+            let Differences { told: changes, omitted } = changes;
+            View {
+                id,
+                action,
+                index,
+                version,
+                previous_version: previous,
+                set,
+                changes,
+                changes_omitted: Some(omitted).filter(|omitted| *omitted > 0),
+                forced,
+            }
         };
         self.all.into_iter().map(view).collect()
     }
@@ -136,13 +159,20 @@ impl Plan {
 
 /// # Errors
 /// Every problem of every rule, each under the rule's place (`/rules/3/match/type`).
-pub fn plan(asked: &Request, world: &World, most: u64, document_bytes: usize) -> Result<Plan, Vec<Problem>> {
+pub fn plan(
+    asked: &Request,
+    world: &World,
+    verdicts: &mut Verdicts,
+    most: u64,
+    document_bytes: usize,
+) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
+    let mut room = TOLD_OF_ALL;
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut all = Vec::with_capacity(asked.rules.len());
     for (index, rule) in asked.rules.iter().enumerate() {
         let place = format!("/rules/{index}");
-        match one(asked, world, rule, document_bytes) {
+        match one(asked, world, verdicts, rule, document_bytes, room.min(TOLD_OF_ONE)) {
             Ok(mut change) => {
                 if let Some(first) = places.insert(change.id.clone(), index) {
                     let reason = format!("the rule `{}` stands at /rules/{first} already", change.id);
@@ -150,6 +180,9 @@ pub fn plan(asked: &Request, world: &World, most: u64, document_bytes: usize) ->
                     problems.push(Problem::new(Code::InvalidRule, path, reason, "keep one of them"));
                 }
                 change.index = Some(index);
+                if let Act::Replace { differences, .. } = &change.act {
+                    room = room.saturating_sub(differences.told.len());
+                }
                 all.push(change);
             }
             Err(found) => problems.extend(found.into_iter().map(|problem| problem.under(&place))),
@@ -163,8 +196,10 @@ pub fn plan(asked: &Request, world: &World, most: u64, document_bytes: usize) ->
     }
     let plan = Plan { config_version: world.config_version, all };
     let counts = plan.counts();
+    let before = world.rules.len() as u64;
     let after = (world.rules.len() + counts.created).saturating_sub(counts.deleted) as u64;
-    if counts.created > 0 && after > most {
+    // Who has too many already may change them, and have fewer.
+    if after > most && after > before {
         return Err(vec![Problem::new(
             Code::LimitReached,
             "/rules",
@@ -175,18 +210,30 @@ pub fn plan(asked: &Request, world: &World, most: u64, document_bytes: usize) ->
     Ok(plan)
 }
 
-fn one(asked: &Request, world: &World, rule: &Value, document_bytes: usize) -> Result<Change, Vec<Problem>> {
+fn one(
+    asked: &Request,
+    world: &World,
+    verdicts: &mut Verdicts,
+    rule: &Value,
+    document_bytes: usize,
+    told: usize,
+) -> Result<Change, Vec<Problem>> {
     let current = rule.get("id").and_then(Value::as_str).and_then(|id| world.rules.get(id));
     let current_set = current.and_then(stored_set);
     let mut rule = rule.clone();
-    if set_of(&rule).is_none() {
-        // A rule that exists stays where it is: in its set, or in none.
-        let set = match (current, &current_set) {
-            (Some(_), kept) if !asked.adopt => kept.clone(),
-            _ => Some(asked.set.clone()),
-        };
-        if let Some(set) = set {
-            put_into_set(&mut rule, &set);
+    if asked.adopt {
+        put_into_set(&mut rule, &asked.set);
+    } else {
+        let own = set_of(&rule);
+        match (&current_set, own) {
+            // Two collections of files with rules of one name would overwrite each other's without end.
+            (Some(other), own) if *other != asked.set && own != Some(other.as_str()) => {
+                return Err(vec![elsewhere(&rule, other, &asked.set)]);
+            }
+            // A rule that exists stays where it is: in its set, or in none.
+            (Some(set), None) => put_into_set(&mut rule, set),
+            (None, None) if current.is_none() => put_into_set(&mut rule, &asked.set),
+            _ => {}
         }
     }
     let checked = check::in_a_set(&rule, &world.references)?;
@@ -197,7 +244,7 @@ fn one(asked: &Request, world: &World, rule: &Value, document_bytes: usize) -> R
     }
     let set = set_of(&rule).map(str::to_owned);
     let unchanged = current.is_some_and(|current| current.digest == checked.digest);
-    let forced = if unchanged { Vec::new() } else { failing(&checked, current)? };
+    let forced = if unchanged { Vec::new() } else { failing(verdicts, &checked, current)? };
     if !forced.is_empty() && !asked.force {
         return Err(forced);
     }
@@ -220,20 +267,40 @@ fn one(asked: &Request, world: &World, rule: &Value, document_bytes: usize) -> R
         return Ok(Change { id, version, act: Act::Keep, forced, index: None, previous, set });
     }
     let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
-    let differences = differences(&json(&current.body), &json(&body));
+    let differences = differences(&json(&current.body), &json(&body), told);
     let act = Act::Replace { digest, body, differences };
     let version = current.version.saturating_add(1);
     Ok(Change { id, version, act, forced, index: None, previous, set })
 }
 
 /// What the rule's own tests say against saving it, as at a single save.
-fn failing(checked: &Checked, current: Option<&Document>) -> Result<Vec<Problem>, Vec<Problem>> {
+fn failing(
+    verdicts: &mut Verdicts,
+    checked: &Checked,
+    current: Option<&Document>,
+) -> Result<Vec<Problem>, Vec<Problem>> {
     let Parsed::Rule(rule) = &checked.parsed else { return Ok(Vec::new()) };
     if rule.tests.is_empty() {
         return Ok(Vec::new());
     }
-    let refusal = rule_tests::run(rule).map_err(|problem| vec![problem])?.refusal();
+    let refusal = match verdicts.0.get(&checked.digest) {
+        Some(known) => known,
+        None => {
+            let found = rule_tests::refusal(rule).map_err(|problem| vec![problem])?;
+            verdicts.0.entry(checked.digest.clone()).or_insert(found)
+        }
+    };
     Ok(objection(refusal.as_ref(), current, checked).into_iter().cloned().collect())
+}
+
+fn elsewhere(rule: &Value, other: &str, asked: &str) -> Problem {
+    let id = rule.get("id").and_then(Value::as_str).unwrap_or_default();
+    Problem::new(
+        Code::AlreadyExists,
+        "/id",
+        format!("the rule `{id}` belongs to the set `{other}`, not to `{asked}`"),
+        "give the rule another id, or take it over with `adopt` (`--adopt`)",
+    )
 }
 
 /// The set of a saved rule. Most have none, and are not read for it.
@@ -251,7 +318,10 @@ fn pruned<'w>(
     kept: &'w HashMap<String, usize>,
 ) -> impl Iterator<Item = Change> + 'w {
     let gone = world.rules.values().filter(|document| {
-        if kept.contains_key(&document.id) || !document.body.contains(rule_file::SET_LABEL) {
+        if kept.contains_key(&document.id)
+            || asked.keep.contains(&document.id)
+            || !document.body.contains(rule_file::SET_LABEL)
+        {
             return false;
         }
         let Ok(rule) = serde_json::from_str::<Value>(&document.body) else { return false };
@@ -267,4 +337,82 @@ fn pruned<'w>(
         previous: Some(document.version),
         set: Some(asked.set.clone()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request;
+    use super::*;
+    use crate::app::Limits;
+    use notify_core::time::Timestamp;
+    use serde_json::json;
+
+    fn rule(id: &str) -> Value {
+        json!({
+            "schema": "notify-rule@1", "id": id, "name": "A rule", "match": { "type": ["t"] },
+            "labels": { rule_file::SET_LABEL: "default" }, "actions": [{ "id": "chat", "channel": "x" }],
+            "tests": [{ "event": { "type": "u" }, "match": true }],
+        })
+    }
+
+    /// These rules, and the channel that they name.
+    fn world(ids: &[&str]) -> World {
+        let document = |kind, id: &str, digest, body| Document {
+            kind,
+            id: id.to_owned(),
+            version: 1,
+            digest,
+            body,
+            created_at: Timestamp::UNIX_EPOCH,
+            deleted: false,
+        };
+        let mut documents = vec![document(Kind::Channel, "x", String::new(), String::new())];
+        for id in ids {
+            let checked = check::value(Kind::Rule, &rule(id)).unwrap();
+            documents.push(document(Kind::Rule, id, checked.digest, checked.body));
+        }
+        World::of(Configuration { version: 7, documents }, vec![])
+    }
+
+    fn asked(ids: &[&str]) -> Request {
+        let rules: Vec<Value> = ids.iter().map(|id| rule(id)).collect();
+        let body = json!({ "rules": rules, "prune": true, "force": true }).to_string();
+        request::read(body.as_bytes(), Some("application/json"), &Limits::default()).unwrap()
+    }
+
+    /// A tenant with five rules that may have `most`.
+    #[track_caller]
+    fn check(most: u64, ids: &[&str], expected: Option<Code>) {
+        let world = world(&["a", "b", "c", "d", "e"]);
+        let planned = plan(&asked(ids), &world, &mut Verdicts::default(), most, 9_999);
+        assert_eq!(planned.err().map(|problems| problems[0].code), expected, "{ids:?}");
+    }
+
+    #[test]
+    fn who_has_too_many_rules_may_have_fewer() {
+        check(5, &["a", "b", "c", "d", "e"], None);
+        check(5, &["a", "b", "c", "d", "e", "f"], Some(Code::LimitReached));
+        check(3, &["a", "b", "c", "n"], None);
+        check(3, &["a", "b", "c", "d", "n"], None);
+        check(3, &["a", "b", "c", "d", "m", "n"], Some(Code::LimitReached));
+        check(0, &[], None);
+    }
+
+    #[test]
+    fn the_tests_of_a_rule_are_run_once() {
+        let (world, asked) = (world(&[]), asked(&["a", "b"]));
+        let mut verdicts = Verdicts::default();
+        let forced = |verdicts: &mut Verdicts| {
+            let plan = plan(&asked, &world, verdicts, 9, 9_999).map_err(|problems| problems.len()).unwrap();
+            plan.all.into_iter().flat_map(|change| change.forced).map(|p| p.reason).collect::<Vec<_>>()
+        };
+        let first = forced(&mut verdicts);
+        assert_eq!((first.len(), verdicts.0.len()), (2, 2));
+        assert_eq!(forced(&mut verdicts), first);
+        // What is known is not found out again.
+        for known in verdicts.0.values_mut().flatten() {
+            known.reason = "kept".to_owned();
+        }
+        assert_eq!(forced(&mut verdicts), ["kept", "kept"]);
+    }
 }

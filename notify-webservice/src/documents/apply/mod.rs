@@ -1,17 +1,17 @@
 //! `POST /rules:apply`: saved rules brought in line with files, all of them or none, in one commit.
 //!
 //! What is heavy (reading, checking and comparing thousands of rules) runs on a thread of its own. Two such requests
-//! are worked on at once in a process, one of a tenant: [`places`].
+//! are worked on at once in a process, one of a tenant ([`super::places`]), and what is worked on holds its place.
 
 mod compare;
-pub mod places;
 mod request;
 
+use super::places::{Place, holding};
 use super::record;
 use crate::answer;
 use crate::app::{Answer, App, Call, internal, store_problem};
 use axum::response::Response;
-use compare::{Act, Plan, World};
+use compare::{Act, Plan, Verdicts, View, World};
 use http::StatusCode;
 use notify_core::document::Kind;
 use notify_core::ledger::entry::ConfigAction;
@@ -19,7 +19,8 @@ use notify_core::problem::{Code, Problem};
 use notify_core::time::truncate_to_millis;
 use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
 use request::Request;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Others may write meanwhile; each try compares everything anew.
@@ -53,10 +54,10 @@ async fn try_apply(call: &Call) -> Result<Response, Refusal> {
     let (limits, body) = (call.app.limits.clone(), call.body.clone());
     let media = call.header("content-type").map(str::to_owned);
     let request = off_the_runtime(call, move || request::read(&body, media.as_deref(), &limits)).await??;
-    let mut request = Some(request);
+    let mut request = Some((request, Verdicts::default()));
     for _ in 0..TRIES {
         let Some(asked) = request.take() else { break };
-        let (asked, plan) = compared(call, asked).await?;
+        let (asked, verdicts, plan) = compared(call, asked).await?;
         if plan.is_nothing() || asked.dry_run {
             return Ok(shown(call, &asked, plan, None).await?);
         }
@@ -66,7 +67,7 @@ async fn try_apply(call: &Call) -> Result<Response, Refusal> {
             Outcome::Changed if asked.if_config_version == Some(before) => {
                 return Err(moved_on(before).into());
             }
-            Outcome::Changed => request = Some(asked),
+            Outcome::Changed => request = Some((asked, verdicts)),
         }
     }
     Err(Problem::new(
@@ -78,7 +79,10 @@ async fn try_apply(call: &Call) -> Result<Response, Refusal> {
     .into())
 }
 
-async fn compared(call: &Call, asked: Request) -> Result<(Request, Plan), Refusal> {
+async fn compared(
+    call: &Call,
+    (asked, mut verdicts): (Request, Verdicts),
+) -> Result<(Request, Verdicts, Plan), Refusal> {
     let (store, tenant) = (&call.app.store, call.tenant());
     let failed = |error| store_problem(&call.request, &error);
     // The configuration first: what changes after it is noticed by the guard.
@@ -93,8 +97,8 @@ async fn compared(call: &Call, asked: Request) -> Result<(Request, Plan), Refusa
     let document_bytes = call.app.limits.document_bytes;
     let compared = off_the_runtime(call, move || {
         let world = World::of(configuration, deleted);
-        let plan = compare::plan(&asked, &world, most, document_bytes);
-        plan.map(|plan| (asked, plan))
+        let plan = compare::plan(&asked, &world, &mut verdicts, most, document_bytes);
+        plan.map(|plan| (asked, verdicts, plan))
     });
     compared.await?.map_err(Refusal::Many)
 }
@@ -148,9 +152,9 @@ async fn commit(call: &Call, plan: Plan) -> Result<Outcome, Problem> {
         Ok::<_, Problem>((plan, commit))
     })
     .await??;
-    let app = Arc::clone(&call.app);
+    let (app, place) = (Arc::clone(&call.app), call.place.clone());
     // A sender that goes away does not take the news of the change with it.
-    let settled = tokio::spawn(settle(app, commit)).await;
+    let settled = tokio::spawn(settle(app, commit, place)).await;
     let done = match settled.map_err(|error| internal(&call.request, &error))? {
         Ok(done) => done,
         Err(StoreError::Refused(Refused::ConfigChanged { .. } | Refused::DocumentChanged { .. })) => {
@@ -168,7 +172,7 @@ async fn commit(call: &Call, plan: Plan) -> Result<Outcome, Problem> {
     Ok(Outcome::Done(plan, after))
 }
 
-async fn settle(app: Arc<App>, commit: Commit) -> Result<Committed, StoreError> {
+async fn settle(app: Arc<App>, commit: Commit, _place: Option<Arc<Place>>) -> Result<Committed, StoreError> {
     let tenant = commit.tenant.clone();
     let done = app.commit(commit).await?;
     app.intake.configuration_changed(&tenant);
@@ -176,25 +180,42 @@ async fn settle(app: Arc<App>, commit: Commit) -> Result<Committed, StoreError> 
     Ok(done)
 }
 
+/// The answer, written without a copy of everything in between.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied {
+    set: String,
+    dry_run: bool,
+    applied: bool,
+    config_version: u64,
+    created: usize,
+    changed: usize,
+    deleted: usize,
+    unchanged: usize,
+    rules: Vec<View>,
+}
+
 /// `after`: the configuration's version once it was applied.
 async fn shown(call: &Call, asked: &Request, plan: Plan, after: Option<u64>) -> Result<Response, Problem> {
     let (set, dry_run) = (asked.set.clone(), asked.dry_run);
     let body = off_the_runtime(call, move || {
         let counts = plan.counts();
-        let answer = json!({
-            "set": set,
-            "dryRun": dry_run,
-            "applied": after.is_some(),
-            "configVersion": after.unwrap_or(plan.config_version),
-            "created": counts.created,
-            "changed": counts.changed,
-            "deleted": counts.deleted,
-            "unchanged": counts.unchanged,
-            "rules": plan.into_views(),
-        });
-        answer.to_string().into_bytes()
+        let config_version = after.unwrap_or(plan.config_version);
+        let rules = plan.into_views();
+        let answer = Applied {
+            set,
+            dry_run,
+            applied: after.is_some(),
+            config_version,
+            created: counts.created,
+            changed: counts.changed,
+            deleted: counts.deleted,
+            unchanged: counts.unchanged,
+            rules,
+        };
+        answer::json(StatusCode::OK, &answer)
     });
-    Ok(answer::bytes(StatusCode::OK, "application/json", body.await?))
+    body.await
 }
 
 /// Every problem in one document: the first as itself, and all of them as `problems`.
@@ -215,5 +236,5 @@ async fn off_the_runtime<T: Send + 'static>(
     call: &Call,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| internal(&call.request, &error))
+    holding(call.place.clone(), work).await.map_err(|error| internal(&call.request, &error))
 }

@@ -2,16 +2,22 @@
 
 use crate::app::Limits;
 use notify_core::document::rule_file::SET_LABEL;
-use notify_core::ids::is_slug;
+use notify_core::ids::{SLUG_RULE, is_slug};
 use notify_core::json::pointer_token;
 use notify_core::problem::{Code, Problem};
 use notify_core::yaml;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The set of who names none.
 const DEFAULT_SET: &str = "default";
-const KNOWN: [&str; 8] = ["set", "rules", "prune", "adopt", "force", "dryRun", "selector", "ifConfigVersion"];
+const KNOWN: [&str; 9] =
+    ["set", "rules", "prune", "keep", "adopt", "force", "dryRun", "selector", "ifConfigVersion"];
+/// Bytes that a value takes at least, on average over the whole request. Rules take ten and more; a text of nothing but
+/// `0,` becomes forty times its size in memory.
+const BYTES_A_VALUE: usize = 8;
+/// Values that are always allowed.
+const FEW_VALUES: usize = 4_096;
 
 /// What is to be applied.
 #[derive(Debug)]
@@ -21,7 +27,9 @@ pub struct Request {
     pub rules: Vec<Value>,
     /// Delete rules of the set that are not among `rules`.
     pub prune: bool,
-    /// Rules that exist and belong to another set, or to none, come into this one.
+    /// Never pruned, whether or not they are among `rules`.
+    pub keep: HashSet<String>,
+    /// Rules that exist, or say that they belong elsewhere, come into the set all the same.
     pub adopt: bool,
     /// Also rules whose own tests fail; the ledger keeps that.
     pub force: bool,
@@ -36,6 +44,7 @@ pub fn read(body: &[u8], media: Option<&str>, limits: &Limits) -> Result<Request
     // Two levels more than a rule by itself may have.
     let depth = yaml::DOCUMENT_LIMITS.max_depth + 2;
     let json_limits = notify_core::json::Limits { max_bytes: limits.apply_bytes, max_depth: depth };
+    bounded(body, media, limits.apply_bytes)?;
     let Value::Object(mut members) = yaml::parse_document(body, media, json_limits)? else {
         return Err(wrong("", "the request is no object", "send an object with `rules`"));
     };
@@ -63,7 +72,7 @@ pub fn read(body: &[u8], media: Option<&str>, limits: &Limits) -> Result<Request
         Some(_) => {
             return Err(wrong(
                 "/set",
-                "the name of the set is not 1 to 64 characters from a-z, 0-9 and `-`",
+                &format!("the name of the set is not {SLUG_RULE}"),
                 "write a name such as `team-security`",
             ));
         }
@@ -71,6 +80,7 @@ pub fn read(body: &[u8], media: Option<&str>, limits: &Limits) -> Result<Request
     Ok(Request {
         set,
         rules,
+        keep: keep(&members, limits.apply_rules)?,
         prune: flag(&members, "prune")?,
         adopt: flag(&members, "adopt")?,
         force: flag(&members, "force")?,
@@ -83,6 +93,44 @@ pub fn read(body: &[u8], media: Option<&str>, limits: &Limits) -> Result<Request
             })?),
         },
     })
+}
+
+/// Refuses what would grow out of proportion when it is read, before it is read.
+fn bounded(body: &[u8], media: Option<&str>, apply_bytes: usize) -> Result<(), Problem> {
+    let most = (apply_bytes / BYTES_A_VALUE).max(FEW_VALUES);
+    let media = media.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let json = media.eq_ignore_ascii_case("application/json");
+    if values_at_most(body, json) <= most {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::TooLarge,
+        "",
+        format!("there are more than {most} values in the request"),
+        "split the rules into several sets, or let the operator raise `limits.apply_bytes`",
+    ))
+}
+
+/// How many values a text can hold. Each but the outermost follows a comma, a bracket, or in YAML the beginning of a
+/// line or a dash. In JSON texts are passed over; in YAML they may make it a few more.
+fn values_at_most(text: &[u8], json: bool) -> usize {
+    let (mut count, mut inside, mut escaped, mut before) = (1_usize, false, false, 0_u8);
+    for byte in text.iter().copied() {
+        if json && inside {
+            inside = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b',' | b'[' | b'{' => count += 1,
+            b'"' if json => inside = true,
+            b'\n' | b'\r' if !json => count += 1,
+            b' ' | b'\t' if !json && matches!(before, b'-' | b'?') => count += 1,
+            _ => {}
+        }
+        before = byte;
+    }
+    count
 }
 
 fn wrong(path: &str, reason: &str, fix: &str) -> Problem {
@@ -98,6 +146,31 @@ fn flag(members: &Map<String, Value>, name: &str) -> Result<bool, Problem> {
             Err(wrong(&path, &format!("`{name}` is neither true nor false"), "give true or false"))
         }
     }
+}
+
+fn keep(members: &Map<String, Value>, most: usize) -> Result<HashSet<String>, Problem> {
+    let ids = match members.get("keep") {
+        None => return Ok(HashSet::new()),
+        Some(Value::Array(ids)) => ids,
+        Some(_) => return Err(wrong("/keep", "`keep` is no list", "give a list of the ids of rules")),
+    };
+    if ids.len() > most {
+        return Err(Problem::new(
+            Code::TooLarge,
+            "/keep",
+            format!("there are {} ids; {most} are allowed", ids.len()),
+            "split the rules into several sets, or let the operator raise `limits.apply_rules`",
+        ));
+    }
+    let one = |(index, id): (usize, &Value)| match id.as_str() {
+        Some(id) if is_slug(id) => Ok(id.to_owned()),
+        _ => Err(wrong(
+            &format!("/keep/{index}"),
+            &format!("it is no id of a rule: {SLUG_RULE}"),
+            "give the ids of rules",
+        )),
+    };
+    ids.iter().enumerate().map(one).collect()
 }
 
 fn selector(members: &Map<String, Value>) -> Result<BTreeMap<String, String>, Problem> {
@@ -117,4 +190,51 @@ fn selector(members: &Map<String, Value>) -> Result<BTreeMap<String, String>, Pr
         }
     };
     labels.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { apply_bytes: 1024 * 1024, apply_rules: 50, ..Limits::default() }
+    }
+
+    /// The problem's code, path and reason; empty where it is accepted.
+    #[track_caller]
+    fn check(body: &str, media: &str, expected: &str) {
+        let media = Some(media).filter(|media| !media.is_empty());
+        let got = read(body.as_bytes(), media, &limits());
+        let told = got.err().map_or(String::new(), |p| format!("{} {} {}", p.code, p.path, p.reason));
+        assert_eq!(told, expected, "{} bytes of {media:?}", body.len());
+    }
+
+    /// Many values in few bytes are refused without being read, in whatever way they are written.
+    #[test]
+    fn what_would_grow_is_refused_before_it_is_read() {
+        let most = 1024 * 1024 / BYTES_A_VALUE;
+        let refused = format!("too-large  there are more than {most} values in the request");
+        let json = |unit: &str| format!("{{\"rules\":[{}0]}}", unit.repeat(900_000 / unit.len()));
+        for unit in ["0,", "[],", "[0],", "{},", "\"\",", "\n0,"] {
+            for media in ["application/json", "Application/JSON; charset=utf-8", "application/yaml", ""] {
+                check(&json(unit), media, &refused);
+            }
+        }
+        for unit in ["- 0\n", "- - 0\n", "- - - - - 0\n", "-\r", "- a: 0\n"] {
+            check(&format!("rules:\n{}", unit.repeat(900_000 / unit.len())), "application/yaml", &refused);
+        }
+        // Texts are not counted in JSON.
+        let long = format!(r#"{{"rules":[{{"description":"{}\\\"[,"}}]}}"#, ",[{\\n".repeat(100_000));
+        check(&long, "application/json", "");
+    }
+
+    #[test]
+    fn as_many_rules_as_allowed_are_read() {
+        let rules = |count: usize| format!("{{\"rules\":[{}]}}", vec!["{}"; count].join(","));
+        check(&rules(50), "application/json", "");
+        check(&rules(51), "application/json", "too-large /rules there are 51 rules; 50 are applied at once");
+        let keep = |count: usize| format!("{{\"rules\":[],\"keep\":[{}]}}", vec!["\"a\""; count].join(","));
+        check(&keep(50), "", "");
+        check(&keep(51), "", "too-large /keep there are 51 ids; 50 are allowed");
+    }
 }
