@@ -2,7 +2,7 @@
 
 pub mod apply;
 pub mod export;
-mod sources;
+pub mod sources;
 
 use crate::failure::Failure;
 use clap::Args;
@@ -17,6 +17,9 @@ pub struct ApplyArgs {
     /// Delete the rules of the set that no file holds any more.
     #[arg(long)]
     pub prune: bool,
+    /// With `--prune`: also when no rule is left in the files, so that the whole set is deleted.
+    #[arg(long, requires = "prune")]
+    pub allow_empty: bool,
     /// Only show what would be done.
     #[arg(long)]
     pub dry_run: bool,
