@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Files and folders with rules; with `--online` ids of saved rules (none: all).
+    /// Files and folders with rules, as `rule apply` reads them, `-` for standard input; with `--online` ids of saved rules (none: all).
     #[arg(required_unless_present = "online", value_name = "FILE")]
     pub what: Vec<PathBuf>,
     /// Test saved rules, by the service.

@@ -12,6 +12,7 @@ use notify_client::model::{AppliedRule, AppliedRules, ApplyRules, Difference};
 use notify_core::document::rule_file::has_labels;
 use notify_core::problem::{Code, Problem};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::IsTerminal;
 
@@ -33,18 +34,7 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     }
     let files = Files { rules, left: left.len(), passed_over };
     let client = Client::new(global)?;
-    let mut asked = ApplyRules {
-        rules: files.rules.iter().map(|source| source.rule.clone()).collect(),
-        // They still stand in the files: a saved one that carries the labels is about to lose them, not to be deleted.
-        keep: if args.prune { ids(&left) } else { Vec::new() },
-        set: Some(args.set.clone()),
-        prune: args.prune,
-        adopt: args.adopt,
-        force: args.force,
-        dry_run: true,
-        selector,
-        if_config_version: None,
-    };
+    let mut asked = request(args, &files.rules, &left, selector);
     if args.yes && !args.dry_run {
         asked.dry_run = false;
         let done = send(&client, &asked, &files.rules).await?;
@@ -71,6 +61,28 @@ pub async fn run(global: &Global, args: &ApplyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What would be done; `left` are the rules that the selector leaves out.
+fn request(
+    args: &ApplyArgs,
+    rules: &[Source],
+    left: &[Source],
+    selector: BTreeMap<String, String>,
+) -> ApplyRules {
+    let id = |source: &Source| source.rule.get("id").and_then(Value::as_str).map(str::to_owned);
+    ApplyRules {
+        rules: rules.iter().map(|source| source.rule.clone()).collect(),
+        // They still stand in the files: one that lost its label there is not to be deleted.
+        keep: if args.prune { left.iter().filter_map(id).collect() } else { Vec::new() },
+        set: Some(args.set.clone()),
+        prune: args.prune,
+        adopt: args.adopt,
+        force: args.force,
+        dry_run: true,
+        selector,
+        if_config_version: None,
+    }
+}
+
 /// The rules that are sent, and what else was found.
 struct Files {
     rules: Vec<Source>,
@@ -78,11 +90,6 @@ struct Files {
     left: usize,
     /// Documents of other kinds.
     passed_over: usize,
-}
-
-fn ids(sources: &[Source]) -> Vec<String> {
-    let id = |source: &Source| source.rule.get("id").and_then(Value::as_str).map(str::to_owned);
-    sources.iter().filter_map(id).collect()
 }
 
 fn nothing_left(args: &ApplyArgs, left: usize) -> Failure {
@@ -308,6 +315,21 @@ mod tests {
         assert_eq!(told, format!("{plain}{end}"));
         let nothing = AppliedRules { unchanged: 3, ..AppliedRules::default() };
         assert_eq!(summary(&nothing), "Nothing to do: 3 rules are as the files say.");
+    }
+
+    #[test]
+    fn rules_that_still_stand_are_kept() {
+        let source = |id: &str| Source { place: "a.yaml".to_owned(), rule: json!({ "id": id }) };
+        let (rules, left) = ([source("sent")], [source("left"), source("out")]);
+        for (prune, kept) in [(true, &["left", "out"][..]), (false, &[])] {
+            let args = ApplyArgs { prune, ..ApplyArgs::default() };
+            let asked = request(&args, &rules, &left, BTreeMap::new());
+            assert_eq!(
+                (asked.rules, asked.keep.as_slice()),
+                (vec![json!({ "id": "sent" })], &*kept.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>())
+            );
+            assert!(asked.dry_run);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ApplyArgs {
     /// Files (YAML with one or more documents, or JSON) and folders with all below them; `-` reads standard input.
     #[arg(short, long, required = true, num_args = 1..)]
@@ -35,7 +35,8 @@ pub struct ApplyArgs {
     /// Also rules whose own tests fail; the ledger keeps that.
     #[arg(long)]
     pub force: bool,
-    /// Only rules with this label, such as team=security; may be given several times.
+    /// Only rules with this label, such as team=security; may be given several times. What the files hold without it is
+    /// neither applied nor pruned.
     #[arg(long, value_name = "LABEL=VALUE")]
     pub selector: Vec<String>,
 }
