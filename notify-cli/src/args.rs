@@ -221,7 +221,7 @@ pub enum RuleCommand {
     },
     /// Bring the saved rules in line with files: all of them or none.
     #[command(
-        after_help = "Documents of other kinds are passed over. Status 1 when something is refused or not agreed to; then nothing is \
+        after_help = "Documents of other kinds are passed over. Status 1 when something is refused or not agreed to, 2 when nobody is there to agree; then nothing is \
                       changed. docs/rule-sets.md"
     )]
     Apply(crate::commands::rule_set::ApplyArgs),
