@@ -10,6 +10,7 @@ use crate::style::{self, Painter, Tone};
 use notify_client::Error;
 use notify_client::model::{AppliedRule, AppliedRules, ApplyRules, Difference};
 use notify_core::document::rule_file::has_labels;
+use notify_core::ids::is_slug;
 use notify_core::problem::{Code, Problem};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -68,7 +69,10 @@ fn request(
     left: &[Source],
     selector: BTreeMap<String, String>,
 ) -> ApplyRules {
-    let id = |source: &Source| source.rule.get("id").and_then(Value::as_str).map(str::to_owned);
+    // What is no id is that of no saved rule.
+    let id = |source: &Source| {
+        source.rule.get("id").and_then(Value::as_str).filter(|id| is_slug(id)).map(str::to_owned)
+    };
     ApplyRules {
         rules: rules.iter().map(|source| source.rule.clone()).collect(),
         // They still stand in the files: one that lost its label there is not to be deleted.
@@ -320,7 +324,7 @@ mod tests {
     #[test]
     fn rules_that_still_stand_are_kept() {
         let source = |id: &str| Source { place: "a.yaml".to_owned(), rule: json!({ "id": id }) };
-        let (rules, left) = ([source("sent")], [source("left"), source("out")]);
+        let (rules, left) = ([source("sent")], [source("left"), source("No id"), source("out")]);
         for (prune, kept) in [(true, &["left", "out"][..]), (false, &[])] {
             let args = ApplyArgs { prune, ..ApplyArgs::default() };
             let asked = request(&args, &rules, &left, BTreeMap::new());
