@@ -115,6 +115,8 @@ answers! {
         previous_version: Option<u64>,
         set: Option<String>,
         changes: Option<Vec<Difference>>,
+        /// How many more differ.
+        changes_omitted: Option<u64>,
         /// What its own tests said against it.
         forced: Option<Vec<serde_json::Value>>,
     }

@@ -219,6 +219,9 @@ fn one(rule: &AppliedRule, set: &str, sources: &[Source], paint: Painter, out: &
             for change in rule.changes.iter().flatten() {
                 let _ = writeln!(out, "    {}", difference(change));
             }
+            if let Some(more) = rule.changes_omitted {
+                let _ = writeln!(out, "    and {more} more");
+            }
             Ok(())
         }
         _ => Ok(()),
@@ -295,7 +298,7 @@ mod tests {
                     { "op": "remove", "path": "/description", "old": "gone\u{1b}[2J" },
                 ] },
                 { "id": "gone", "action": "delete", "version": 9, "previousVersion": 9, "set": "default" },
-                { "id": "hand", "action": "replace", "version": 2, "previousVersion": 1, "changes": [
+                { "id": "hand", "action": "replace", "version": 2, "previousVersion": 1, "changesOmitted": 7, "changes": [
                     { "op": "replace", "path": "/name", "old": "y".repeat(300), "new": "z" },
                 ] },
             ],
@@ -306,7 +309,7 @@ mod tests {
             "+ new (version 1, a.yaml): New\u{fffd}[2J one: when {{\"type\":[\"t\"]}}\n\
              ~ old (version 2 to 3, set b, b.yaml)\n    /priority: 1 → 2\n    \
              /labels: + {{\"team\":\"x\"}}\n    /description: - \"gone\\u001b[2J\"\n- gone (version 9)\n\
-             ~ hand (version 1 to 2, in no set)\n    /name: \"{long}… → \"z\"\n\n\
+             ~ hand (version 1 to 2, in no set)\n    /name: \"{long}… → \"z\"\n    and 7 more\n\n\
              1 to be created, 1 to be changed, 1 to be deleted, 3 unchanged. Nothing was changed."
         );
         let told = text(&done, &files(), |text, _| text.to_owned());
