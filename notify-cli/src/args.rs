@@ -207,7 +207,12 @@ pub enum RuleCommand {
     #[command(flatten)]
     Document(DocumentCommand),
     /// Let a rule match again.
-    Enable { id: String },
+    Enable {
+        id: String,
+        /// Although its own tests fail; the ledger keeps that.
+        #[arg(long)]
+        force: bool,
+    },
     /// Have a rule match nothing.
     Disable { id: String },
     /// What an event would cause; nothing is sent or kept.

@@ -65,9 +65,11 @@ pub const BUNDLE: Noun = Noun {
 pub async fn channels(global: &Global, command: ChannelCommand) -> Result<(), Failure> {
     match command {
         ChannelCommand::Document(command) => run(global, CHANNEL, command).await,
-        ChannelCommand::Enable { id } => enabling::run(global, CHANNEL, Documents::Channels, &id, true).await,
+        ChannelCommand::Enable { id } => {
+            enabling::run(global, CHANNEL, Documents::Channels, &id, true, false).await
+        }
         ChannelCommand::Disable { id } => {
-            enabling::run(global, CHANNEL, Documents::Channels, &id, false).await
+            enabling::run(global, CHANNEL, Documents::Channels, &id, false, false).await
         }
     }
 }
@@ -192,7 +194,7 @@ fn print(format: Format, found: &Value) {
     }
 }
 
-fn done(format: Format, noun: Noun, what: &str, document: &Value) {
+pub(super) fn done(format: Format, noun: Noun, what: &str, document: &Value) {
     match format {
         Format::Table => {
             let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
