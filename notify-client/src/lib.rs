@@ -259,7 +259,9 @@ fn with_document(request: reqwest::RequestBuilder, document: Vec<u8>) -> reqwest
     request.header(header::CONTENT_TYPE, media_type(&document)).body(document)
 }
 
-fn media_type(document: &[u8]) -> &'static str {
+/// What a document is: JSON, or else YAML.
+#[must_use]
+pub fn media_type(document: &[u8]) -> &'static str {
     match serde_json::from_slice::<serde::de::IgnoredAny>(document) {
         Ok(_) => "application/json",
         Err(_) => "application/yaml",

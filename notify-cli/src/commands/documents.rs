@@ -162,7 +162,8 @@ async fn current(client: &Client, path: &str, asked: Option<u64>) -> Result<u64,
 
 /// Sends the file as it is: problems then name places in it.
 async fn write(client: &Client, request: reqwest::RequestBuilder, file: &Path) -> Result<Value, Failure> {
-    let request = request.header(header::CONTENT_TYPE, "application/yaml").body(files::read(file)?);
+    let document = files::read(file)?;
+    let request = request.header(header::CONTENT_TYPE, notify_client::media_type(&document)).body(document);
     match client.send(request).await {
         Ok(answered) => Ok(answered.body),
         Err(Failure::Problems(problems)) => Err(Failure::Problems(
