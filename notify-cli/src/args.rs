@@ -207,7 +207,12 @@ pub enum RuleCommand {
     #[command(flatten)]
     Document(DocumentCommand),
     /// Let a rule match again.
-    Enable { id: String },
+    Enable {
+        id: String,
+        /// Although its own tests fail; the ledger keeps that.
+        #[arg(long)]
+        force: bool,
+    },
     /// Have a rule match nothing.
     Disable { id: String },
     /// What an event would cause; nothing is sent or kept.
@@ -220,6 +225,10 @@ pub enum RuleCommand {
         event: PathBuf,
     },
     /// Bring the saved rules in line with files: all of them or none.
+    #[command(
+        after_help = "Documents of other kinds are passed over. Status 1 when something is refused or not agreed to, 2 when nobody is there to agree; then nothing is \
+                      changed. docs/rule-sets.md"
+    )]
     Apply(crate::commands::rule_set::ApplyArgs),
     /// Write the saved rules as files, which `apply` finds unchanged.
     Export(crate::commands::rule_set::ExportArgs),
@@ -238,7 +247,8 @@ pub enum RuleCommand {
 
 #[derive(Debug, Clone, Args)]
 pub struct LintArgs {
-    /// Rule files, or folders that are searched for them; no service is needed.
+    /// Rule files, or folders that are searched for them, as `rule apply` reads them; `-` reads standard input. No service
+    /// is needed.
     pub files: Vec<PathBuf>,
     /// An event-type document that the rules' fields are held against; may be given several times.
     #[arg(long)]

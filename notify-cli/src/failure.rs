@@ -56,7 +56,8 @@ impl Failure {
                         out,
                         "{}: {place}{}",
                         style::err(&format!("error[{}]", problem.code), style::Tone::Bad),
-                        printable(&problem.reason)
+                        printable(&problem.reason),
+                        place = printable(&place),
                     );
                     if !problem.fix.is_empty() {
                         let _ = writeln!(out, "  fix: {}", printable(&problem.fix));
@@ -86,4 +87,25 @@ impl From<Problem> for Failure {
 pub fn printable(text: &str) -> String {
     let safe = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(safe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify_core::problem::Code;
+
+    #[test]
+    fn nothing_from_elsewhere_reaches_the_terminal_as_it_is() {
+        let evil = "a\u{1b}[2J\u{9b}31m\rb";
+        let problem = || Problem::new(Code::InvalidRule, format!("/{evil}"), evil, evil);
+        for failure in [
+            Failure::Problems(vec![(Some(evil.to_owned()), problem()), (None, problem())]),
+            Failure::other(evil, evil),
+            Failure::usage(evil, evil),
+        ] {
+            let text = failure.text();
+            assert!(text.contains("\u{fffd}[2J"), "{text:?}");
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        }
+    }
 }

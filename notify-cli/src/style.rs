@@ -22,6 +22,9 @@ impl Tone {
     }
 }
 
+/// [`out`] or [`err`]: where a text is going.
+pub type Painter = fn(&str, Tone) -> String;
+
 /// For standard output.
 #[must_use]
 pub fn out(text: &str, tone: Tone) -> String {
@@ -32,6 +35,12 @@ pub fn out(text: &str, tone: Tone) -> String {
 #[must_use]
 pub fn err(text: &str, tone: Tone) -> String {
     paint(text, tone, std::io::stderr().is_terminal() && wanted())
+}
+
+/// Always in colours.
+#[cfg(test)]
+pub fn forced(text: &str, tone: Tone) -> String {
+    paint(text, tone, true)
 }
 
 fn wanted() -> bool {

@@ -108,7 +108,7 @@ impl Client {
     /// `document` is YAML or JSON, sent as it is: problems then name places in it.
     pub async fn create(&self, kind: Documents, document: Vec<u8>) -> Result<Document, Error> {
         let request = self.request(Method::POST, kind.path());
-        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(document)).await?.typed()
+        self.send(with_document(request, document)).await?.typed()
     }
 
     /// Only when `version` is the current one.
@@ -121,7 +121,7 @@ impl Client {
     ) -> Result<Document, Error> {
         let request =
             self.request(Method::PUT, &kind.one(id)).header(header::IF_MATCH, format!("\"{version}\""));
-        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(document)).await?.typed()
+        self.send(with_document(request, document)).await?.typed()
     }
 
     /// Only when `version` is the current one.
@@ -156,14 +156,13 @@ impl Client {
     /// Runs the tests of a rule that need not be saved; YAML or JSON.
     pub async fn test_rule(&self, rule: Vec<u8>) -> Result<Value, Error> {
         let request = self.request(Method::POST, &format!("{}:test", Documents::Rules.path()));
-        let request = request.header(header::CONTENT_TYPE, "application/yaml").body(rule);
-        Ok(self.send(request).await?.body)
+        Ok(self.send(with_document(request, rule)).await?.body)
     }
 
     /// As [`Client::create`] of a rule, although its own tests fail. The ledger keeps that.
     pub async fn create_rule_forced(&self, rule: Vec<u8>) -> Result<Document, Error> {
         let request = self.request(Method::POST, &format!("{}?force=true", Documents::Rules.path()));
-        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(rule)).await?.typed()
+        self.send(with_document(request, rule)).await?.typed()
     }
 
     /// As [`Client::replace`] of a rule, although its own tests fail. The ledger keeps that.
@@ -175,7 +174,7 @@ impl Client {
     ) -> Result<Document, Error> {
         let request = self.request(Method::PUT, &format!("{}?force=true", Documents::Rules.one(id)));
         let request = request.header(header::IF_MATCH, format!("\"{version}\""));
-        self.send(request.header(header::CONTENT_TYPE, "application/yaml").body(rule)).await?.typed()
+        self.send(with_document(request, rule)).await?.typed()
     }
 
     /// What is suspicious about the saved rules, or about `rule` as if it were saved among them.
@@ -255,9 +254,42 @@ impl Client {
     }
 }
 
+/// JSON is said to be JSON: YAML has other rules for numbers and texts.
+fn with_document(request: reqwest::RequestBuilder, document: Vec<u8>) -> reqwest::RequestBuilder {
+    request.header(header::CONTENT_TYPE, media_type(&document)).body(document)
+}
+
+/// What a document is: JSON, or else YAML.
+#[must_use]
+pub fn media_type(document: &[u8]) -> &'static str {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(document) {
+        Ok(_) => "application/json",
+        Err(_) => "application/yaml",
+    }
+}
+
 fn with_key(request: reqwest::RequestBuilder, key: Option<&str>) -> reqwest::RequestBuilder {
     match key {
         Some(key) => request.header("idempotency-key", key),
         None => request,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::media_type;
+
+    #[test]
+    fn documents_are_what_they_say() {
+        for (document, expected) in [
+            (r#"{"schema": "notify-rule@1", "priority": 1e3}"#, "application/json"),
+            (" [1]\n", "application/json"),
+            ("{schema: notify-rule@1}", "application/yaml"),
+            ("schema: notify-rule@1\n", "application/yaml"),
+            ("{} # empty", "application/yaml"),
+            ("", "application/yaml"),
+        ] {
+            assert_eq!(media_type(document.as_bytes()), expected, "{document}");
+        }
     }
 }

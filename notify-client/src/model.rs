@@ -115,6 +115,8 @@ answers! {
         previous_version: Option<u64>,
         set: Option<String>,
         changes: Option<Vec<Difference>>,
+        /// How many more differ.
+        changes_omitted: Option<u64>,
         /// What its own tests said against it.
         forced: Option<Vec<serde_json::Value>>,
     }
@@ -221,6 +223,9 @@ pub struct ApplyRules {
     pub set: Option<String>,
     /// Delete rules of the set that are not among `rules`.
     pub prune: bool,
+    /// Ids of rules that are not among `rules` and are not pruned all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// Rules that exist come into the set, whatever set they are in.
     pub adopt: bool,
     /// Also rules whose own tests fail; the ledger keeps that.
@@ -272,5 +277,8 @@ mod tests {
         let asked = Redrive { rate_per_second: Some(2.5), ..Redrive::default() };
         let body = serde_json::to_value(&asked).unwrap();
         assert_eq!(body, json!({"filter": {}, "ratePerSecond": 2.5, "dryRun": false}));
+        let kept = ApplyRules { keep: vec!["a".into()], ..ApplyRules::default() };
+        assert_eq!(serde_json::to_value(&kept).unwrap()["keep"], json!(["a"]));
+        assert_eq!(serde_json::to_value(ApplyRules::default()).unwrap().get("keep"), None);
     }
 }

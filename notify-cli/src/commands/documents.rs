@@ -65,9 +65,11 @@ pub const BUNDLE: Noun = Noun {
 pub async fn channels(global: &Global, command: ChannelCommand) -> Result<(), Failure> {
     match command {
         ChannelCommand::Document(command) => run(global, CHANNEL, command).await,
-        ChannelCommand::Enable { id } => enabling::run(global, CHANNEL, Documents::Channels, &id, true).await,
+        ChannelCommand::Enable { id } => {
+            enabling::run(global, CHANNEL, Documents::Channels, &id, true, false).await
+        }
         ChannelCommand::Disable { id } => {
-            enabling::run(global, CHANNEL, Documents::Channels, &id, false).await
+            enabling::run(global, CHANNEL, Documents::Channels, &id, false, false).await
         }
     }
 }
@@ -160,7 +162,8 @@ async fn current(client: &Client, path: &str, asked: Option<u64>) -> Result<u64,
 
 /// Sends the file as it is: problems then name places in it.
 async fn write(client: &Client, request: reqwest::RequestBuilder, file: &Path) -> Result<Value, Failure> {
-    let request = request.header(header::CONTENT_TYPE, "application/yaml").body(files::read(file)?);
+    let document = files::read(file)?;
+    let request = request.header(header::CONTENT_TYPE, notify_client::media_type(&document)).body(document);
     match client.send(request).await {
         Ok(answered) => Ok(answered.body),
         Err(Failure::Problems(problems)) => Err(Failure::Problems(
@@ -192,7 +195,7 @@ fn print(format: Format, found: &Value) {
     }
 }
 
-fn done(format: Format, noun: Noun, what: &str, document: &Value) {
+pub(super) fn done(format: Format, noun: Noun, what: &str, document: &Value) {
     match format {
         Format::Table => {
             let id = document.get("id").and_then(Value::as_str).unwrap_or_default();

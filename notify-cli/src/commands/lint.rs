@@ -2,22 +2,17 @@
 
 use crate::args::{Format, Global, LintArgs};
 use crate::client::Client;
+use crate::commands::rule_set::sources;
 use crate::failure::{Failure, printable};
 use crate::style::{self, Tone};
-use crate::{files, output};
+use crate::{files, output, progress};
 use notify_core::document::{EventType, Kind, Rule, rule};
 use notify_core::lint::{self, Finding};
-use notify_core::problem::{Code, Problem};
 use notify_webservice::documents::check::{self, Parsed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
-
-/// Folders inside each other.
-const MAX_DEPTH: usize = 16;
-/// Beginning of every `schema` of ours.
-const OURS: &str = "notify-";
+use std::path::PathBuf;
 
 /// What was looked at and found, in the form of the API with a `file` for each finding.
 #[derive(Default)]
@@ -25,6 +20,8 @@ struct Report {
     rules: usize,
     findings: Vec<Value>,
     omitted: u64,
+    /// Documents of files that are neither rules nor event types.
+    passed_over: usize,
 }
 
 pub async fn run(global: &Global, arguments: LintArgs) -> Result<(), Failure> {
@@ -58,6 +55,8 @@ struct Found {
     rules: Vec<(String, Rule, Value)>,
     types: Vec<EventType>,
     invalid: Vec<(String, Finding)>,
+    /// Documents that are neither.
+    others: usize,
 }
 
 impl Found {
@@ -69,69 +68,36 @@ impl Found {
                 check::value(Kind::EventType, &document).map_err(|problem| files::about(path, problem))?;
             found.take_type(checked.parsed);
         }
-        for path in paths {
-            if path.is_dir() {
-                let mut inside = Vec::new();
-                search(path, 0, &mut inside)?;
-                inside.sort();
-                for file in &inside {
-                    found.take(file, true)?;
-                }
-            } else {
-                found.take(path, false)?;
-            }
+        let sources = sources::read(paths, false)?;
+        found.others = sources.others;
+        for refused in sources.refused {
+            found.invalid.push((refused.place, Finding::invalid(&refused.id, &refused.problem)));
+        }
+        for (place, document) in sources.event_types {
+            found.take(Kind::EventType, place, document);
+        }
+        for source in sources.rules {
+            found.take(Kind::Rule, source.place, source.rule);
         }
         Ok(found)
+    }
+
+    fn take(&mut self, kind: Kind, place: String, document: Value) {
+        match check::value(kind, &document) {
+            Ok(checked) => match checked.parsed {
+                Parsed::Rule(rule) => self.rules.push((place, *rule, document)),
+                other => self.take_type(other),
+            },
+            Err(problem) => {
+                let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
+                self.invalid.push((place, Finding::invalid(id, &problem)));
+            }
+        }
     }
 
     fn take_type(&mut self, parsed: Parsed) {
         if let Parsed::EventType(event_type) = parsed {
             self.types.push(*event_type);
-        }
-    }
-
-    /// `searched`: found in a folder, where other documents may lie too.
-    fn take(&mut self, path: &Path, searched: bool) -> Result<(), Failure> {
-        let file = files::name(path);
-        let document = match files::document(path) {
-            Ok(document) => document,
-            Err(Failure::Problems(problems)) => {
-                let findings = problems.iter().map(|(_, problem)| Finding::invalid("", problem));
-                self.invalid.extend(findings.map(|finding| (file.clone(), finding)));
-                return Ok(());
-            }
-            Err(other) => return Err(other),
-        };
-        let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
-        let is_type = schema.starts_with("notify-event-type@");
-        let is_rule = schema.starts_with("notify-rule@");
-        // A folder may hold anything; a rule that only misses its `schema` is told apart by what it does.
-        let has = |name: &str| document.get(name).is_some();
-        let like_a_rule = has("actions") && (has("match") || has("filters")) && !schema.starts_with(OURS);
-        if searched && !is_type && !is_rule && !like_a_rule {
-            return Ok(());
-        }
-        let kind = if is_type { Kind::EventType } else { Kind::Rule };
-        match check::value(kind, &document) {
-            Ok(checked) => match checked.parsed {
-                Parsed::Rule(rule) => self.take_rule(file, *rule, document),
-                other => self.take_type(other),
-            },
-            Err(problem) => {
-                let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
-                self.invalid.push((file, Finding::invalid(id, &problem)));
-            }
-        }
-        Ok(())
-    }
-
-    fn take_rule(&mut self, file: String, rule: Rule, document: Value) {
-        if let Some((first, ..)) = self.rules.iter().find(|(_, known, _)| known.id == rule.id) {
-            let reason = format!("the id `{}` is that of a rule in {first} too", rule.id);
-            let problem = Problem::new(Code::AlreadyExists, "/id", reason, "give each rule an id of its own");
-            self.invalid.push((file, Finding::invalid(rule.id.as_str(), &problem)));
-        } else {
-            self.rules.push((file, rule, document));
         }
     }
 
@@ -148,7 +114,7 @@ impl Found {
         let rules: Vec<Rule> = self.rules.iter().map(|(_, rule, _)| rule.clone()).collect();
         let file_of: BTreeMap<&str, &str> =
             self.rules.iter().map(|(file, rule, _)| (rule.id.as_str(), file.as_str())).collect();
-        let mut report = Report { rules: rules.len(), ..Report::default() };
+        let mut report = Report { rules: rules.len(), passed_over: self.others, ..Report::default() };
         for finding in lint::lint(&rules, &self.types) {
             report.push(file_of.get(finding.rule.as_str()).copied(), &json!(finding));
         }
@@ -159,34 +125,16 @@ impl Found {
     /// Each as if it were saved among the tenant's rules.
     async fn online(self, client: &Client) -> Result<Report, Failure> {
         self.nothing()?;
-        let mut report = Report::default();
+        let mut report = Report { passed_over: self.others, ..Report::default() };
+        let bar = progress::bar(self.rules.len() as u64, "looking at rules");
         for (file, _, document) in &self.rules {
             report.add(Some(file), &client.lint(Some(document)).await?);
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         report.invalid(&self.invalid);
         Ok(report)
     }
-}
-
-fn search(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| Failure::other(format!("{} cannot be read: {error}", folder.display()), "");
-    if depth > MAX_DEPTH {
-        let reason = format!("{} is deeper than {MAX_DEPTH} folders", folder.display());
-        return Err(Failure::other(reason, "name a folder further in"));
-    }
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        // Links to folders are not followed: they may lead in a circle.
-        if entry.file_type().map_err(failed)?.is_dir() {
-            search(&path, depth + 1, into)?;
-        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") && path.is_file()
-        {
-            into.push(path);
-        }
-    }
-    Ok(())
 }
 
 impl Report {
@@ -221,36 +169,38 @@ impl Report {
 
     fn print(&self, format: Format) {
         match format {
-            Format::Table => output::say(&printable(&self.text())),
+            Format::Table => output::say(&self.text(style::out)),
             format => {
-                let whole =
-                    json!({ "rules": self.rules, "findings": self.findings, "omitted": self.omitted });
+                let whole = json!({
+                    "rules": self.rules, "findings": self.findings, "omitted": self.omitted,
+                    "passedOver": self.passed_over,
+                });
                 output::structured(format, &whole);
             }
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, paint: style::Painter) -> String {
         let mut out = String::new();
         for finding in &self.findings {
-            let severity = text(finding, "severity");
-            let tone = match severity {
+            // Before it is coloured: what is printable has no colours.
+            let [severity, code, file, rule, path, reason, fix] =
+                ["severity", "code", "file", "rule", "path", "reason", "fix"]
+                    .map(|name| printable(text(finding, name)));
+            let tone = match severity.as_str() {
                 "error" => Tone::Bad,
                 "warning" => Tone::Caution,
                 _ => Tone::Strong,
             };
-            let head = style::out(&format!("{severity}[{}]", text(finding, "code")), tone);
-            let of = match (text(finding, "file"), text(finding, "rule")) {
+            let head = paint(&format!("{severity}[{code}]"), tone);
+            let of = match (file.as_str(), rule.as_str()) {
                 ("", rule) => format!("rule {rule}"),
                 (file, "") => file.to_owned(),
                 (file, rule) => format!("{file} (rule {rule})"),
             };
-            let at = match text(finding, "path") {
-                "" => String::new(),
-                path => format!(" at {path}"),
-            };
-            let _ = writeln!(out, "{head}: {of}{at}: {}", text(finding, "reason"));
-            let _ = writeln!(out, "  fix: {}", text(finding, "fix"));
+            let at = if path.is_empty() { path } else { format!(" at {path}") };
+            let _ = writeln!(out, "{head}: {of}{at}: {reason}");
+            let _ = writeln!(out, "  fix: {fix}");
         }
         if self.omitted > 0 {
             let _ = writeln!(out, "{} more findings were left out.", self.omitted);
@@ -262,10 +212,32 @@ impl Report {
             many(self.count("info"), "note"),
         ];
         let _ = write!(out, "{}: {}", many(self.rules, "rule"), counts.join(", "));
+        if self.passed_over > 0 {
+            let _ = write!(out, "; {}", sources::passed_over_text(self.passed_over));
+        }
         out
     }
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_whole_and_what_is_told_has_none() {
+        let finding = json!({
+            "severity": "error", "code": "never-matches", "file": "a\u{1b}[2J.yaml", "rule": "r", "path": "/\u{1b}x",
+            "reason": "no\u{1b}[31m", "fix": "it\r",
+        });
+        let report = Report { rules: 1, findings: vec![finding], passed_over: 2, ..Report::default() };
+        assert_eq!(
+            report.text(style::forced),
+            "\u{1b}[31merror[never-matches]\u{1b}[0m: a\u{fffd}[2J.yaml (rule r) at /\u{fffd}x: no\u{fffd}[31m\n  fix: \
+             it\u{fffd}\n1 rule: 1 error, 0 warnings, 0 notes; 2 documents of other kinds were passed over"
+        );
+    }
 }

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of one line; longer ones are refused unread.
 const MAX_LINE: usize = 4 * 1024 * 1024;
+const A_LINE: &str = "write one JSON object a line, as `resources/patterns/cases.jsonl` has them";
 /// Differences kept for JSON and YAML; all are counted.
 const MAX_KEPT: usize = 1_000;
 
@@ -46,27 +47,11 @@ pub fn run(format: Format, asked: &EvalArgs) -> Result<(), Failure> {
         return single(format, pattern, event);
     }
     let mut result = Counted { format, ..Counted::default() };
-    if let Some(file) = &asked.cases {
-        each_line(file, |number, line| {
-            result.cases += 1;
-            match case(number, line)? {
-                None => {}
-                Some(difference) => result.differs(difference),
-            }
-            Ok(())
-        })?;
-    }
-    if let Some(file) = &asked.invalid {
-        each_line(file, |number, line| {
-            result.cases += 1;
-            match invalid(number, line)? {
-                None => {}
-                Some(difference) => result.differs(difference),
-            }
-            Ok(())
-        })?;
-    }
-    result.finish()
+    let judged = result.judge(asked.cases.as_deref(), case);
+    let judged = judged.and_then(|()| result.judge(asked.invalid.as_deref(), invalid));
+    // What was judged before a line that cannot be read is told all the same.
+    let agreed = result.finish(judged.is_ok());
+    judged.and(agreed)
 }
 
 fn single(format: Format, pattern: &str, event: &str) -> Result<(), Failure> {
@@ -116,14 +101,36 @@ struct Counted {
 }
 
 impl Counted {
+    fn judge(
+        &mut self,
+        file: Option<&Path>,
+        one: fn(u64, &str) -> Result<Option<Difference>, String>,
+    ) -> Result<(), Failure> {
+        let Some(file) = file else { return Ok(()) };
+        let before = self.cases;
+        each_line(file, |number, line| {
+            let difference = one(number, line)?;
+            self.cases += 1;
+            if let Some(difference) = difference {
+                self.differs(difference);
+            }
+            Ok(())
+        })?;
+        if self.cases == before {
+            return Err(Failure::other(format!("{} holds no case", files::name(file)), A_LINE));
+        }
+        Ok(())
+    }
+
     fn differs(&mut self, difference: Difference) {
         self.different += 1;
         let Difference { name, line, expected, got, why } = difference;
         if self.format == Format::Table {
             let head = style::out("differs", style::Tone::Bad);
             output::say(&format!(
-                "{head} {} (line {line}): expected {expected}, got {got}",
-                printable(&name)
+                "{head} {} (line {line}): expected {expected}, got {}",
+                printable(&name),
+                printable(&got)
             ));
             output::say(&format!("  {}", printable(&why)));
         } else if self.kept.len() < MAX_KEPT {
@@ -132,18 +139,18 @@ impl Counted {
         }
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    fn finish(self, complete: bool) -> Result<(), Failure> {
         let agree = self.cases.saturating_sub(self.different);
         match self.format {
             Format::Table => {
-                let tone = if self.different == 0 { style::Tone::Good } else { style::Tone::Bad };
+                let tone = if self.different == 0 && complete { style::Tone::Good } else { style::Tone::Bad };
                 let cases = if self.cases == 1 { "case" } else { "cases" };
                 let line = format!("{} {cases}: {agree} agree, {} differ", self.cases, self.different);
                 output::say(&style::out(&line, tone));
             }
             format => output::structured(
                 format,
-                &json!({ "cases": self.cases, "agree": agree, "differ": self.different, "differing": self.kept }),
+                &json!({ "cases": self.cases, "agree": agree, "differ": self.different, "differing": self.kept, "complete": complete }),
             ),
         }
         if self.different == 0 { Ok(()) } else { Err(Failure::Said) }
@@ -260,10 +267,7 @@ fn each_line(file: &Path, mut each: impl FnMut(u64, &str) -> Result<(), String>)
         if read == 0 {
             return Ok(());
         }
-        let refused = |reason: String| {
-            let fix = "write one JSON object a line, as `resources/patterns/cases.jsonl` has them";
-            Failure::other(format!("{name}, line {number}: {reason}"), fix)
-        };
+        let refused = |reason: String| Failure::other(format!("{name}, line {number}: {reason}"), A_LINE);
         if line.len() > MAX_LINE {
             return Err(refused(format!("it has more than {MAX_LINE} bytes")));
         }

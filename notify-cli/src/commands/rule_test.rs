@@ -1,10 +1,11 @@
 //! `notify rule test`: the tests that stand in rules, from files without a service or from the service's own rules.
 
+use super::rule_set::sources::{self, Source};
 use super::rules::{list, text};
 use crate::args::{Format, Global};
 use crate::client::{Client, problem_of};
 use crate::failure::{Failure, printable};
-use crate::{files, output, style};
+use crate::{output, style};
 use clap::Args;
 use notify_client::Documents;
 use notify_core::document::Kind;
@@ -12,14 +13,11 @@ use notify_core::problem::Problem;
 use notify_core::rule_tests;
 use notify_webservice::documents::check::{self, Parsed};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-
-/// Folders inside each other that are looked through.
-const MAX_DEPTH: usize = 16;
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Files and folders with rules; with `--online` ids of saved rules (none: all).
+    /// Files and folders with rules, as `rule apply` reads them, `-` for standard input; with `--online` ids of saved rules (none: all).
     #[arg(required_unless_present = "online", value_name = "FILE")]
     pub what: Vec<PathBuf>,
     /// Test saved rules, by the service.
@@ -36,7 +34,7 @@ struct Found {
     /// Reports of rules with tests, each with the `place` that the rule came from.
     reports: Vec<Value>,
     without_tests: usize,
-    /// Files in folders that hold something else.
+    /// Documents that are no rules.
     others: usize,
     problems: Vec<(Option<String>, Problem)>,
 }
@@ -54,6 +52,7 @@ pub async fn run(global: &Global, asked: &TestArgs) -> Result<(), Failure> {
             &json!({
                 "rules": found.reports, "passed": passed, "failed": failed,
                 "rulesWithoutTests": found.without_tests, "rulesRefused": found.problems.len(),
+                "refused": found.problems.iter().map(refused).collect::<Vec<_>>(), "passedOver": found.others,
             }),
         ),
     }
@@ -62,6 +61,11 @@ pub async fn run(global: &Global, asked: &TestArgs) -> Result<(), Failure> {
         (true, 0) => Ok(()),
         (true, _) => Err(Failure::Said),
     }
+}
+
+fn refused((place, problem): &(Option<String>, Problem)) -> Value {
+    let Problem { code, path, reason, fix, .. } = problem;
+    json!({ "place": place, "code": code.as_str(), "path": path, "reason": reason, "fix": fix })
 }
 
 fn say(found: &Found, passed: u64, failed: u64) {
@@ -85,9 +89,9 @@ fn say(found: &Found, passed: u64, failed: u64) {
             output::say(&format!(
                 "{} {place}: {}",
                 style::out("hint", style::Tone::Caution),
-                text(hint, "/reason")
+                printable(text(hint, "/reason"))
             ));
-            output::say(&format!("  {}", text(hint, "/fix")));
+            output::say(&format!("  {}", printable(text(hint, "/fix"))));
         }
     }
     let rules = found.reports.len();
@@ -104,58 +108,41 @@ fn say(found: &Found, passed: u64, failed: u64) {
         1 => line.push_str("; 1 rule has no tests"),
         more => line.push_str(&format!("; {more} rules have no tests")),
     }
-    match found.others {
-        0 => {}
-        1 => line.push_str("; 1 file is no rule"),
-        more => line.push_str(&format!("; {more} files are no rules")),
+    if found.others > 0 {
+        line.push_str(&format!("; {}", sources::passed_over_text(found.others)));
     }
-    let tone = if failed == 0 { style::Tone::Good } else { style::Tone::Bad };
+    match found.problems.len() {
+        0 => {}
+        1 => line.push_str("; 1 rule was refused"),
+        more => line.push_str(&format!("; {more} rules were refused")),
+    }
+    let tone = if failed == 0 && found.problems.is_empty() { style::Tone::Good } else { style::Tone::Bad };
     output::say(&style::out(&line, tone));
 }
 
 fn offline(what: &[PathBuf]) -> Result<Found, Failure> {
-    let mut found = Found::default();
-    let mut rules = 0;
-    for path in what {
-        let folder = path.is_dir();
-        let mut named = Vec::new();
-        if folder {
-            rule_files(path, 0, &mut named)?
-        } else {
-            named.push(path.clone())
-        }
-        for file in named {
-            let document = match files::document(&file) {
-                Ok(document) => document,
-                Err(Failure::Problems(problems)) => {
-                    found.problems.extend(problems);
-                    continue;
-                }
-                Err(other) => return Err(other),
-            };
-            // Folders hold channels, events and what not.
-            let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
-            if folder && !schema.starts_with("notify-rule@") {
-                found.others += 1;
+    let sources = sources::read(what, false)?;
+    let mut found = Found { others: sources.passed_over(), ..Found::default() };
+    let none = sources.rules.is_empty() && sources.refused.is_empty();
+    for refused in sources.refused {
+        found.problems.push((Some(refused.place), refused.problem));
+    }
+    for Source { place, rule } in sources.rules {
+        let report = match check::value(Kind::Rule, &rule).map(|checked| checked.parsed) {
+            Ok(Parsed::Rule(rule)) if rule.tests.is_empty() => {
+                found.without_tests += 1;
                 continue;
             }
-            rules += 1;
-            let report = match check::value(Kind::Rule, &document).map(|checked| checked.parsed) {
-                Ok(Parsed::Rule(rule)) if rule.tests.is_empty() => {
-                    found.without_tests += 1;
-                    continue;
-                }
-                Ok(Parsed::Rule(rule)) => rule_tests::run(&rule),
-                Ok(_) => continue,
-                Err(problem) => Err(problem),
-            };
-            match report {
-                Ok(report) => found.reports.push(placed(json!(report), files::name(&file))),
-                Err(problem) => found.problems.push((Some(files::name(&file)), problem)),
-            }
+            Ok(Parsed::Rule(rule)) => rule_tests::run(&rule),
+            Ok(_) => continue,
+            Err(problem) => Err(problem),
+        };
+        match report {
+            Ok(report) => found.reports.push(placed(json!(report), place)),
+            Err(problem) => found.problems.push((Some(place), problem)),
         }
     }
-    if rules == 0 && found.problems.is_empty() {
+    if none {
         let fix = "name files or folders with rules (`*.yaml`, `*.yml`, `*.json`)";
         return Err(Failure::other("there is no rule here", fix));
     }
@@ -167,27 +154,6 @@ fn placed(mut report: Value, place: String) -> Value {
         members.insert("place".to_owned(), place.into());
     }
     report
-}
-
-/// Documents below a folder, by name. Links are not followed: they may lead in a circle.
-fn rule_files(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| Failure::other(format!("{} cannot be read: {error}", folder.display()), "");
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries = entries.map_err(failed)?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let document =
-            path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e == *known));
-        if kind.is_dir() && !hidden && depth < MAX_DEPTH {
-            rule_files(&path, depth + 1, into)?;
-        } else if kind.is_file() && !hidden && document {
-            into.push(path);
-        }
-    }
-    Ok(())
 }
 
 async fn online(global: &Global, asked: &TestArgs) -> Result<Found, Failure> {

@@ -13,8 +13,10 @@ use std::fmt::Write;
 pub async fn run(global: &Global, command: RuleCommand) -> Result<(), Failure> {
     match command {
         RuleCommand::Document(command) => documents::run(global, RULE, command).await,
-        RuleCommand::Enable { id } => enabling::run(global, RULE, Documents::Rules, &id, true).await,
-        RuleCommand::Disable { id } => enabling::run(global, RULE, Documents::Rules, &id, false).await,
+        RuleCommand::Enable { id, force } => {
+            enabling::run(global, RULE, Documents::Rules, &id, true, force).await
+        }
+        RuleCommand::Disable { id } => enabling::run(global, RULE, Documents::Rules, &id, false, false).await,
         RuleCommand::Preview { file, event } => {
             let event = files::document(&event)?;
             let rule = file.as_deref().map(files::document).transpose()?;

@@ -127,7 +127,7 @@ fn rules_are_linted_offline() {
             &[
                 "error[never-matches]: rules/team/never.yaml (rule never) at /match/type: `type` is always a text and never empty\n  fix: write texts, in quotes\n",
                 "warning[rule-duplicated]: rules/team/filters.yml (rule filters) at /filters: the rule `clean`",
-                "3 rules: 1 error, 1 warning, 0 notes\n",
+                "3 rules: 1 error, 1 warning, 0 notes; 1 document of another kind was passed over\n",
             ],
         ),
         (&["warn.yaml"], 0, &["warning[not-indexable]: warn.yaml (rule warn) at /match: "]),
@@ -161,6 +161,8 @@ fn rules_are_linted_offline() {
     assert_eq!(json["findings"][0]["file"], "warn.yaml");
     notify(&["rule", "lint", "none"], &[], folder.path()).fails(1, "none cannot be read");
     std::fs::create_dir(folder.path().join("empty")).unwrap();
+    notify(&["rule", "lint", "empty"], &[], folder.path()).fails(1, "empty holds no file");
+    std::fs::write(folder.path().join("empty/note.json"), "{}").unwrap();
     notify(&["rule", "lint", "empty"], &[], folder.path()).fails(1, "there is no rule in what was named");
     notify(&["rule", "lint", "--schema", "rules/type.yaml"], &[], folder.path())
         .fails(2, "`--schema` is for files");

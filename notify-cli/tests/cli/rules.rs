@@ -92,8 +92,22 @@ fn each_case_that_differs_is_told_with_the_reason() {
         (r#"{"name":"x","event":{},"matches":true}"#, "`pattern` is missing"),
         (r#"{"name":"x","pattern":{"a":[1]},"event":{},"matches":"yes"}"#, "`matches` is not true or false"),
     ] {
-        eval(&format!("{good}\n{line}"), 1, &["c.jsonl, line 2: ", reason]);
+        // What was judged before it is told all the same.
+        eval(&format!("{good}\n{line}"), 1, &["c.jsonl, line 2: ", reason, "1 case: 1 agree, 0 differ"]);
     }
+    for none in ["", "\n  \n"] {
+        eval(none, 1, &["c.jsonl holds no case"]);
+    }
+    let files = [("c.jsonl", good), ("none.jsonl", "")];
+    let both = |cases: &str, invalid: &str| {
+        with(&files, &["eval", "--cases", cases, "--invalid", invalid, "-o", "json"])
+    };
+    both("c.jsonl", "none.jsonl").fails(1, "none.jsonl holds no case");
+    let json: Value = serde_json::from_str(&both("c.jsonl", "none.jsonl").out).unwrap();
+    assert_eq!((&json["cases"], &json["complete"]), (&Value::from(1), &Value::from(false)));
+    let named = "{\"name\":\"i\",\"pattern_text\":\"{\\\"a\\u001b[2J\\\":[]}\",\"path\":\"/b\"}";
+    let escapes = with(&[("i.jsonl", named)], &["eval", "--invalid", "i.jsonl"]);
+    assert!(!escapes.out.contains('\u{1b}') && escapes.out.contains("differs i"), "{:?}", escapes.out);
     with(&[], &["eval", "--cases", "none.jsonl"]).fails(1, "none.jsonl cannot be read");
     with(&[], &["eval"]).fails(2, "--cases");
     with(&[], &["eval", "--pattern", "{}"]).fails(2, "--event");
@@ -138,10 +152,12 @@ fn rule_files_are_tested() {
         with(&[("r.yaml", &good)], &["test", "r.yaml"]).ok(),
         "2 tests in 1 rule: 2 passed, 0 failed\n"
     );
+    // No two rules have one id.
+    let (wrong, none) = (wrong.replace("id: r\n", "id: w\n"), RULE.replace("id: r\n", "id: n\n"));
     let files = [
         ("d/good.yaml", good.as_str()),
         ("d/deep/wrong.yml", &wrong),
-        ("d/none.yaml", RULE),
+        ("d/none.yaml", &none),
         ("d/c.yaml", "schema: notify-channel@1\n"),
         ("d/notes.txt", "x"),
         ("d/.hidden.yaml", "x"),
@@ -153,11 +169,25 @@ fn rule_files_are_tested() {
         "failed d/deep/wrong.yml: `mild`\n  The rule should match. The event does not match: `/severity` is \"low\", but the \
          rule wants a severity of high or above.\nhint d/deep/wrong.yml: every test expects a match, so a rule that matches \
          everything would pass them too\n  add an event that the rule must not match, with `match: false`\n3 tests in 2 \
-         rules: 2 passed, 1 failed; 1 rule has no tests; 1 file is no rule\n"
+         rules: 2 passed, 1 failed; 1 rule has no tests; 1 document of another kind was passed over\n"
     );
     let json = with(&files, &["test", "d", "-o", "json"]);
     let json: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((&json["failed"], &json["rulesWithoutTests"]), (&Value::from(1), &Value::from(1)), "{json}");
+    assert_eq!((&json["refused"], &json["passedOver"]), (&serde_json::json!([]), &Value::from(1)), "{json}");
+    let refused =
+        [("d/good.yaml", good.as_str()), ("d/b.yaml", "schema: notify-rule@1\n"), ("d/c.yaml", "a: [\n")];
+    let ran = with(&refused, &["test", "d", "-o", "json"]);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (ran.code, &json["rulesRefused"], &json["passed"]),
+        (1, &Value::from(2), &Value::from(2)),
+        "{json}"
+    );
+    let told = |index: usize, name: &str| json["refused"][index][name].as_str().unwrap_or_default();
+    assert_eq!((told(0, "place"), told(0, "code")), ("d/c.yaml", "malformed-yaml"));
+    assert_eq!((told(1, "place"), told(1, "code")), ("d/b.yaml", "invalid-rule"));
+    assert!(!told(1, "reason").is_empty() && !told(1, "fix").is_empty(), "{json}");
     with(&[("b.yaml", "schema: notify-rule@1\n")], &["test", "b.yaml"])
         .fails(1, "error[invalid-rule]: b.yaml at /");
     with(&[("d/c.yaml", "schema: notify-channel@1\n")], &["test", "d"]).fails(1, "there is no rule here");
@@ -167,6 +197,45 @@ fn rule_files_are_tested() {
     with(&[("r.yaml", &good)], &["validate", "-f", "r.yaml"]).ok();
     // What the product ships.
     assert!(run(&["rule", "test", "resources/rules"]).ok().contains(" passed, 0 failed"));
+}
+
+/// `apply` reads with the same function; `rule_set::sources` has the rest of it.
+#[test]
+fn several_documents_and_lists_are_read_by_all() {
+    let (good, wrong) = (format!("{RULE}{GOOD}"), format!("{RULE}{WRONG}").replace("id: r\n", "id: w\n"));
+    let two = format!("{good}---\nschema: notify-channel@1\n---\n{wrong}");
+    let list = r#"[{"schema":"notify-rule@1","id":"l","name":"L","match":{"type":["a","a"]},"actions":[{"id":"a","channel":"c"}]}]"#;
+    let files = [("d/two.yaml", two.as_str()), ("d/list.json", list), ("d/.h/x.yaml", "a: [")];
+    let ran = with(&files, &["test", "d"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.starts_with("failed d/two.yaml (document 3): `mild`"), "{}", ran.out);
+    let end = "3 tests in 2 rules: 2 passed, 1 failed; 1 rule has no tests; 1 document of another kind was passed over\n";
+    assert!(ran.out.ends_with(end), "{}", ran.out);
+    let ran = with(&files, &["lint", "d"]);
+    assert!(ran.out.contains("d/list.json [0] (rule l)"), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("\n3 rules: "), "{}", ran.out);
+    assert!(ran.out.ends_with("; 1 document of another kind was passed over\n"), "{}", ran.out);
+    for command in [&["test", "d"][..], &["lint", "d"], &["apply", "--dry-run", "-f", "d"]] {
+        let twice = [("d/a.yaml", good.as_str()), ("d/b.yaml", &good)];
+        with(&twice, command).fails(1, "the rule `r` stands in d/a.yaml as well");
+    }
+}
+
+#[test]
+fn nothing_to_apply_deletes_nothing_unless_asked() {
+    let (empty, rule) = ([("d/a.yaml", ""), ("d/b.yaml", "---\n# none\n")], [("d/a.yaml", RULE)]);
+    let prune = ["apply", "-y", "--prune", "-f", "d"];
+    let apply = |files: &[(&str, &str)], more: &[&str]| with(files, &[&prune[..], more].concat());
+    apply(&empty, &[])
+        .fails(1, "the files hold no rule, so `--prune` would delete all rules of the set `default`");
+    apply(&empty, &["--dry-run"]).fails(1, "give --allow-empty");
+    apply(&rule, &["--selector", "team=x"])
+        .fails(1, "none of the 1 rules in the files is selected by team=x");
+    // Nobody answers at this address: it would be done.
+    let far = ["--url", "http://127.0.0.1:9"];
+    apply(&empty, &[&far[..], &["--allow-empty"]].concat()).fails(1, "cannot be reached");
+    apply(&rule, &far).fails(1, "cannot be reached");
+    with(&empty, &["apply", "-f", "d", "--allow-empty"]).fails(2, "--prune");
 }
 
 #[test]

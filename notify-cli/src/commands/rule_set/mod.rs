@@ -2,14 +2,14 @@
 
 pub mod apply;
 pub mod export;
-mod sources;
+pub mod sources;
 
 use crate::failure::Failure;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ApplyArgs {
     /// Files (YAML with one or more documents, or JSON) and folders with all below them; `-` reads standard input.
     #[arg(short, long, required = true, num_args = 1..)]
@@ -17,6 +17,9 @@ pub struct ApplyArgs {
     /// Delete the rules of the set that no file holds any more.
     #[arg(long)]
     pub prune: bool,
+    /// With `--prune`: also when no rule is left in the files, so that the whole set is deleted.
+    #[arg(long, requires = "prune")]
+    pub allow_empty: bool,
     /// Only show what would be done.
     #[arg(long)]
     pub dry_run: bool,
@@ -32,7 +35,8 @@ pub struct ApplyArgs {
     /// Also rules whose own tests fail; the ledger keeps that.
     #[arg(long)]
     pub force: bool,
-    /// Only rules with this label, such as team=security; may be given several times.
+    /// Only rules with this label, such as team=security; may be given several times. What the files hold without it is
+    /// neither applied nor pruned.
     #[arg(long, value_name = "LABEL=VALUE")]
     pub selector: Vec<String>,
 }
