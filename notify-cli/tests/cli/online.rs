@@ -261,6 +261,13 @@ async fn rules_as_files() {
     let selected = site.run(&["rule", "apply", "-f", "rules", "--selector", "team=a"]).await.ok();
     let nothing = "Nothing to do: 0 rules are as the files say.\n1 rule of the files is not selected.\n";
     assert_eq!(selected, nothing);
+    // `two` carries the label where it is saved, and no longer in the files: it still stands there, and is not pruned.
+    let relabelled = format!("{}---\n{}", rule("three", 1, "labels: { team: b }\n"), rule("two", 1, ""));
+    std::fs::write(site.folder.path().join("relabelled.yaml"), relabelled).unwrap();
+    let prune = ["rule", "apply", "-f", "relabelled.yaml", "--prune", "--selector", "team=b", "--dry-run"];
+    let kept = site.run(&prune).await.ok();
+    assert!(kept.contains("1 to be created, 0 to be changed, 0 to be deleted, 0 unchanged."), "{kept}");
+    assert!(kept.ends_with("1 rule of the files is not selected.\n"), "{kept}");
     let shown = site.run(&["rule", "apply", "-f", "rules", "--prune", "-y"]).await.ok();
     assert_eq!(
         shown,
