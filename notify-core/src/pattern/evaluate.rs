@@ -125,7 +125,7 @@ fn fit_test(test: &Test, value: Option<&Value>, depth: usize) -> Fit {
 
 /// One element that fits by a value is enough. Without one, an absence has to hold for every element: "no such field
 /// in this array" is said of all of it.
-fn fit_elements(items: &[Value], fit: impl Fn(Option<&Value>) -> Fit) -> Fit {
+pub(super) fn fit_elements(items: &[Value], mut fit: impl FnMut(Option<&Value>) -> Fit) -> Fit {
     if items.is_empty() {
         return fit(None); // an empty array holds no value: as if the field were absent
     }

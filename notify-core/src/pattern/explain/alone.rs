@@ -3,7 +3,7 @@
 //! The evaluator with all other tests switched off says the same, but looks past each of them at every step; with a
 //! thousand clauses and an array of thousands that is a thousand times as much.
 
-use crate::pattern::evaluate::{Fit, MAX_EVENT_DEPTH};
+use crate::pattern::evaluate::{Fit, MAX_EVENT_DEPTH, fit_elements};
 use crate::pattern::expand::Node;
 use crate::pattern::operator::Test;
 use serde_json::Value;
@@ -56,7 +56,7 @@ pub(super) fn along<S: AsRef<str>>(
         return Fit::No;
     }
     if let Some(Value::Array(items)) = value {
-        return elements(items, |item| along(test, steps, item, depth + 1, work));
+        return fit_elements(items, |item| along(test, steps, item, depth + 1, work));
     }
     if let Some((name, rest)) = steps.split_first() {
         let inner = match value {
@@ -78,19 +78,4 @@ pub(super) fn along<S: AsRef<str>>(
             if test.holds(scalar) { Fit::Bound } else { Fit::No }
         }
     }
-}
-
-fn elements(items: &[Value], mut fit: impl FnMut(Option<&Value>) -> Fit) -> Fit {
-    if items.is_empty() {
-        return fit(None);
-    }
-    let mut all_absent = true;
-    for item in items {
-        match fit(Some(item)) {
-            Fit::Bound => return Fit::Bound,
-            Fit::Absent => {}
-            Fit::No => all_absent = false,
-        }
-    }
-    if all_absent { Fit::Absent } else { Fit::No }
 }
