@@ -92,6 +92,17 @@ slug_id!(/// A channel, unique per tenant.
 slug_id!(/// A template, unique per tenant.
     TemplateId, "template id");
 
+slug_id!(/// A calendar, unique per tenant.
+    CalendarId, "calendar id");
+slug_id!(/// A person or a group, unique per tenant.
+    ContactId, "contact id");
+slug_id!(/// A silence, unique per tenant.
+    SilenceId, "silence id");
+slug_id!(/// An inhibition, unique per tenant.
+    InhibitionId, "inhibition id");
+slug_id!(/// An override of noise control, unique per tenant.
+    OverrideId, "override id");
+
 macro_rules! hash_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*

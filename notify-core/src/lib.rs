@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod document;
+pub mod duration;
 pub mod event;
 pub mod ids;
 pub mod jcs;
@@ -13,6 +14,7 @@ pub mod json;
 pub mod ledger;
 pub mod lint;
 pub mod message;
+pub mod noise;
 pub mod pattern;
 pub mod plan;
 pub mod problem;

@@ -44,6 +44,13 @@ codes! {
     InvalidTemplate = "invalid-template", 422, "The template is not valid";
     InvalidBundle = "invalid-bundle", 422, "The text bundle is not valid";
     InvalidEventType = "invalid-event-type", 422, "The event type is not valid";
+    InvalidCalendar = "invalid-calendar", 422, "The calendar is not valid";
+    InvalidContact = "invalid-contact", 422, "The contact is not valid";
+    InvalidSilence = "invalid-silence", 422, "The silence is not valid";
+    InvalidInhibition = "invalid-inhibition", 422, "The inhibition is not valid";
+    InvalidOverride = "invalid-override", 422, "The override is not valid";
+    InvalidPolicy = "invalid-policy", 422, "The policy is not valid";
+    ConfirmationRequired = "confirmation-required", 409, "The effect has to be confirmed";
     SchemaMismatch = "schema-mismatch", 422, "The event does not fit the schema of its type";
     UnverifiedEvent = "unverified-event", 422, "The event's signature does not verify";
     UnknownField = "unknown-field", 422, "A field is not known";

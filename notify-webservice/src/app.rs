@@ -41,6 +41,8 @@ pub struct Limits {
     pub tenant_templates: u64,
     pub tenant_bundles: u64,
     pub tenant_event_types: u64,
+    /// Of each kind that noise control is made of.
+    pub tenant_noise_documents: u64,
     /// Bytes and rules of one `rules:apply`.
     pub apply_bytes: usize,
     pub apply_rules: usize,
@@ -63,6 +65,7 @@ impl Default for Limits {
             tenant_templates: 2_000,
             tenant_bundles: 100,
             tenant_event_types: 1_000,
+            tenant_noise_documents: 2_000,
             apply_bytes: 16 * 1024 * 1024,
             apply_rules: 20_000,
             drain: Duration::from_secs(20),

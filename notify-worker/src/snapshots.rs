@@ -175,6 +175,8 @@ pub fn compile(tenant: &TenantId, configuration: Configuration, default_locale: 
             Kind::Template => templates.extend(typed::<Template>(document, &mut unreadable)),
             Kind::Bundle => bundles.extend(typed::<Bundle>(document, &mut unreadable)),
             Kind::EventType => {}
+            kind if Kind::NOISE.contains(&kind) => {}
+            _ => {}
         }
     }
     let (snapshot, mut broken) = Snapshot::compile(
@@ -204,7 +206,7 @@ fn change(known: &Snapshot, since: ConfigurationChanges) -> Compiled {
                 let Ok(id) = ChannelId::new(document.id.as_str()) else { continue };
                 changes.channels.push((id, current(document, &mut unreadable)));
             }
-            Kind::Template | Kind::Bundle | Kind::EventType => {}
+            _ => {}
         }
     }
     changes.texts = since.texts.map(|texts| {

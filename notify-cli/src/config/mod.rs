@@ -76,6 +76,7 @@ pub struct LimitsConfig {
     pub tenant_templates: u64,
     pub tenant_bundles: u64,
     pub tenant_event_types: u64,
+    pub tenant_noise_documents: u64,
     pub apply_bytes: usize,
     pub apply_rules: usize,
 }
@@ -274,6 +275,7 @@ impl Config {
             ("limits.tenant_templates", limits.tenant_templates >= 1, "be at least 1"),
             ("limits.tenant_bundles", limits.tenant_bundles >= 1, "be at least 1"),
             ("limits.tenant_event_types", limits.tenant_event_types >= 1, "be at least 1"),
+            ("limits.tenant_noise_documents", limits.tenant_noise_documents >= 1, "be at least 1"),
             (
                 "limits.apply_bytes",
                 (limits.document_bytes..=256 << 20).contains(&limits.apply_bytes),

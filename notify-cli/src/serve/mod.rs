@@ -94,6 +94,7 @@ pub fn web_limits(config: &Config) -> notify_webservice::Limits {
         tenant_templates: limits.tenant_templates,
         tenant_bundles: limits.tenant_bundles,
         tenant_event_types: limits.tenant_event_types,
+        tenant_noise_documents: limits.tenant_noise_documents,
         apply_bytes: limits.apply_bytes,
         apply_rules: limits.apply_rules,
         drain: Duration::from_secs(config.server.drain_seconds),

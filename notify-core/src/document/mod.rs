@@ -33,10 +33,31 @@ pub enum Kind {
     Bundle,
     #[serde(rename = "event-type")]
     EventType,
+    Calendar,
+    Contact,
+    Silence,
+    Inhibition,
+    Override,
+    Policy,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Rule, Self::Channel, Self::Template, Self::Bundle, Self::EventType];
+    pub const ALL: [Self; 11] = [
+        Self::Rule,
+        Self::Channel,
+        Self::Template,
+        Self::Bundle,
+        Self::EventType,
+        Self::Calendar,
+        Self::Contact,
+        Self::Silence,
+        Self::Inhibition,
+        Self::Override,
+        Self::Policy,
+    ];
+    /// What noise control is made of. The current ones are used together, so a change of one brings them all.
+    pub const NOISE: [Self; 6] =
+        [Self::Calendar, Self::Contact, Self::Silence, Self::Inhibition, Self::Override, Self::Policy];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -46,6 +67,12 @@ impl Kind {
             Self::Template => "template",
             Self::Bundle => "bundle",
             Self::EventType => "event-type",
+            Self::Calendar => "calendar",
+            Self::Contact => "contact",
+            Self::Silence => "silence",
+            Self::Inhibition => "inhibition",
+            Self::Override => "override",
+            Self::Policy => "policy",
         }
     }
 }

@@ -348,7 +348,14 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
         Kind::EventType => {
             super::parse_event_type(value).map(|(event_type, text, digest)| (event_type.id, text, digest))?
         }
+        Kind::Calendar | Kind::Contact => return Err(not_yet(kind)),
+        Kind::Silence | Kind::Inhibition | Kind::Override => return Err(not_yet(kind)),
+        Kind::Policy => return Err(not_yet(kind)),
     })
+}
+
+fn not_yet(kind: Kind) -> Problem {
+    Problem::new(Code::UnsupportedFeature, "", format!("there is no {} yet", kind.as_str()), "leave it out")
 }
 
 /// Canonical text and digest. The document is read back from that text, so that its free parts (`match`, `config`,

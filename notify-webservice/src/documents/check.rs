@@ -35,6 +35,8 @@ pub enum Parsed {
     Template(Box<Template>),
     Bundle(Box<Bundle>),
     EventType(Box<EventType>),
+    /// A calendar, contact, silence, inhibition, override or policy.
+    Noise,
 }
 
 /// The body of a write, YAML or JSON as its content type says.
@@ -77,6 +79,10 @@ pub fn value(kind: Kind, value: &Value) -> Result<Checked, Problem> {
                 .map_err(|problem| problem.under("/dataSchema"))?;
             (event_type.id.clone(), body, digest, Parsed::EventType(Box::new(event_type)))
         }
+        Kind::Calendar | Kind::Contact | Kind::Silence | Kind::Inhibition | Kind::Override | Kind::Policy => {
+            let (id, body, digest) = document::parse_any(kind, value)?;
+            (id, body, digest, Parsed::Noise)
+        }
     };
     Ok(Checked { id, body, digest, parsed })
 }
@@ -108,7 +114,7 @@ pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
             let bundles = bundles(call).await?;
             render::validate_template(template, &bundles.iter().collect::<Vec<_>>())
         }
-        Parsed::Bundle(_) => Ok(()),
+        Parsed::Bundle(_) | Parsed::Noise => Ok(()),
         Parsed::EventType(event_type) => only_one_of_its_type(event_type, call).await,
     }
 }
@@ -125,7 +131,7 @@ impl References {
         match kind {
             Kind::Channel => drop(self.channels.insert(id)),
             Kind::Template => drop(self.templates.insert(id)),
-            Kind::Rule | Kind::Bundle | Kind::EventType => {}
+            _ => {}
         }
     }
 }

@@ -186,6 +186,9 @@ async fn room_for_one_more(kind: Kind, call: &Call) -> Result<(), Problem> {
         Kind::Template => limits.tenant_templates,
         Kind::Bundle => limits.tenant_bundles,
         Kind::EventType => limits.tenant_event_types,
+        Kind::Calendar | Kind::Contact | Kind::Silence | Kind::Inhibition | Kind::Override | Kind::Policy => {
+            limits.tenant_noise_documents
+        }
     };
     let count = call.app.store.document_count(call.tenant(), kind).await;
     let count = count.map_err(|error| store_problem(&call.request, &error))?;
@@ -199,7 +202,11 @@ async fn room_for_one_more(kind: Kind, call: &Call) -> Result<(), Problem> {
         format!(
             "delete {}s that are not needed, or let the operator raise `limits.tenant_{}s`",
             kind.as_str(),
-            kind.as_str().replace('-', "_")
+            if Kind::NOISE.contains(&kind) {
+                "noise_document".to_owned()
+            } else {
+                kind.as_str().replace('-', "_")
+            }
         ),
     ))
 }

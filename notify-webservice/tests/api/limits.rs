@@ -373,6 +373,7 @@ async fn a_tenant_has_so_many_documents_and_no_more() {
         tenant_templates: TENANT_DOCUMENTS,
         tenant_bundles: TENANT_DOCUMENTS,
         tenant_event_types: TENANT_DOCUMENTS,
+        tenant_noise_documents: TENANT_DOCUMENTS,
         ..Limits::default()
     };
     let service = service_with(limits).await;
@@ -435,7 +436,7 @@ async fn a_tenant_has_so_many_requests_at_once() {
 }
 
 /// Tested in `connections.rs`, `apply.rs` and above, on a socket or with a service of their own.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 15] = [
     "limits.header_bytes",
     "limits.connections",
     "limits.request_timeout_seconds",
@@ -446,6 +447,7 @@ const ELSEWHERE: [&str; 14] = [
     "limits.tenant_templates",
     "limits.tenant_bundles",
     "limits.tenant_event_types",
+    "limits.tenant_noise_documents",
     "limits.apply_bytes",
     "limits.apply_rules",
     "headers",
