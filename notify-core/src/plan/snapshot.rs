@@ -4,6 +4,7 @@ use super::by_id::RulesById;
 use crate::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use crate::ids::{ChannelId, RuleId, TenantId};
 use crate::ledger::commitment::PlainDigest;
+use crate::noise::NoiseConfig;
 use crate::pattern::{Pattern, RuleSet};
 use crate::problem::{Code, Problem};
 use crate::render::Library;
@@ -23,6 +24,7 @@ pub struct Snapshot {
     pub channels: Arc<BTreeMap<ChannelId, Version<Channel>>>,
     pub library: Arc<Library>,
     pub default_locale: String,
+    pub noise: Arc<NoiseConfig>,
     /// Enabled rules by priority (higher first), then id.
     rules: RuleSet<Arc<CompiledRule>>,
     by_id: RulesById,
@@ -102,6 +104,7 @@ impl Snapshot {
             channels: Arc::new(channels.into_iter().map(|c| (c.document.id.clone(), c)).collect()),
             library,
             default_locale: default_locale.to_owned(),
+            noise: Arc::default(),
             by_id: RulesById::new(compiled.iter().map(|(rule, _)| Arc::clone(rule))),
             rules: RuleSet::new(compiled),
         };
