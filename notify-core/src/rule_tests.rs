@@ -10,7 +10,7 @@ use crate::event::{Event, EventLimits};
 use crate::ids::{ChannelId, RuleId, TenantId};
 use crate::noise::NoiseState;
 use crate::pattern::Pattern;
-use crate::plan::{Snapshot, Verdict, plan};
+use crate::plan::{Documents, Snapshot, Verdict, plan};
 use crate::problem::{Code, Problem};
 use crate::time::Timestamp;
 use serde::Serialize;
@@ -214,7 +214,12 @@ fn alone(rule: &Rule) -> Result<Snapshot, Problem> {
         },
     });
     let rules = vec![Version { version: 0, digest: nothing(), document }];
-    let (snapshot, broken) = Snapshot::compile(tenant(TENANT)?, 0, "en", rules, channels.collect(), &[], &[]);
+    let (snapshot, broken) = Snapshot::compile(
+        tenant(TENANT)?,
+        0,
+        "en",
+        Documents { rules, channels: channels.collect(), ..Documents::default() },
+    );
     match broken.into_iter().next() {
         None => Ok(snapshot),
         Some(broken) => Err(broken.problem),

@@ -6,23 +6,30 @@
 pub mod channel;
 pub mod difference;
 pub mod event_type;
+pub mod inhibition;
 mod json_schema;
 pub mod noise;
 pub mod noise_fields;
+pub mod overrides;
 pub mod parse;
 pub mod policy;
 mod reader;
 pub mod rule;
 pub mod rule_file;
 mod rule_test;
+pub mod scope;
+pub mod silence;
 pub mod template;
 
 pub use channel::Channel;
 pub use event_type::{EventType, parse_event_type};
+pub use inhibition::{Inhibition, parse_inhibition};
+pub use overrides::{Override, parse_override};
 pub use parse::{parse_any, parse_bundle, parse_channel, parse_rule, parse_template};
 pub use policy::{Policy, parse_policy};
 pub use rule::{Rule, RuleTest};
 pub use rule_test::{MAX_TESTS, MAX_TESTS_BYTES};
+pub use silence::{Silence, parse_silence};
 pub use template::{Bundle, Template};
 
 use serde::{Deserialize, Serialize};

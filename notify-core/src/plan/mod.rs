@@ -15,7 +15,7 @@ mod snapshot;
 pub use decide::{Decision, Intent, Planned, PlannedDelivery, PlannedHold, PlannedItem, Verdict, plan};
 pub use intend::target_of;
 pub use nearest::{Explained, Hit, MAX_NEAREST, Miss, NEAREST, Nearest, Reason};
-pub use snapshot::{Broken, Changes, CompiledRule, Snapshot};
+pub use snapshot::{Broken, Changes, CompiledRule, Documents, Snapshot, Texts};
 
 /// Version of the bundled time zone database, recorded with each decision.
 #[must_use]
