@@ -171,6 +171,10 @@ hash_id!(/// An accepted event: hash of tenant, source and the producer's id. Th
 hash_id!(/// One delivery: hash of tenant, cause, rule, action, channel and target (DESIGN invariant 4). Receivers see
     /// it unchanged on every attempt, as `webhook-id`. It contains no `.`, as Standard Webhooks demands.
     DeliveryId, "dlv");
+hash_id!(/// An alert that noise control holds back until a time, when it is judged again.
+    HeldId, "hld");
+hash_id!(/// One window of a digest: what it collects leaves as one delivery, or not at all.
+    DigestId, "dig");
 
 /// Lower-case hexadecimal. Ids, commitments and digests are made for every event, so it avoids the formatter.
 #[must_use]
