@@ -171,10 +171,6 @@ hash_id!(/// An accepted event: hash of tenant, source and the producer's id. Th
 hash_id!(/// One delivery: hash of tenant, cause, rule, action, channel and target (DESIGN invariant 4). Receivers see
     /// it unchanged on every attempt, as `webhook-id`. It contains no `.`, as Standard Webhooks demands.
     DeliveryId, "dlv");
-hash_id!(/// An alert that noise control holds back until a time, when it is judged again.
-    HeldId, "hld");
-hash_id!(/// One window of a digest: what it collects leaves as one delivery, or not at all.
-    DigestId, "dig");
 
 hash_id!(/// An alert that is held back for now: hash of tenant, event, rule and action. Its first 16 bytes are its key in the
     /// state of noise control.
