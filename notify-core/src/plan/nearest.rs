@@ -178,9 +178,9 @@ fn miss(rule: &CompiledRule, failed: usize, explanation: Option<&Explanation>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Documents;
     use crate::document::{Version, parse_rule};
     use crate::ids::TenantId;
+    use crate::plan::Documents;
     use serde_json::json;
 
     fn snapshot(rules: &[(&str, i64, Value)]) -> Snapshot {
