@@ -3,7 +3,9 @@
 //! A document is immutable per version. Its digest is SHA-256 over the RFC 8785 form of its JSON, so that the same
 //! content written as YAML or JSON has one digest.
 
+pub mod calendar;
 pub mod channel;
+pub mod contact;
 pub mod difference;
 pub mod event_type;
 mod json_schema;
@@ -14,7 +16,9 @@ pub mod rule_file;
 mod rule_test;
 pub mod template;
 
+pub use calendar::{Calendar, parse_calendar};
 pub use channel::Channel;
+pub use contact::{Contact, parse_contact};
 pub use event_type::{EventType, parse_event_type};
 pub use parse::{parse_any, parse_bundle, parse_channel, parse_rule, parse_template};
 pub use rule::{Rule, RuleTest};

@@ -348,7 +348,11 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
         Kind::EventType => {
             super::parse_event_type(value).map(|(event_type, text, digest)| (event_type.id, text, digest))?
         }
-        Kind::Calendar | Kind::Contact => return Err(not_yet(kind)),
+        Kind::Calendar => super::parse_calendar(value)
+            .map(|(calendar, text, digest)| (calendar.id.into(), text, digest))?,
+        Kind::Contact => {
+            super::parse_contact(value).map(|(contact, text, digest)| (contact.id.into(), text, digest))?
+        }
         Kind::Silence | Kind::Inhibition | Kind::Override => return Err(not_yet(kind)),
         Kind::Policy => return Err(not_yet(kind)),
     })
