@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod calendar;
-pub mod contact;
 pub mod document;
 pub mod duration;
 pub mod event;

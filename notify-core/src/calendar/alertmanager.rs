@@ -22,12 +22,18 @@ fn fault(path: impl Into<String>, reason: impl Into<String>, fix: &str) -> Probl
 /// # Errors
 /// [`Code::InvalidCalendar`] with the place.
 pub fn entries(list: &Value, path: &str) -> Result<Vec<(Entry, String)>, Problem> {
-    let items = list.as_array().filter(|items| (1..=MAX_ENTRIES).contains(&items.len())).ok_or_else(|| {
-        fault(path, format!("this is no list of 1 to {MAX_ENTRIES} time intervals"), "write `- times: …` and so on")
-    })?;
+    let items =
+        list.as_array().filter(|items| (1..=MAX_ENTRIES).contains(&items.len())).ok_or_else(|| {
+            fault(
+                path,
+                format!("this is no list of 1 to {MAX_ENTRIES} time intervals"),
+                "write `- times: …` and so on",
+            )
+        })?;
     let one = |(index, item): (usize, &Value)| {
         let here = format!("{path}/{index}");
-        let fields = item.as_object().ok_or_else(|| fault(&here, "this is no time interval", "write `times: …`"))?;
+        let fields =
+            item.as_object().ok_or_else(|| fault(&here, "this is no time interval", "write `times: …`"))?;
         Ok((entry(fields, &here)?, here))
     };
     items.iter().enumerate().map(one).collect()
@@ -36,12 +42,18 @@ pub fn entries(list: &Value, path: &str) -> Result<Vec<(Entry, String)>, Problem
 fn entry(fields: &Map<String, Value>, path: &str) -> Result<Entry, Problem> {
     if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let reason = format!("Alertmanager has no `{name}` in a time interval");
-        return Err(fault(format!("{path}/{name}"), reason, "it knows times, weekdays, days_of_month, months, years and location"));
+        return Err(fault(
+            format!("{path}/{name}"),
+            reason,
+            "it knows times, weekdays, days_of_month, months, years and location",
+        ));
     }
     let mut entry = Entry {
         times: each(fields, "times", path, times)?,
         days: each(fields, "weekdays", path, |value| text(value).and_then(|text| weekdays(&text)))?,
-        days_of_month: each(fields, "days_of_month", path, |value| text(value).and_then(|text| days_of_month(&text)))?,
+        days_of_month: each(fields, "days_of_month", path, |value| {
+            text(value).and_then(|text| days_of_month(&text))
+        })?,
         months: each(fields, "months", path, |value| text(value).and_then(|text| months(&text)))?,
         years: each(fields, "years", path, |value| text(value).and_then(|text| years(&text)))?,
         // Its default, whatever the calendar's zone is.
@@ -52,14 +64,21 @@ fn entry(fields: &Map<String, Value>, path: &str) -> Result<Entry, Problem> {
         None | Some(Value::Null) => {}
         Some(Value::String(name)) if name.is_empty() => {}
         Some(Value::String(name)) if name == "Local" => {
-            let reason = "`Local` is the zone of the machine that Alertmanager runs on, which is not known here";
-            return Err(fault(format!("{path}/location"), reason, "write its IANA name, e.g. `Europe/Berlin`"));
+            let reason =
+                "`Local` is the zone of the machine that Alertmanager runs on, which is not known here";
+            return Err(fault(
+                format!("{path}/location"),
+                reason,
+                "write its IANA name, e.g. `Europe/Berlin`",
+            ));
         }
         Some(Value::String(name)) => {
             super::time_zone(name, &format!("{path}/location"))?;
             entry.time_zone = Some(name.clone());
         }
-        Some(_) => return Err(fault(format!("{path}/location"), "`location` is no text", "write an IANA name")),
+        Some(_) => {
+            return Err(fault(format!("{path}/location"), "`location` is no text", "write an IANA name"));
+        }
     }
     let bare = [&entry.times, &entry.days, &entry.days_of_month, &entry.months, &entry.years];
     if bare.iter().all(|list| list.is_empty()) {

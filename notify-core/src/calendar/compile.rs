@@ -154,9 +154,10 @@ impl Compiler {
     ) -> Result<Recurring, Problem> {
         let day = words::date(start);
         let fix = "write `2026-01-05T22:00`, or `2026-01-05` for whole days";
-        let first = day.map(Day::start).or_else(|| words::local(start)).ok_or_else(|| {
-            problem(format!("{path}/start"), ("this is no local time".to_owned(), fix))
-        })?;
+        let first = day
+            .map(Day::start)
+            .or_else(|| words::local(start))
+            .ok_or_else(|| problem(format!("{path}/start"), ("this is no local time".to_owned(), fix)))?;
         let local = |moment: i64| {
             let zone = zone.or(self.zone.as_ref())?;
             let offset = zone.to_offset(super::zone::moment(moment)).seconds();
@@ -209,18 +210,21 @@ impl Compiler {
 fn one_off(from: &str, to: &str, path: &str) -> Result<When, Problem> {
     let fix = "write both as local times, `2026-12-24T18:00`, or both with an offset, `2026-12-24T17:00:00Z`";
     let local = |text: &str| words::local(text).or_else(|| words::date(text).map(Day::start));
-    let (interval, when): (_, fn(_) -> When) = match (local(from), local(to), words::moment(from), words::moment(to)) {
-        (Some(from), Some(to), ..) => ((from, to), When::Local),
-        (.., Some(from), Some(to)) => ((from, to), When::Moments),
-        (None, _, None, _) => {
-            return Err(problem(format!("{path}/from"), ("`from` is no time".to_owned(), fix)));
-        }
-        (_, None, _, None) => return Err(problem(format!("{path}/to"), ("`to` is no time".to_owned(), fix))),
-        _ => {
-            let reason = "one of `from` and `to` is a local time and the other is not".to_owned();
-            return Err(problem(format!("{path}/to"), (reason, fix)));
-        }
-    };
+    let (interval, when): (_, fn(_) -> When) =
+        match (local(from), local(to), words::moment(from), words::moment(to)) {
+            (Some(from), Some(to), ..) => ((from, to), When::Local),
+            (.., Some(from), Some(to)) => ((from, to), When::Moments),
+            (None, _, None, _) => {
+                return Err(problem(format!("{path}/from"), ("`from` is no time".to_owned(), fix)));
+            }
+            (_, None, _, None) => {
+                return Err(problem(format!("{path}/to"), ("`to` is no time".to_owned(), fix)));
+            }
+            _ => {
+                let reason = "one of `from` and `to` is a local time and the other is not".to_owned();
+                return Err(problem(format!("{path}/to"), (reason, fix)));
+            }
+        };
     if interval.0 >= interval.1 {
         let reason = "this window ends before it begins".to_owned();
         return Err(problem(format!("{path}/to"), (reason, "write a later time")));

@@ -43,7 +43,11 @@ impl Day {
     /// The day that a local time (seconds since 1970-01-01T00:00 on the wall) lies in.
     #[must_use]
     pub fn of(local: i64) -> Self {
-        Self(i32::try_from(local.div_euclid(DAY)).unwrap_or(if local < 0 { i32::MIN / 4 } else { i32::MAX / 4 }))
+        Self(i32::try_from(local.div_euclid(DAY)).unwrap_or(if local < 0 {
+            i32::MIN / 4
+        } else {
+            i32::MAX / 4
+        }))
     }
 
     /// Its beginning as a local time.
@@ -96,7 +100,11 @@ mod tests {
             let (year, month, number) = day.parts();
             assert_eq!(
                 (year, month, number),
-                (expected.year().into(), u8::try_from(expected.month()).unwrap(), u8::try_from(expected.day()).unwrap())
+                (
+                    expected.year().into(),
+                    u8::try_from(expected.month()).unwrap(),
+                    u8::try_from(expected.day()).unwrap()
+                )
             );
             assert_eq!(Day::new(year, month, number), Some(day));
             assert_eq!(i8::try_from(day.weekday()).unwrap(), expected.weekday().to_monday_zero_offset());
@@ -104,7 +112,9 @@ mod tests {
             expected = expected.checked_add(1.day()).unwrap();
         }
         assert_eq!(Day::new(1970, 1, 1), Some(Day(0)));
-        for (year, month, day) in [(2026, 2, 29), (2026, 13, 1), (2026, 0, 1), (2026, 4, 31), (2100, 2, 29), (2026, 1, 0)] {
+        for (year, month, day) in
+            [(2026, 2, 29), (2026, 13, 1), (2026, 0, 1), (2026, 4, 31), (2100, 2, 29), (2026, 1, 0)]
+        {
             assert_eq!(Day::new(year, month, day), None, "{year}-{month}-{day}");
         }
         assert_eq!((Day::of(-1), Day::of(0), Day::of(DAY)), (Day(-1), Day(0), Day(1)));

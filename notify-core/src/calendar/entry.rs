@@ -60,11 +60,13 @@ pub struct Recurring {
 impl DayFilter {
     fn holds(&self, day: Day, holidays: &BTreeSet<Day>) -> bool {
         let named = self.weekdays != 0 || self.holidays;
-        let this_day = self.weekdays & (1 << day.weekday()) != 0 || (self.holidays && holidays.contains(&day));
+        let this_day =
+            self.weekdays & (1 << day.weekday()) != 0 || (self.holidays && holidays.contains(&day));
         if named && !this_day {
             return false;
         }
-        if self.days_of_month.is_empty() && self.months == 0 && self.years.is_empty() && self.dates.is_empty() {
+        if self.days_of_month.is_empty() && self.months == 0 && self.years.is_empty() && self.dates.is_empty()
+        {
             return true;
         }
         let (year, month, number) = day.parts();
@@ -101,7 +103,7 @@ impl Entry {
     ) {
         // Any zone's clocks show the moments of `within` as local times at most a day away from it.
         let (first, last) = (Day::of(within.0).plus(-1), Day::of(within.1).plus(1));
-        let mut local = |interval: Interval| match dst {
+        let local = |interval: Interval, out: &mut Vec<Interval>| match dst {
             Dst::WallClock => clocks.shown(interval, out),
             Dst::Instants => out.push((
                 clocks.first(interval.0, Skipped::TheSkip),
@@ -110,19 +112,19 @@ impl Entry {
         };
         match &self.when {
             When::Moments(interval) => out.push(*interval),
-            When::Local(interval) => local(*interval),
+            When::Local(interval) => local(*interval, out),
             When::Days(filter, spans) => {
                 let days = first.0.saturating_sub(LONGEST_SPAN)..=last.0;
                 for day in days.map(Day).filter(|day| filter.holds(*day, holidays)) {
                     let midnight = day.start();
-                    spans.iter().for_each(|(from, to)| local((midnight + from, midnight + to)));
+                    spans.iter().for_each(|(from, to)| local((midnight + from, midnight + to), out));
                 }
             }
             When::Recurring(recurring) => {
                 let longest = i32::try_from(recurring.lasts / DAY).unwrap_or(i32::MAX).saturating_add(1);
                 for start in recurring.starts(first.plus(-longest), last) {
                     if dst == Dst::WallClock || recurring.in_days {
-                        local((start, start + recurring.lasts));
+                        local((start, start + recurring.lasts), out);
                     } else {
                         let start = clocks.first(start, Skipped::AsBefore);
                         out.push((start, start + recurring.lasts));

@@ -42,7 +42,9 @@ impl Read {
     fn note(&mut self, line: usize, lost: bool, text: impl Into<String>) {
         match self.notes.len() {
             len if len < MAX_NOTES => self.notes.push(Note { line, text: text.into(), lost }),
-            MAX_NOTES => self.notes.push(Note { line, text: "more such notes are left out".to_owned(), lost: true }),
+            MAX_NOTES => {
+                self.notes.push(Note { line, text: "more such notes are left out".to_owned(), lost: true })
+            }
             _ => {}
         }
     }
@@ -143,7 +145,11 @@ fn of_calendar(line: &Line, out: &mut Read) {
         "X-WR-CALNAME" => out.name = Some(value),
         "X-WR-TIMEZONE" => out.zone = Some(value),
         "VERSION" if value != "2.0" => {
-            out.note(line.number, false, format!("the file is of version `{}`, read as 2.0", lines::shown(&value)));
+            out.note(
+                line.number,
+                false,
+                format!("the file is of version `{}`, read as 2.0", lines::shown(&value)),
+            );
         }
         _ => {}
     }
@@ -168,6 +174,10 @@ fn carry(mut events: Vec<Event>, out: &mut Read) {
         event.carry(replaced.into_iter().map(|(_, start)| start).collect(), out);
     }
     for (line, _) in changes.into_values().flatten() {
-        out.note(line, false, "changes an occurrence of an event that is not in the file; taken as an event of its own");
+        out.note(
+            line,
+            false,
+            "changes an occurrence of an event that is not in the file; taken as an event of its own",
+        );
     }
 }

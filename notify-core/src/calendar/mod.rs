@@ -5,6 +5,7 @@
 
 mod alertmanager;
 mod compile;
+pub mod contacts;
 pub mod day;
 mod entry;
 pub mod ical;
@@ -17,6 +18,7 @@ mod zone;
 mod tests;
 
 pub use compile::zone as time_zone;
+pub use contacts::{Contact, Contacts};
 
 use crate::document::{Calendar, Kind, Version, calendar::Dst};
 use crate::ids::CalendarId;
@@ -40,6 +42,7 @@ const BLOCK: i64 = BLOCK_DAYS * DAY;
 /// How far ahead a change is looked for: two years and a day.
 pub const HORIZON_DAYS: i64 = 731;
 const HORIZON: i64 = HORIZON_DAYS * DAY;
+static UTC: TimeZone = TimeZone::UTC;
 /// Most blocks that a calendar keeps, over all zones of contacts.
 const MAX_KEPT: usize = 1_024;
 
@@ -155,7 +158,7 @@ impl CompiledCalendar {
     /// The zone it is read in. `local` is the contact's; a calendar in the contact's zone is read in UTC without one.
     #[must_use]
     pub fn zone<'z>(&'z self, local: Option<&'z TimeZone>) -> &'z TimeZone {
-        self.parts.zone.as_ref().or(local).unwrap_or(&TimeZone::UTC)
+        self.parts.zone.as_ref().or(local).unwrap_or(&UTC)
     }
 
     /// What it says of a moment.

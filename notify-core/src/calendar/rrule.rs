@@ -91,10 +91,12 @@ impl<'t> Parts<'t> {
             let plain = (1..=4).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
             let number = text.strip_prefix('+').unwrap_or(text).parse::<i32>().ok().filter(|_| plain);
             let zero = !negative;
-            number.filter(|n| n.abs() <= most && (*n > 0 || (zero && *n == 0) || (negative && *n < 0))).ok_or((
-                format!("`{name}` has `{}`, which is out of range", shown(text)),
-                "see RFC 5545, section 3.3.10, for what each part takes",
-            ))
+            number.filter(|n| n.abs() <= most && (*n > 0 || (zero && *n == 0) || (negative && *n < 0))).ok_or(
+                (
+                    format!("`{name}` has `{}`, which is out of range", shown(text)),
+                    "see RFC 5545, section 3.3.10, for what each part takes",
+                ),
+            )
         };
         let mut numbers: Vec<i32> = list.split(',').map(one).collect::<Result<_, _>>()?;
         numbers.sort_unstable();
@@ -149,10 +151,18 @@ impl Rule {
             until: until(&parts, all_day, local)?,
             counted: None,
             months: parts.numbers("BYMONTH", 12, false)?.iter().fold(0, |bits, month| bits | 1 << month),
-            days_of_month: parts.numbers("BYMONTHDAY", 31, true)?.iter().filter_map(|n| i8::try_from(*n).ok()).collect(),
+            days_of_month: parts
+                .numbers("BYMONTHDAY", 31, true)?
+                .iter()
+                .filter_map(|n| i8::try_from(*n).ok())
+                .collect(),
             weekdays: weekdays(&parts)?,
             of_month: frequency == Frequency::Monthly || parts.get("BYMONTH").is_some(),
-            positions: parts.numbers("BYSETPOS", 366, true)?.iter().filter_map(|n| i16::try_from(*n).ok()).collect(),
+            positions: parts
+                .numbers("BYSETPOS", 366, true)?
+                .iter()
+                .filter_map(|n| i16::try_from(*n).ok())
+                .collect(),
             week_start: week_start(&parts)?,
             times: times(&parts, start, all_day)?,
         };
@@ -192,14 +202,21 @@ impl Rule {
             ));
         }
         if ordinal && !self.days_of_month.is_empty() {
-            return Err(("`BYDAY` with a number and `BYMONTHDAY` do not go together".to_owned(), "keep one of them"));
+            return Err((
+                "`BYDAY` with a number and `BYMONTHDAY` do not go together".to_owned(),
+                "keep one of them",
+            ));
         }
         if self.frequency == Frequency::Weekly && !self.days_of_month.is_empty() {
             return Err(("`BYMONTHDAY` does not go with `FREQ=WEEKLY`".to_owned(), fix));
         }
-        if !self.positions.is_empty() && !parts.seen.iter().any(|(name, _)| {
-            ["BYDAY", "BYMONTHDAY", "BYMONTH", "BYHOUR", "BYMINUTE"].iter().any(|by| by.eq_ignore_ascii_case(name))
-        }) {
+        if !self.positions.is_empty()
+            && !parts.seen.iter().any(|(name, _)| {
+                ["BYDAY", "BYMONTHDAY", "BYMONTH", "BYHOUR", "BYMINUTE"]
+                    .iter()
+                    .any(|by| by.eq_ignore_ascii_case(name))
+            })
+        {
             return Err(("`BYSETPOS` needs another part that begins with `BY`".to_owned(), fix));
         }
         if parts.get("COUNT").is_some() && parts.get("UNTIL").is_some() {
@@ -293,8 +310,10 @@ impl Rule {
             }
             Frequency::Monthly => {
                 let (year, month, _) = first.parts();
-                let months = small((i64::from(year) * 12 + i64::from(month) - 1).saturating_add(steps).min(2_000_000));
-                let (year, month) = (months.div_euclid(12), u8::try_from(months.rem_euclid(12)).unwrap_or_default() + 1);
+                let months =
+                    small((i64::from(year) * 12 + i64::from(month) - 1).saturating_add(steps).min(2_000_000));
+                let (year, month) =
+                    (months.div_euclid(12), u8::try_from(months.rem_euclid(12)).unwrap_or_default() + 1);
                 let day = first_of(year, month);
                 day..day + i32::from(days_in_month(year, month))
             }
@@ -397,7 +416,8 @@ fn frequency(parts: &Parts) -> Result<Frequency, Fault> {
 /// Two letters of RFC 5545.
 #[must_use]
 fn weekday(text: &str) -> Option<u8> {
-    let at = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"].iter().position(|day| day.eq_ignore_ascii_case(text))?;
+    let at =
+        ["MO", "TU", "WE", "TH", "FR", "SA", "SU"].iter().position(|day| day.eq_ignore_ascii_case(text))?;
     u8::try_from(at).ok()
 }
 
@@ -409,8 +429,15 @@ fn weekdays(parts: &Parts) -> Result<Vec<(i16, u8)>, Fault> {
         let digits = number.strip_prefix(['+', '-']).unwrap_or(number);
         let ordinal = match number {
             "" => 0,
-            _ if !(1..=2).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) => return None,
-            _ => number.strip_prefix('+').unwrap_or(number).parse().ok().filter(|n: &i16| *n != 0 && n.abs() <= 53)?,
+            _ if !(1..=2).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) => {
+                return None;
+            }
+            _ => number
+                .strip_prefix('+')
+                .unwrap_or(number)
+                .parse()
+                .ok()
+                .filter(|n: &i16| *n != 0 && n.abs() <= 53)?,
         };
         Some((ordinal, weekday(day)?))
     };
@@ -438,13 +465,21 @@ fn times(parts: &Parts, start: i64, all_day: bool) -> Result<Vec<i64>, Fault> {
             "give the first start a time, e.g. `2026-01-05T00:00`",
         ));
     }
-    let or = |list: Vec<i32>, own: i64| if list.is_empty() { vec![own] } else { list.into_iter().map(i64::from).collect() };
+    let or = |list: Vec<i32>, own: i64| {
+        if list.is_empty() { vec![own] } else { list.into_iter().map(i64::from).collect() }
+    };
     let (hours, minutes) = (or(hours, of_start / 3_600), or(minutes, of_start % 3_600 / 60));
     if hours.len() * minutes.len() > MAX_TIMES {
-        return Err((format!("this rule starts more than {MAX_TIMES} times a day"), "use `days` and `times`"));
+        return Err((
+            format!("this rule starts more than {MAX_TIMES} times a day"),
+            "use `days` and `times`",
+        ));
     }
     let seconds = of_start % 60;
-    Ok(hours.iter().flat_map(|hour| minutes.iter().map(move |minute| hour * 3_600 + minute * 60 + seconds)).collect())
+    Ok(hours
+        .iter()
+        .flat_map(|hour| minutes.iter().map(move |minute| hour * 3_600 + minute * 60 + seconds))
+        .collect())
 }
 
 fn until(parts: &Parts, all_day: bool, local: impl Fn(i64) -> Option<i64>) -> Result<Option<i64>, Fault> {

@@ -39,7 +39,8 @@ pub fn month_name(text: &str) -> Option<u8> {
 }
 
 fn position(names: &[&str], text: &str) -> Option<u8> {
-    let at = names.iter().position(|name| *name == text || (text.len() == 3 && name.get(..3) == Some(text)))?;
+    let at =
+        names.iter().position(|name| *name == text || (text.len() == 3 && name.get(..3) == Some(text)))?;
     u8::try_from(at).ok()
 }
 
@@ -56,7 +57,8 @@ pub fn weekdays(text: &str) -> Result<u8, Fault> {
 /// A bit for each month, January at bit 1; the range may go over the year's end.
 pub fn months(text: &str) -> Result<u16, Fault> {
     let one = |text: &str| {
-        month_name(text).or_else(|| digits(text).and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=12).contains(n)))
+        month_name(text)
+            .or_else(|| digits(text).and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=12).contains(n)))
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (Some(first), Some(last)) = (one(first), one(last)) else {
@@ -67,11 +69,8 @@ pub fn months(text: &str) -> Result<u16, Fault> {
 
 /// From the first to the last, over the end of the range if need be.
 fn around(first: u8, last: u8, range: RangeInclusive<u8>) -> impl Iterator<Item = u8> {
-    let (low, high) = range.into_inner();
     let straight = first <= last;
-    let head = if straight { first..=last } else { first..=high };
-    let tail = if straight { 1..=0 } else { low..=last };
-    head.chain(tail)
+    range.filter(move |n| if straight { (first..=last).contains(n) } else { *n >= first || *n <= last })
 }
 
 /// `2026`, `2026-2028`.
@@ -83,7 +82,9 @@ pub fn years(text: &str) -> Result<(i32, i32), Fault> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (one(first), one(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        (Some(_), Some(_)) => fault("this range of years ends before it begins", "write the earlier year first"),
+        (Some(_), Some(_)) => {
+            fault("this range of years ends before it begins", "write the earlier year first")
+        }
         _ => fault("these are no years from 1970 to 2199", "write `2026` or `2026-2028`"),
     }
 }
@@ -147,9 +148,10 @@ pub fn times(text: &str) -> Result<(i64, i64), Fault> {
     match parts {
         None => fault("these are no times of a day", fix),
         Some((DAY, _)) => fault("a window cannot begin at 24:00", "begin at 00:00 of the next day"),
-        Some((from, to)) if from == to => {
-            fault("a window that ends when it begins is either empty or a whole day", "write `00:00-24:00` for a whole day")
-        }
+        Some((from, to)) if from == to => fault(
+            "a window that ends when it begins is either empty or a whole day",
+            "write `00:00-24:00` for a whole day",
+        ),
         Some((from, to)) if to < from => Ok((from, to + DAY)),
         Some(both) => Ok(both),
     }
@@ -172,9 +174,10 @@ pub fn weekly(text: &str) -> Result<(u8, i64, i64), Fault> {
     match to.cmp(&from) {
         std::cmp::Ordering::Greater => Ok((first, from, to)),
         std::cmp::Ordering::Less => Ok((first, from, to + 7 * DAY)),
-        std::cmp::Ordering::Equal => {
-            fault("a window that ends when it begins is either empty or a whole week", "write `days: [mon-sun]` for always")
-        }
+        std::cmp::Ordering::Equal => fault(
+            "a window that ends when it begins is either empty or a whole week",
+            "write `days: [mon-sun]` for always",
+        ),
     }
 }
 
@@ -253,8 +256,8 @@ pub fn local(text: &str) -> Option<i64> {
 #[must_use]
 pub fn moment(text: &str) -> Option<i64> {
     let at: jiff::Timestamp = text.parse().ok()?;
-    let years = i64::from(*super::YEARS.start()) * 0..=7_258_118_399;
-    (at.subsec_nanosecond() == 0 && years.contains(&at.as_second())).then(|| at.as_second())
+    // 1970 to 2199.
+    (at.subsec_nanosecond() == 0 && (0..=7_258_118_399).contains(&at.as_second())).then(|| at.as_second())
 }
 
 /// Only ASCII digits, up to six of them.

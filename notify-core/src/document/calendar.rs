@@ -147,7 +147,8 @@ pub fn parse_calendar(value: &Value) -> Result<Parsed<Calendar>, Problem> {
         ["schema", "id", "name", "description", "labels", "timeZone", "dst", "windows", "holidays", "except"];
     reader.only(&known, &[])?;
     let time_zone = reader.line("timeZone", MAX_ZONE)?;
-    let zone_fix = "write an IANA name such as `Europe/Berlin`, `UTC`, or `contact` for the zone of the contact";
+    let zone_fix =
+        "write an IANA name such as `Europe/Berlin`, `UTC`, or `contact` for the zone of the contact";
     let dst = match reader.get("dst") {
         None => Dst::default(),
         Some(value) => serde_json::from_value(value.clone()).map_err(|_| {
@@ -200,7 +201,8 @@ fn entry(value: &Value, path: String) -> Result<Entry, Problem> {
     if let Some((tell, _)) = form {
         let other = reader.members().keys().find(|name| {
             !known.contains(&name.as_str())
-                && (BY_DAY.contains(&name.as_str()) || FORMS.iter().any(|(_, all)| all.contains(&name.as_str())))
+                && (BY_DAY.contains(&name.as_str())
+                    || FORMS.iter().any(|(_, all)| all.contains(&name.as_str())))
         });
         if let Some(other) = other {
             let reason = format!("`{other}` and `{}` are different forms of an entry", tell.join("`, `"));

@@ -359,8 +359,9 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
         Kind::EventType => {
             super::parse_event_type(value).map(|(event_type, text, digest)| (event_type.id, text, digest))?
         }
-        Kind::Calendar => super::parse_calendar(value)
-            .map(|(calendar, text, digest)| (calendar.id.into(), text, digest))?,
+        Kind::Calendar => {
+            super::parse_calendar(value).map(|(calendar, text, digest)| (calendar.id.into(), text, digest))?
+        }
         Kind::Contact => {
             super::parse_contact(value).map(|(contact, text, digest)| (contact.id.into(), text, digest))?
         }

@@ -2,8 +2,8 @@
 
 use super::super::day::{DAY, Day};
 use super::super::rrule::{Rule, Until, read_until};
-use super::lines::{Line, shown, text};
 use super::Read;
+use super::lines::{Line, shown, text};
 use crate::document::calendar::{Entry, MAX_ELEMENTS};
 use crate::duration::Length;
 use jiff::tz::TimeZone;
@@ -44,26 +44,28 @@ impl Event {
     }
 
     pub fn property(&mut self, line: Line, out: &mut Read) {
-        let mut once = |slot: &mut Option<Line>, line: Line, unusable: &mut bool| {
+        let slot = match line.name.as_str() {
+            "DTSTART" => Some(&mut self.start),
+            "DTEND" => Some(&mut self.end),
+            "DURATION" => Some(&mut self.duration),
+            "RECURRENCE-ID" => Some(&mut self.recurrence_id),
+            _ => None,
+        };
+        if let Some(slot) = slot {
             if slot.is_some() {
                 out.note(line.number, true, format!("`{}` appears twice in one event", line.name));
-                *unusable = true;
+                self.unusable = true;
+            }
+            if line.name == "RECURRENCE-ID" && line.parameter("RANGE").is_some() {
+                out.note(line.number, true, "`RANGE` changes all later occurrences, which is not supported");
+                self.unusable = true;
             }
             *slot = Some(line);
-        };
+            return;
+        }
         match line.name.as_str() {
             "UID" => self.uid = Some(line.value),
             "SUMMARY" => self.summary = Some(text(&line.value)).filter(|text| !text.is_empty()),
-            "DTSTART" => once(&mut self.start, line, &mut self.unusable),
-            "DTEND" => once(&mut self.end, line, &mut self.unusable),
-            "DURATION" => once(&mut self.duration, line, &mut self.unusable),
-            "RECURRENCE-ID" => {
-                if line.parameter("RANGE").is_some() {
-                    out.note(line.number, true, "`RANGE` changes all later occurrences, which is not supported");
-                    self.unusable = true;
-                }
-                once(&mut self.recurrence_id, line, &mut self.unusable);
-            }
             "RRULE" => self.rules.push(line),
             "RDATE" => self.added.push(line),
             "EXDATE" => self.removed.push(line),
@@ -73,7 +75,11 @@ impl Event {
             }
             "STATUS" => self.cancelled = line.value.eq_ignore_ascii_case("CANCELLED"),
             "TRANSP" if line.value.eq_ignore_ascii_case("TRANSPARENT") => {
-                out.note(line.number, false, "the event is marked as free time (`TRANSP`); it is a window here");
+                out.note(
+                    line.number,
+                    false,
+                    "the event is marked as free time (`TRANSP`); it is a window here",
+                );
             }
             _ => {}
         }
@@ -167,7 +173,9 @@ impl Event {
     /// Seconds from start to end.
     fn lasts(&self, start: &When) -> Result<i64, (usize, String)> {
         let lasts = match (&self.end, &self.duration) {
-            (Some(end), Some(_)) => return Err((end.number, "`DTEND` and `DURATION` do not go together".to_owned())),
+            (Some(end), Some(_)) => {
+                return Err((end.number, "`DTEND` and `DURATION` do not go together".to_owned()));
+            }
             (Some(line), None) => {
                 let end = zoned(read_when(line).ok_or_else(|| not_understood(line))?, line)?;
                 let lasts = between(start, &end).ok_or_else(|| {
@@ -175,9 +183,7 @@ impl Event {
                 })?;
                 (lasts, line.number)
             }
-            (None, Some(line)) => {
-                (duration(&line.value).ok_or_else(|| not_understood(line))?, line.number)
-            }
+            (None, Some(line)) => (duration(&line.value).ok_or_else(|| not_understood(line))?, line.number),
             (None, None) if matches!(start, When::Date(_)) => (DAY, self.line),
             (None, None) => return Err((self.line, "the event has no end".to_owned())),
         };
@@ -200,7 +206,8 @@ impl Event {
     /// The rule with its `UNTIL` in a form that does not depend on the zone, where that is possible.
     fn rule(&self, line: &Line, start: &When) -> Result<String, (usize, String)> {
         let part = |part: &str| {
-            let Some(until) = part.get(..6).filter(|name| name.eq_ignore_ascii_case("UNTIL=")).and(part.get(6..))
+            let Some(until) =
+                part.get(..6).filter(|name| name.eq_ignore_ascii_case("UNTIL=")).and(part.get(6..))
             else {
                 return Ok(part.to_owned());
             };
@@ -219,7 +226,8 @@ impl Event {
                 _ => format!("UNTIL={}", basic(local)),
             })
         };
-        let parts: Result<Vec<String>, _> = line.value.trim().split(';').filter(|part| !part.is_empty()).map(part).collect();
+        let parts: Result<Vec<String>, _> =
+            line.value.trim().split(';').filter(|part| !part.is_empty()).map(part).collect();
         Ok(parts?.join(";"))
     }
 }
@@ -304,7 +312,9 @@ fn local_text(when: &When, start: &When) -> Option<String> {
         (When::Utc(at), When::Local(_, Some(zone))) => Some(written(&When::Utc(local_of(*at, zone)?))),
         (When::Utc(at), When::Utc(_)) => Some(written(&When::Utc(*at))),
         (When::Utc(_), When::Local(_, None)) => None,
-        (When::Local(at, a), When::Local(_, b)) if a == b || a.is_none() || a.as_deref().and_then(iana) == *b => {
+        (When::Local(at, a), When::Local(_, b))
+            if a == b || a.is_none() || a.as_deref().and_then(iana) == *b =>
+        {
             Some(written(&When::Utc(*at)))
         }
         (When::Local(at, Some(zone)), _) => {
@@ -318,7 +328,9 @@ fn local_text(when: &When, start: &When) -> Option<String> {
 /// The seconds of such a text; a date stands for the event's time on it.
 fn local_seconds(text: &str, start: &When) -> Option<i64> {
     let of_day = seconds(start).rem_euclid(DAY);
-    super::super::words::date(text).map(|day| day.start() + of_day).or_else(|| super::super::words::local(text))
+    super::super::words::date(text)
+        .map(|day| day.start() + of_day)
+        .or_else(|| super::super::words::local(text))
 }
 
 /// `2026-12-24` or `2026-12-24T18:00`, with seconds where there are any.
@@ -361,11 +373,9 @@ fn one_off(from: i64, to: i64, start: &When, base: &Entry) -> Entry {
             time_zone: None,
             ..base.clone()
         },
-        When::Local(..) => Entry {
-            from: Some(written(&When::Utc(from))),
-            to: Some(written(&When::Utc(to))),
-            ..base.clone()
-        },
+        When::Local(..) => {
+            Entry { from: Some(written(&When::Utc(from))), to: Some(written(&When::Utc(to))), ..base.clone() }
+        }
     }
 }
 

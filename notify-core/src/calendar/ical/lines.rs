@@ -25,7 +25,8 @@ impl Line {
 
 /// The content lines of a text. Lines end with CRLF or LF; one that begins with a space or tab continues the last.
 pub fn unfold(text: &str) -> impl Iterator<Item = Result<Line, (usize, String)>> + '_ {
-    let physical = text.trim_start_matches('\u{feff}').split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let physical =
+        text.trim_start_matches('\u{feff}').split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     let mut physical: Peekable<_> = physical.enumerate().peekable();
     std::iter::from_fn(move || {
         loop {
