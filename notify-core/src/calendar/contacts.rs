@@ -19,8 +19,8 @@ pub struct Contact {
     pub digest: PlainDigest,
     pub r#type: Type,
     pub locale: Option<String>,
-    /// For calendars with `timeZone: contact`.
-    pub time_zone: Option<TimeZone>,
+    /// For calendars with `timeZone: contact`; UTC where the document says nothing.
+    pub time_zone: TimeZone,
     pub quiet_hours: Vec<QuietHours>,
     pub budget: Option<Budget>,
     /// By channel type, the preferred one first.
@@ -81,8 +81,8 @@ impl Contact {
         let digest = PlainDigest::parse(&digest).ok_or_else(|| {
             Problem::new(Code::Internal, "", "its digest cannot be read", "save the contact again")
         })?;
-        let time_zone =
-            document.time_zone.as_deref().map(|name| super::time_zone(name, "/timeZone")).transpose()?;
+        let time_zone = document.time_zone.as_deref().map(|name| super::time_zone(name, "/timeZone"));
+        let time_zone = time_zone.transpose()?.unwrap_or(TimeZone::UTC);
         Ok(Self {
             id: document.id,
             version,

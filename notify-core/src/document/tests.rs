@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const KINDS: [&str; 6] = ["rule", "channel", "template", "bundle", "message", "event"];
+const KINDS: [&str; 9] =
+    ["rule", "channel", "template", "bundle", "message", "event", "silence", "inhibition", "override"];
 
 fn resources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources")

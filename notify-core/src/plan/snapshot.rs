@@ -4,6 +4,7 @@ use super::by_id::RulesById;
 use crate::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use crate::ids::{ChannelId, RuleId, TenantId};
 use crate::ledger::commitment::PlainDigest;
+use crate::noise::config::{NoiseConfig, NoiseDocuments};
 use crate::pattern::{Pattern, RuleSet};
 use crate::problem::{Code, Problem};
 use crate::render::Library;
@@ -23,6 +24,7 @@ pub struct Snapshot {
     pub channels: Arc<BTreeMap<ChannelId, Version<Channel>>>,
     pub library: Arc<Library>,
     pub default_locale: String,
+    pub noise: Arc<NoiseConfig>,
     /// Enabled rules by priority (higher first), then id.
     rules: RuleSet<Arc<CompiledRule>>,
     by_id: RulesById,
@@ -66,6 +68,15 @@ pub struct Broken {
     pub problem: Problem,
 }
 
+/// A tenant's current documents.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
+    pub rules: Vec<Version<Rule>>,
+    pub channels: Vec<Version<Channel>>,
+    pub texts: Texts,
+    pub noise: NoiseDocuments,
+}
+
 /// What differs from an earlier configuration: each document as it is now, `None` where it is gone. Of several about
 /// one document the last counts.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +86,8 @@ pub struct Changes {
     pub channels: Vec<(ChannelId, Option<Version<Channel>>)>,
     /// All templates and bundles, when any of them changed: they are compiled together.
     pub texts: Option<Texts>,
+    /// All documents of noise control, when any of them changed.
+    pub noise: Option<NoiseDocuments>,
 }
 
 /// Templates and bundles as they are now.
@@ -87,21 +100,21 @@ impl Snapshot {
         tenant: TenantId,
         config_version: u64,
         default_locale: &str,
-        rules: Vec<Version<Rule>>,
-        channels: Vec<Version<Channel>>,
-        templates: &[Version<Template>],
-        bundles: &[Version<Bundle>],
+        documents: Documents,
     ) -> (Self, Vec<Broken>) {
+        let Documents { rules, channels, texts: (templates, bundles), noise } = documents;
         let mut broken = Vec::new();
+        let noise = NoiseConfig::compile(noise, &mut broken);
         let enabled = rules.into_iter().filter(|rule| rule.document.enabled);
         let compiled: Vec<_> = enabled.filter_map(|rule| compile_rule(rule, &mut broken)).collect();
-        let library = library(templates, bundles, default_locale, &mut broken);
+        let library = library(&templates, &bundles, default_locale, &mut broken);
         let snapshot = Self {
             tenant,
             config_version,
             channels: Arc::new(channels.into_iter().map(|c| (c.document.id.clone(), c)).collect()),
             library,
             default_locale: default_locale.to_owned(),
+            noise: Arc::new(noise),
             by_id: RulesById::new(compiled.iter().map(|(rule, _)| Arc::clone(rule))),
             rules: RuleSet::new(compiled),
         };
@@ -125,6 +138,9 @@ impl Snapshot {
         }
         if let Some((templates, bundles)) = changes.texts {
             next.library = library(&templates, &bundles, &self.default_locale, &mut broken);
+        }
+        if let Some(noise) = changes.noise {
+            next.noise = Arc::new(NoiseConfig::compile(noise, &mut broken));
         }
         let last: BTreeMap<RuleId, Option<Version<Rule>>> = changes.rules.into_iter().collect();
         next.change_rules(last, &mut broken);

@@ -144,8 +144,12 @@ impl Engine for TestEngine {
                 digest: document.digest.clone(),
                 document: serde_json::from_str(&document.body).unwrap(),
             });
-            let (snapshot, _) =
-                Snapshot::compile(event.tenant.clone(), 1, "en", rules.collect(), vec![], &[], &[]);
+            let (snapshot, _) = Snapshot::compile(
+                event.tenant.clone(),
+                1,
+                "en",
+                Documents { rules: rules.collect(), ..Documents::default() },
+            );
             Ok(snapshot.explain(&event.value, nearest))
         })
     }
