@@ -109,6 +109,9 @@ const UNDER_SECURITY: [&str; 13] = [
     "ledger_tiles",
     "idempotency_keys",
     "quarantine",
+    "noise_state",
+    "held_alerts",
+    "digest_items",
     "channel_health",
     "document_changes",
 ];
