@@ -97,7 +97,7 @@ fn claims_are_disjoint() {
     });
 }
 
-const UNDER_SECURITY: [&str; 13] = [
+const UNDER_SECURITY: [&str; 16] = [
     "tenant_heads",
     "document_versions",
     "document_heads",
