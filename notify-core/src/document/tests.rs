@@ -13,8 +13,19 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const KINDS: [&str; 9] =
-    ["rule", "channel", "template", "bundle", "message", "event", "silence", "inhibition", "override"];
+const KINDS: [&str; 11] = [
+    "rule",
+    "channel",
+    "template",
+    "bundle",
+    "message",
+    "event",
+    "silence",
+    "inhibition",
+    "override",
+    "calendar",
+    "contact",
+];
 
 fn resources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../resources")
@@ -115,7 +126,9 @@ fn bad_documents_are_refused_by_both_and_the_parser_says_where() {
 #[test]
 fn shipped_rules_and_channels_are_valid() {
     let schemas = schemas();
-    for (folder, kind) in [("rules", "rule"), ("channels", "channel")] {
+    for (folder, kind) in
+        [("rules", "rule"), ("channels", "channel"), ("calendars", "calendar"), ("contacts", "contact")]
+    {
         for (name, _, text) in samples(folder) {
             let value = yaml::parse(text.as_bytes(), yaml::DOCUMENT_LIMITS).unwrap();
             parse(kind, &value).unwrap_or_else(|problem| panic!("{name}: {problem}"));
@@ -222,6 +235,33 @@ fn edited() -> impl Strategy<Value = (&'static str, Value)> {
     )
 }
 
+/// Texts with a grammar of their own, and what needs the database of zones.
+fn beyond_the_schema(kind: &str, problem: &Problem) -> bool {
+    const PARTS: [&str; 18] = [
+        "timeZone",
+        "rrule",
+        "start",
+        "duration",
+        "from",
+        "to",
+        "times",
+        "dates",
+        "daysOfMonth",
+        "years",
+        "weekly",
+        "include",
+        "exclude",
+        "ical",
+        "timeIntervals",
+        "holidays",
+        "per",
+        "members",
+    ];
+    ["calendar", "contact"].contains(&kind)
+        && problem.code != crate::problem::Code::UnknownField
+        && problem.path.split('/').any(|part| PARTS.contains(&part))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -231,6 +271,9 @@ proptest! {
         for (kind, value) in cases {
             let ours = parse(kind, &value);
             // Known to be beyond the schemas.
+            if ours.as_ref().is_err_and(|problem| beyond_the_schema(kind, problem)) {
+                continue;
+            }
             if ours.as_ref().is_err_and(|p| p.code == crate::problem::Code::TenantMismatch) {
                 continue;
             }
