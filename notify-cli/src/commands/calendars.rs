@@ -108,16 +108,25 @@ fn said(place: &str, reason: &str) -> String {
 
 async fn next(global: &Global, args: &NextArgs) -> Result<(), Failure> {
     let from = args.from.as_deref().map(str::parse::<Timestamp>).transpose().map_err(|_| {
-        Failure::usage("`--from` is not a time", "give one like 2026-11-22T08:00:00Z or 2026-11-22T08:00:00+01:00")
+        Failure::usage(
+            "`--from` is not a time",
+            "give one like 2026-11-22T08:00:00Z or 2026-11-22T08:00:00+01:00",
+        )
     })?;
     let count = usize::from(args.count);
     let view = match (&args.id, &args.file) {
-        (_, Some(file)) => offline(file, from.unwrap_or_else(|| SystemClock.now()), count, args.time_zone.as_deref())?,
+        (_, Some(file)) => {
+            offline(file, from.unwrap_or_else(|| SystemClock.now()), count, args.time_zone.as_deref())?
+        }
         (Some(id), None) => {
             let from = from.map(|from| from.to_string());
-            Client::new(global)?.calendar_windows(id, from.as_deref(), count, args.time_zone.as_deref()).await?
+            Client::new(global)?
+                .calendar_windows(id, from.as_deref(), count, args.time_zone.as_deref())
+                .await?
         }
-        (None, None) => return Err(Failure::usage("no calendar is named", "name one, or a file with `--file`")),
+        (None, None) => {
+            return Err(Failure::usage("no calendar is named", "name one, or a file with `--file`"));
+        }
     };
     match global.output {
         Format::Table => table(&view),
@@ -129,9 +138,10 @@ async fn next(global: &Global, args: &NextArgs) -> Result<(), Failure> {
 fn offline(file: &Path, from: Timestamp, count: usize, zone: Option<&str>) -> Result<Value, Failure> {
     let about = |problem| files::about(file, problem);
     let (document, _, digest): (Calendar, _, _) = parse_calendar(&files::document(file)?).map_err(about)?;
-    let local = zone.map(|name| time_zone(name, "")).transpose().map_err(|problem| {
-        Failure::usage(format!("`--time-zone`: {}", problem.reason), problem.fix)
-    })?;
+    let local = zone
+        .map(|name| time_zone(name, ""))
+        .transpose()
+        .map_err(|problem| Failure::usage(format!("`--time-zone`: {}", problem.reason), problem.fix))?;
     let document = Version { version: 0, digest, document };
     let compiled = CompiledCalendar::new(&document).map_err(about)?;
     Ok(json!(upcoming::upcoming(&compiled, &document.document, from, count, local.as_ref())))
@@ -177,7 +187,11 @@ fn table(view: &Value) {
 fn row(window: &Value) -> Value {
     let local = |end: &str| {
         let at = text(window, &format!("/{end}/local"));
-        if at.is_empty() { String::new() } else { format!("{} {}", day_and_time(at), text(window, &format!("/{end}/zone"))) }
+        if at.is_empty() {
+            String::new()
+        } else {
+            format!("{} {}", day_and_time(at), text(window, &format!("/{end}/zone")))
+        }
     };
     let utc = |end: &str| text(window, &format!("/{end}/utc")).replace(":00Z", "Z").replace('T', " ");
     let seconds = window.get("seconds").and_then(Value::as_u64);
@@ -195,10 +209,16 @@ fn row(window: &Value) -> Value {
 
 /// `Mon 2026-11-23 22:00` of an RFC 3339 text.
 fn day_and_time(rfc3339: &str) -> String {
-    let (Some(date), Some(time)) = (rfc3339.get(..10), rfc3339.get(11..16)) else { return rfc3339.to_owned() };
+    let (Some(date), Some(time)) = (rfc3339.get(..10), rfc3339.get(11..16)) else {
+        return rfc3339.to_owned();
+    };
     let days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let number = |range: std::ops::Range<usize>| date.get(range)?.parse::<i32>().ok();
-    let parts = (number(0..4), number(5..7).and_then(|n| u8::try_from(n).ok()), number(8..10).and_then(|n| u8::try_from(n).ok()));
+    let parts = (
+        number(0..4),
+        number(5..7).and_then(|n| u8::try_from(n).ok()),
+        number(8..10).and_then(|n| u8::try_from(n).ok()),
+    );
     let (Some(year), Some(month), Some(day)) = parts else { return rfc3339.to_owned() };
     let day = notify_core::calendar::day::Day::new(year, month, day);
     let name = day.and_then(|day| days.get(usize::from(day.weekday()))).copied().unwrap_or_default();
@@ -210,12 +230,10 @@ fn import(format: Format, args: &ImportArgs) -> Result<(), Failure> {
     let content = String::from_utf8(content).map_err(|_| {
         Failure::other(format!("{} is not UTF-8", files::name(&args.file)), "save it as UTF-8")
     })?;
-    let options =
-        Options { id: args.id.clone(), name: args.name.clone(), time_zone: args.time_zone.clone() };
+    let options = Options { id: args.id.clone(), name: args.name.clone(), time_zone: args.time_zone.clone() };
     if let Some(zone) = &options.time_zone {
-        time_zone(zone, "").map_err(|problem| {
-            Failure::usage(format!("`--time-zone`: {}", problem.reason), problem.fix)
-        })?;
+        time_zone(zone, "")
+            .map_err(|problem| Failure::usage(format!("`--time-zone`: {}", problem.reason), problem.fix))?;
     }
     let head = content.trim_start_matches('\u{feff}').trim_start().get(..15).unwrap_or_default();
     let imported = if head.eq_ignore_ascii_case("BEGIN:VCALENDAR") {
@@ -230,7 +248,10 @@ fn import(format: Format, args: &ImportArgs) -> Result<(), Failure> {
         return Err(Failure::other(reason, "see the lines above"));
     }
     if lost > 0 && args.strict {
-        return Err(Failure::other(format!("{lost} parts were lost"), "see the lines above, or leave `--strict` out"));
+        return Err(Failure::other(
+            format!("{lost} parts were lost"),
+            "see the lines above, or leave `--strict` out",
+        ));
     }
     Ok(())
 }
@@ -252,8 +273,9 @@ fn write(format: Format, args: &ImportArgs, imported: &Imported) -> Result<(), F
             .map_err(|error| Failure::other(format!("{} cannot be made: {error}", folder.display()), ""))?;
         for calendar in &imported.calendars {
             let path = folder.join(format!("{}.yaml", text(calendar, "/id")));
-            std::fs::write(&path, yaml::to_yaml(calendar))
-                .map_err(|error| Failure::other(format!("{} cannot be written: {error}", path.display()), ""))?;
+            std::fs::write(&path, yaml::to_yaml(calendar)).map_err(|error| {
+                Failure::other(format!("{} cannot be written: {error}", path.display()), "")
+            })?;
             output::say(&format!("{} written", path.display()));
         }
         return Ok(());

@@ -171,7 +171,11 @@ fn missing(rule: &Rule, known: &References) -> Vec<Problem> {
         if let Some(template) = &action.template
             && !known.templates.contains(template.as_str())
         {
-            problems.push(unknown_reference(Kind::Template, template.as_str(), &format!("/actions/{index}/template")));
+            problems.push(unknown_reference(
+                Kind::Template,
+                template.as_str(),
+                &format!("/actions/{index}/template"),
+            ));
         }
         let schedule = action.digest.as_ref().and_then(|digest| digest.schedule.as_ref());
         if let Some(calendar) = schedule.filter(|id| !known.calendars.contains(id.as_str())) {

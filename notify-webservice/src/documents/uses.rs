@@ -45,9 +45,10 @@ pub fn named(kind: Kind, document: &Value) -> Vec<Use> {
         for token in pointer.split('/').skip(1) {
             open = open.into_iter().flat_map(|(value, path)| step(value, &path, token)).collect();
         }
-        found.extend(open.into_iter().filter_map(|(value, path)| {
-            Some(Use { kind: *named, id: value.as_str()?.to_owned(), path })
-        }));
+        found
+            .extend(open.into_iter().filter_map(|(value, path)| {
+                Some(Use { kind: *named, id: value.as_str()?.to_owned(), path })
+            }));
     }
     found
 }
@@ -110,7 +111,8 @@ async fn no_circle(document: &Value, call: &Call) -> Result<(), Problem> {
 /// # Errors
 /// `in-use`, naming some of the documents that name this one.
 pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
-    let users: HashSet<Kind> = FIELDS.iter().filter(|(.., named)| *named == kind).map(|(of, ..)| *of).collect();
+    let users: HashSet<Kind> =
+        FIELDS.iter().filter(|(.., named)| *named == kind).map(|(of, ..)| *of).collect();
     let mut found = Vec::new();
     for user in Kind::ALL.into_iter().filter(|of| users.contains(of)) {
         each(call, user, |document| {

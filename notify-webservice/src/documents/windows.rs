@@ -19,7 +19,12 @@ pub async fn windows(call: Call) -> Answer {
     let count = call.query.get::<usize>("count", "a number from 1 to 100")?.unwrap_or(5);
     if !(1..=upcoming::MAX_COUNT).contains(&count) {
         let reason = format!("`{count}` is not a number from 1 to {}", upcoming::MAX_COUNT);
-        return Err(Problem::new(Code::InvalidParameter, "count", reason, "ask for fewer, or for later ones with `after`"));
+        return Err(Problem::new(
+            Code::InvalidParameter,
+            "count",
+            reason,
+            "ask for fewer, or for later ones with `after`",
+        ));
     }
     let local = call.query.text("timeZone").map(|name| {
         time_zone(name, "timeZone")
@@ -40,6 +45,7 @@ pub async fn windows(call: Call) -> Answer {
         let compiled = CompiledCalendar::new(&document)?;
         Ok(upcoming::upcoming(&compiled, &document.document, from, count, local.as_ref()))
     };
-    let view: Result<_, Problem> = holding((), work).await.map_err(|error| internal(&call.request, &error))?;
+    let view: Result<_, Problem> =
+        holding((), work).await.map_err(|error| internal(&call.request, &error))?;
     Ok(answer::json(StatusCode::OK, &view?))
 }

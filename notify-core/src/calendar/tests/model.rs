@@ -67,7 +67,8 @@ impl Part {
         let weekday = u8::try_from(date.weekday().to_monday_zero_offset()).unwrap();
         match self {
             Self::Days(days, from, to) => {
-                let this = days.is_empty() || days.contains(&weekday) || (days.contains(&7) && date == holiday);
+                let this =
+                    days.is_empty() || days.contains(&weekday) || (days.contains(&7) && date == holiday);
                 let to = if to < from { to + 1_440 } else { *to };
                 this.then(|| (at(*from), at(to)))
             }
@@ -127,7 +128,8 @@ impl Spec {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    let minute = || prop_oneof![Just(0_u32), Just(120), Just(150), Just(180), (0_u32..96).prop_map(|n| n * 15)];
+    let minute =
+        || prop_oneof![Just(0_u32), Just(120), Just(150), Just(180), (0_u32..96).prop_map(|n| n * 15)];
     let days = prop::collection::vec(0_u8..8, 0..4).prop_map(|mut days| {
         days.sort_unstable();
         days.dedup();

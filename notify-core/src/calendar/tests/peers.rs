@@ -13,7 +13,8 @@ fn inside(calendar: &CompiledCalendar, at: &str) -> bool {
 fn saturday_to_monday_goes_over_the_weeks_end() {
     for days in [json!(["sat-mon"]), json!(["saturday-monday"]), json!(["sat", "sun-mon"])] {
         let calendar = compile(json!({ "windows": [{ "days": days }] }));
-        let found: Vec<bool> = (22..29).map(|day| inside(&calendar, &format!("2026-11-{day}T12:00:00Z"))).collect();
+        let found: Vec<bool> =
+            (22..29).map(|day| inside(&calendar, &format!("2026-11-{day}T12:00:00Z"))).collect();
         // Sunday 22 November to Saturday 28.
         assert_eq!(found, [true, true, false, false, false, false, true], "{days}");
     }
@@ -62,7 +63,10 @@ fn times_and_days_in_two_entries_are_told_of() {
         { "times": [{ "start_time": "09:00", "end_time": "17:00" }] },
         { "weekdays": ["monday:friday"] },
     ]);
-    assert_eq!(warnings(json!({ "windows": [{ "timeIntervals": of_peer }] })), ["/windows/0/timeIntervals/1"]);
+    assert_eq!(
+        warnings(json!({ "windows": [{ "timeIntervals": of_peer }] })),
+        ["/windows/0/timeIntervals/1"]
+    );
     // Nights and whole weekends are no such case.
     let nights = json!([{ "times": ["22:00-06:00"] }, { "days": ["sat-sun", "holidays"] }]);
     assert_eq!(warnings(json!({ "windows": nights, "holidays": [{ "dates": ["01-01"] }] })), [""; 0]);
@@ -81,8 +85,11 @@ fn the_third_tuesday() {
         json!({ "start": "2026-01-20", "rrule": "FREQ=MONTHLY;BYDAY=3TU" }),
     ] {
         let calendar = compile(json!({ "windows": [entry] }));
-        let starts: Vec<_> =
-            calendar.windows(time("2026-11-01T00:00:00Z"), None).take(3).map(|window| short(window.from)).collect();
+        let starts: Vec<_> = calendar
+            .windows(time("2026-11-01T00:00:00Z"), None)
+            .take(3)
+            .map(|window| short(window.from))
+            .collect();
         assert_eq!(starts, ["2026-11-17T00:00Z", "2026-12-15T00:00Z", "2027-01-19T00:00Z"], "{entry}");
     }
 }
@@ -102,7 +109,9 @@ fn days_of_short_months() {
     check("-3..-1", &[26, 27, 28]);
     check("-31..-28", &[1]);
     check("27..-1", &[27, 28]);
-    for (days, path) in [("5..1", true), ("-1..-3", true), ("-5..5", true), ("1..31", false), ("1..-1", false)] {
+    for (days, path) in
+        [("5..1", true), ("-1..-3", true), ("-5..5", true), ("1..31", false), ("1..-1", false)]
+    {
         let refused = try_compile(json!({ "windows": [{ "daysOfMonth": [days] }] })).is_err();
         assert_eq!(refused, path, "{days}");
     }
@@ -112,7 +121,8 @@ fn days_of_short_months() {
 #[test]
 fn time_intervals_mean_what_they_mean_there() {
     let check = |interval: Value, at: &[(&str, bool)]| {
-        let calendar = compile(json!({ "timeZone": "Asia/Tokyo", "windows": [{ "timeIntervals": [interval] }] }));
+        let calendar =
+            compile(json!({ "timeZone": "Asia/Tokyo", "windows": [{ "timeIntervals": [interval] }] }));
         for (at, expected) in at {
             assert_eq!(inside(&calendar, at), *expected, "{interval} {at}");
         }
@@ -121,26 +131,31 @@ fn time_intervals_mean_what_they_mean_there() {
         "times": [{ "start_time": "09:00", "end_time": "17:00" }], "weekdays": ["Monday:Friday"],
         "location": "Europe/Berlin",
     });
-    check(office, &[
-        ("2026-11-23T07:59:59Z", false),
-        ("2026-11-23T08:00:00Z", true),
-        ("2026-11-23T16:00:00Z", false),
-        ("2026-11-22T10:00:00Z", false),
-    ]);
+    check(
+        office,
+        &[
+            ("2026-11-23T07:59:59Z", false),
+            ("2026-11-23T08:00:00Z", true),
+            ("2026-11-23T16:00:00Z", false),
+            ("2026-11-22T10:00:00Z", false),
+        ],
+    );
     // UTC unless it says otherwise, whatever the calendar's zone is; names and numbers of months; years.
     let months = json!({ "months": ["january:march", "12", "May"], "years": ["2026:2027", 2030] });
-    check(months, &[
-        ("2026-03-31T23:59:59Z", true),
-        ("2026-04-01T00:00:00Z", false),
-        ("2026-05-01T00:00:00Z", true),
-        ("2028-01-01T00:00:00Z", false),
-        ("2030-12-31T00:00:00Z", true),
-    ]);
-    check(json!({ "days_of_month": ["1:5", "-3:-1"] }), &[
-        ("2026-11-05T12:00:00Z", true),
-        ("2026-11-06T12:00:00Z", false),
-        ("2026-11-28T12:00:00Z", true),
-    ]);
+    check(
+        months,
+        &[
+            ("2026-03-31T23:59:59Z", true),
+            ("2026-04-01T00:00:00Z", false),
+            ("2026-05-01T00:00:00Z", true),
+            ("2028-01-01T00:00:00Z", false),
+            ("2030-12-31T00:00:00Z", true),
+        ],
+    );
+    check(
+        json!({ "days_of_month": ["1:5", "-3:-1"] }),
+        &[("2026-11-05T12:00:00Z", true), ("2026-11-06T12:00:00Z", false), ("2026-11-28T12:00:00Z", true)],
+    );
     check(json!({}), &[("2026-11-05T12:00:00Z", true)]);
     for (interval, place) in [
         (json!({ "times": [{ "start_time": "22:00", "end_time": "06:00" }] }), "/times/0"),
@@ -186,11 +201,14 @@ mute_time_intervals:
     let ids: Vec<_> = found.calendars.iter().map(|calendar| calendar["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["out-of-hours"]);
     let notes: Vec<_> = found.notes.iter().map(|note| (note.place.as_str(), note.lost)).collect();
-    assert_eq!(notes, [
-        ("/route", false),
-        ("/time_intervals/1/time_intervals/0/weekdays/0", true),
-        ("/mute_time_intervals/0/time_intervals/0/location", true),
-    ]);
+    assert_eq!(
+        notes,
+        [
+            ("/route", false),
+            ("/time_intervals/1/time_intervals/0/weekdays/0", true),
+            ("/mute_time_intervals/0/time_intervals/0/location", true),
+        ]
+    );
     let hours = compile(found.calendars[0].clone());
     assert!(inside(&hours, "2026-11-23T06:59:00Z") && !inside(&hours, "2026-11-23T07:00:00Z"));
     assert!(inside(&hours, "2026-11-28T12:00:00Z"));

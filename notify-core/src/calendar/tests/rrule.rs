@@ -16,14 +16,16 @@ fn written(at: i64) -> String {
     at.get(..16).unwrap().to_owned()
 }
 
-/// 400 random rules and the RFC's examples (section 3.8.5.3), worked out by python-dateutil 2.9. `whole`: up to the end of
+/// Some 400 random rules and the RFC's examples (section 3.8.5.3), worked out by python-dateutil 2.9; without
+/// `FREQ=WEEKLY` with `BYSETPOS`, where it counts positions of the first week from the first start on. `whole`: up to the end of
 /// 2031, or of a `COUNT`.
 #[test]
 fn the_vectors_of_another_implementation() {
     for line in include_str!("../../../tests/golden/rrule.jsonl").lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let (start, rrule) = (case["start"].as_str().unwrap(), case["rrule"].as_str().unwrap());
-        let expected: Vec<&str> = case["expected"].as_array().unwrap().iter().map(|at| at.as_str().unwrap()).collect();
+        let expected: Vec<&str> =
+            case["expected"].as_array().unwrap().iter().map(|at| at.as_str().unwrap()).collect();
         let rule = read(start, rrule).unwrap_or_else(|reason| panic!("{reason}: {line}"));
         let first = Day::of(words::local(start).unwrap());
         let end = if rrule.contains("COUNT") { Day::new(2060, 1, 1) } else { Day::new(2032, 1, 1) }.unwrap();
@@ -98,7 +100,8 @@ fn hostile_rules_end() {
     assert_eq!(never.starts(0..40_000), [0_i64; 0]);
     // Far from its first start it is found by arithmetic.
     let far = read("1970-01-01T00:00", "FREQ=DAILY;INTERVAL=3").unwrap();
-    assert_eq!(far.starts(2_000_000_001..2_000_000_004).len(), 1);
+    assert_eq!(far.starts(2_900_001..2_900_004).len(), 1);
+    assert_eq!(far.starts(i32::MAX - 3..i32::MAX).len(), 0);
 
     // Many recurrences of a calendar are refused, and long durations.
     let entry = json!({ "start": "2026-01-05T00:00", "duration": "31d", "rrule": "FREQ=DAILY" });
@@ -156,7 +159,8 @@ impl Spec {
         let date = |day: i32| jiff::civil::date(1970, 1, 1).checked_add(day.days()).unwrap();
         let first = date(self.start);
         let week = |day: i32| {
-            let back = (i32::from(date(day).weekday().to_monday_zero_offset()) - i32::from(self.week_start)).rem_euclid(7);
+            let back = (i32::from(date(day).weekday().to_monday_zero_offset()) - i32::from(self.week_start))
+                .rem_euclid(7);
             (day - back) / 7
         };
         let mut found = Vec::new();
@@ -178,7 +182,9 @@ impl Spec {
             let implied = match self.frequency {
                 1 if self.weekdays.is_empty() => at.weekday() == first.weekday(),
                 2 if nothing => at.day() == first.day(),
-                3 if nothing => at.day() == first.day() && (!self.months.is_empty() || at.month() == first.month()),
+                3 if nothing => {
+                    at.day() == first.day() && (!self.months.is_empty() || at.month() == first.month())
+                }
                 _ => true,
             };
             if periods % self.interval == 0
@@ -196,14 +202,32 @@ impl Spec {
 
 fn spec() -> impl Strategy<Value = Spec> {
     let some = |most: u8| prop::collection::vec(0..most, 0..4);
-    (0_usize..4, 1_i64..6, some(12), prop::collection::vec(1_i8..=31, 0..4), some(7), 0_u8..7, prop::option::of(1_usize..40), 18_000_i32..22_000, any::<bool>())
+    (
+        0_usize..4,
+        1_i64..6,
+        some(12),
+        prop::collection::vec(1_i8..=31, 0..4),
+        some(7),
+        0_u8..7,
+        prop::option::of(1_usize..40),
+        18_000_i32..22_000,
+        any::<bool>(),
+    )
         .prop_map(|(frequency, interval, months, of_month, weekdays, week_start, count, start, back)| {
-            let once = |mut list: Vec<u8>| { list.sort_unstable(); list.dedup(); list };
+            let once = |mut list: Vec<u8>| {
+                list.sort_unstable();
+                list.dedup();
+                list
+            };
             Spec {
                 frequency,
                 interval,
                 months: once(months).into_iter().map(|month| month + 1).collect(),
-                of_month: if frequency == 1 { Vec::new() } else { of_month.into_iter().map(|n| if back { -n } else { n }).collect() },
+                of_month: if frequency == 1 {
+                    Vec::new()
+                } else {
+                    of_month.into_iter().map(|n| if back { -n } else { n }).collect()
+                },
                 weekdays: once(weekdays),
                 week_start,
                 count,
