@@ -6,7 +6,7 @@ use crate::document::noise::{Budget, Digest, DigestMode, HoursMode, Overflow, Qu
 use crate::document::rule::Action;
 use crate::document::{Channel, Version};
 use crate::event::Event;
-use crate::ids::{CalendarId, InhibitionId, OverrideId, SilenceId};
+use crate::ids::{CalendarId, ChannelId, InhibitionId, OverrideId, RuleId, SilenceId};
 use crate::ledger::commitment::PlainDigest;
 use crate::noise::gcra::Rate;
 use crate::noise::remembered::{Remembered, Seen};
@@ -46,6 +46,11 @@ impl<'a> Facts<'a> {
             targets: sides.targets(),
             sides,
         }
+    }
+
+    /// The override that lets an alert pass a control.
+    pub fn bypassed(&self, rule: &RuleId, channel: &ChannelId, control: Control) -> Option<&'a OverrideId> {
+        self.bypasses.bypassed(rule, channel, control.as_str()).map(|hit| hit.id)
     }
 
     /// The logical time in microseconds.
@@ -157,10 +162,9 @@ impl<'a> Asked<'a> {
         let mut verdict = Verdict { first: None, also: Vec::new(), bypassed: Vec::new() };
         for control in Control::ALL {
             let Some(stop) = self.stops(control, view) else { continue };
-            let bypasses = &self.facts.bypasses;
             let (rule, channel) = (&self.rule.rule.id, &self.channel.document.id);
-            if let Some(hit) = bypasses.bypassed(rule, channel, control.as_str()) {
-                verdict.bypassed.push((control, hit.id));
+            if let Some(id) = self.facts.bypassed(rule, channel, control) {
+                verdict.bypassed.push((control, id));
             } else if verdict.first.is_none() {
                 verdict.first = Some((control, stop));
             } else {
@@ -170,7 +174,7 @@ impl<'a> Asked<'a> {
         verdict
     }
 
-    fn stops(&self, control: Control, view: &View<'_>) -> Option<Stop<'a>> {
+    pub fn stops(&self, control: Control, view: &View<'_>) -> Option<Stop<'a>> {
         match control {
             Control::Dedupe => self.repeat(view),
             Control::Silence => self.silence(),

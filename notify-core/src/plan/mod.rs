@@ -6,15 +6,19 @@
 
 mod by_id;
 mod decide;
+mod flush;
 mod gate;
 mod intend;
 mod nearest;
 mod outcome;
+mod release;
 mod snapshot;
 
 pub use decide::{Decision, Intent, Planned, PlannedDelivery, PlannedHold, PlannedItem, Verdict, plan};
+pub use flush::{Collected, Flush, Place, Shown, arm, flush, retained};
 pub use intend::target_of;
 pub use nearest::{Explained, Hit, MAX_NEAREST, Miss, NEAREST, Nearest, Reason};
+pub use release::{HeldAlert, Judgement, LATE, LateAttempt, Release, release, release_attempt};
 pub use snapshot::{Broken, Changes, CompiledRule, Documents, Snapshot, Texts};
 
 /// Version of the bundled time zone database, recorded with each decision.

@@ -135,24 +135,8 @@ impl Asked<'_> {
                 say("repeats", repeats.into());
                 Outcome::Suppress
             }
-            Stop::Silenced { id, version, digest, until, calendar } => {
-                say("silence", id.as_str().into());
-                say("version", (*version).into());
-                say("silenceDigest", digest.to_string().into());
-                if let Some(calendar) = calendar {
-                    say("calendar", calendar.as_str().into());
-                }
-                if let Some(until) = until {
-                    say("until", rfc3339_millis(*until).into());
-                }
-                Outcome::Suppress
-            }
-            Stop::Inhibited { id, version, digest, key, until } => {
-                say("inhibition", id.as_str().into());
-                say("version", (*version).into());
-                say("inhibitionDigest", digest.to_string().into());
-                say("key", key.hex().into());
-                say("until", time(*until));
+            Stop::Silenced { .. } | Stop::Inhibited { .. } => {
+                self.say(stop, parameters);
                 Outcome::Suppress
             }
             Stop::Storm { since } => {
@@ -215,6 +199,32 @@ impl Asked<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// What the record says of a silence or an inhibition.
+    pub fn say(&self, stop: &Stop<'_>, parameters: &mut Map<String, Value>) {
+        let mut say = |name: &str, value: Value| drop(parameters.insert(name.to_owned(), value));
+        match stop {
+            Stop::Silenced { id, version, digest, until, calendar } => {
+                say("silence", id.as_str().into());
+                say("version", (*version).into());
+                say("silenceDigest", digest.to_string().into());
+                if let Some(calendar) = calendar {
+                    say("calendar", calendar.as_str().into());
+                }
+                if let Some(until) = until {
+                    say("until", rfc3339_millis(*until).into());
+                }
+            }
+            Stop::Inhibited { id, version, digest, key, until } => {
+                say("inhibition", id.as_str().into());
+                say("version", (*version).into());
+                say("inhibitionDigest", digest.to_string().into());
+                say("key", key.hex().into());
+                say("until", time(*until));
+            }
+            _ => {}
         }
     }
 

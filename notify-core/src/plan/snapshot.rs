@@ -1,6 +1,7 @@
 //! A tenant's configuration, compiled once per document and then only read.
 
 use super::by_id::RulesById;
+use crate::document::noise::{Digest, DigestMode, Empty};
 use crate::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use crate::ids::{ChannelId, RuleId, TenantId};
 use crate::ledger::commitment::PlainDigest;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     /// Enabled rules by priority (higher first), then id.
     rules: RuleSet<Arc<CompiledRule>>,
     by_id: RulesById,
+    /// Rules with a digest that is sent even if nothing happens.
+    armed: Arc<BTreeMap<RuleId, Arc<CompiledRule>>>,
 }
 
 /// A rule that can be planned with. Ordered as rules are planned: by priority (higher first), then id.
@@ -116,6 +119,7 @@ impl Snapshot {
             default_locale: default_locale.to_owned(),
             noise: Arc::new(noise),
             by_id: RulesById::new(compiled.iter().map(|(rule, _)| Arc::clone(rule))),
+            armed: Arc::new(compiled.iter().filter_map(|(rule, _)| armed(rule)).collect()),
             rules: RuleSet::new(compiled),
         };
         (snapshot, broken)
@@ -167,6 +171,13 @@ impl Snapshot {
         if index.is_empty() {
             return;
         }
+        for (id, rule) in &index {
+            match rule.as_ref().and_then(armed) {
+                Some((id, rule)) => drop(Arc::make_mut(&mut self.armed).insert(id, rule)),
+                None if self.armed.contains_key(id) => drop(Arc::make_mut(&mut self.armed).remove(id)),
+                None => {}
+            }
+        }
         self.rules = self.rules.changed(patterns);
         self.by_id = self.by_id.changed(&index);
     }
@@ -184,6 +195,7 @@ impl Snapshot {
         }
         Ok(Self {
             by_id: RulesById::new(compiled.iter().map(|(rule, _)| Arc::clone(rule))),
+            armed: Arc::new(compiled.iter().filter_map(|(rule, _)| armed(rule)).collect()),
             rules: RuleSet::new(compiled),
             ..self.clone()
         })
@@ -217,6 +229,11 @@ impl Snapshot {
         self.by_id.get(&rule.rule.id).and_then(|rule| self.rules.get(rule))
     }
 
+    /// Rules with a digest that is sent even if nothing happens.
+    pub(super) fn armed(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.armed.values().map(AsRef::as_ref)
+    }
+
     /// How many rules are enabled.
     #[must_use]
     pub fn rule_count(&self) -> usize {
@@ -235,6 +252,12 @@ impl Snapshot {
             )
         })
     }
+}
+
+fn armed(rule: &Arc<CompiledRule>) -> Option<(RuleId, Arc<CompiledRule>)> {
+    let sends_silence = |digest: &Digest| digest.mode == DigestMode::Schedule && digest.empty == Empty::Send;
+    let any = rule.rule.actions.iter().any(|action| action.digest.as_ref().is_some_and(sends_silence));
+    any.then(|| (rule.rule.id.clone(), Arc::clone(rule)))
 }
 
 fn compile_rule(rule: Version<Rule>, broken: &mut Vec<Broken>) -> Option<(Arc<CompiledRule>, Pattern)> {

@@ -5,6 +5,7 @@ mod directory;
 mod documents;
 mod events;
 mod ledger;
+mod noise;
 mod quarantine;
 
 use crate::model::{Page, Paged};

@@ -12,7 +12,7 @@ use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
 use notify_core::ledger::entry::Genesis;
 use notify_core::ledger::keys::ExportKey;
-use notify_core::plan::{Explained, Snapshot};
+use notify_core::plan::{Documents, Explained, Snapshot};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
