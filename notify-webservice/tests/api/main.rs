@@ -6,6 +6,7 @@ mod apply;
 mod cloudevents_sdk;
 mod connections;
 mod deliveries;
+mod calendars;
 mod documents;
 mod event_types;
 mod events;
