@@ -40,21 +40,23 @@ async fn windows_are_told_in_local_time_and_utc() {
     let service = service().await;
     made(&service, "calendar", calendar("nights")).await;
     let place = "/api/v1/notify/calendars/nights/windows";
-    let found = service
-        .admin(Method::GET, &format!("{place}?after=2026-03-28T12:00:00Z&count=2"), &[], "")
-        .await;
+    let found =
+        service.admin(Method::GET, &format!("{place}?after=2026-03-28T12:00:00Z&count=2"), &[], "").await;
     assert_eq!(found.status.as_u16(), 200, "{}", found.body);
     let body = &found.body;
     assert_eq!(body["inside"], false);
     assert_eq!(body["dst"], "wall-clock");
     assert!(body["tzdb"].as_str().unwrap().starts_with("20"), "{body}");
     assert_eq!(body["windows"].as_array().unwrap().len(), 2);
-    assert_eq!(body["windows"][0], json!({
-        "from": { "utc": "2026-03-28T21:00:00Z", "local": "2026-03-28T22:00:00+01:00", "zone": "CET" },
-        "to": { "utc": "2026-03-29T04:00:00Z", "local": "2026-03-29T06:00:00+02:00", "zone": "CEST" },
-        "seconds": 25_200,
-        "clocksChange": true,
-    }));
+    assert_eq!(
+        body["windows"][0],
+        json!({
+            "from": { "utc": "2026-03-28T21:00:00Z", "local": "2026-03-28T22:00:00+01:00", "zone": "CET" },
+            "to": { "utc": "2026-03-29T04:00:00Z", "local": "2026-03-29T06:00:00+02:00", "zone": "CEST" },
+            "seconds": 25_200,
+            "clocksChange": true,
+        })
+    );
     for (query, code) in [
         ("count=0", "invalid-parameter"),
         ("count=101", "invalid-parameter"),
@@ -79,7 +81,7 @@ async fn what_is_named_exists_and_is_not_deleted() {
     made(&service, "contact", contact("anna", &json!({ "quietHours": quiet }))).await;
     let refused = deleted(&service, "calendar", "nights").await;
     assert_problem(&refused, 409, "in-use");
-    assert!(refused.text("/reason").contains("contact `anna`"), "{}", refused.body);
+    assert!(refused.text("/detail").contains("contact `anna`"), "{}", refused.body);
 
     let group = |id: &str, members: &[&str]| contact(id, &json!({ "type": "group", "members": members }));
     let missing = create(&service, "contact", &group("ops", &["anna", "ben"])).await;
@@ -89,10 +91,11 @@ async fn what_is_named_exists_and_is_not_deleted() {
     made(&service, "contact", group("all", &["ops"])).await;
     let circle = group("ops", &["anna", "all"]);
     let headers = [JSON[0], ("if-match", "*")];
-    let refused = service.admin(Method::PUT, "/api/v1/notify/contacts/ops", &headers, &circle.to_string()).await;
+    let refused =
+        service.admin(Method::PUT, "/api/v1/notify/contacts/ops", &headers, &circle.to_string()).await;
     assert_problem(&refused, 422, "invalid-contact");
     assert_eq!(refused.text("/path"), "/members/1");
-    assert!(refused.text("/reason").contains("`ops` → `all` → `ops`"), "{}", refused.body);
+    assert!(refused.text("/detail").contains("`ops` → `all` → `ops`"), "{}", refused.body);
     assert_problem(&deleted(&service, "contact", "anna").await, 409, "in-use");
 
     let channel = json!({
@@ -101,7 +104,13 @@ async fn what_is_named_exists_and_is_not_deleted() {
     });
     made(&service, "channel", channel).await;
     assert_problem(&deleted(&service, "contact", "all").await, 409, "in-use");
-    for (kind, id) in [("channel", "hook"), ("contact", "all"), ("contact", "ops"), ("contact", "anna"), ("calendar", "nights")] {
+    for (kind, id) in [
+        ("channel", "hook"),
+        ("contact", "all"),
+        ("contact", "ops"),
+        ("contact", "anna"),
+        ("calendar", "nights"),
+    ] {
         assert_eq!(deleted(&service, kind, id).await.status.as_u16(), 204, "{kind} {id}");
     }
 }
@@ -109,7 +118,8 @@ async fn what_is_named_exists_and_is_not_deleted() {
 #[tokio::test]
 async fn the_ledger_holds_commitments_to_people_only() {
     let service = service().await;
-    made(&service, "contact", contact("anna", &json!({ "addresses": { "email": ["anna@example.org"] } }))).await;
+    made(&service, "contact", contact("anna", &json!({ "addresses": { "email": ["anna@example.org"] } })))
+        .await;
     made(&service, "calendar", calendar("nights")).await;
     let entries = service.admin(Method::GET, "/api/v1/notify/ledger/entries?limit=500", &[], "").await;
     let text = entries.body.to_string();

@@ -154,7 +154,9 @@ fn body(route: &Route) -> (String, String) {
         return (JSON.to_owned(), String::new());
     };
     let body = match *schema {
-        "Rule" | "Channel" | "Template" | "Bundle" | "Calendar" | "Contact" => document(&schema.to_ascii_lowercase()),
+        "Rule" | "Channel" | "Template" | "Bundle" | "Calendar" | "Contact" => {
+            document(&schema.to_ascii_lowercase())
+        }
         "EventType" => document("event-type"),
         "ExplainRequest" => json!({ "event": event() }),
         other => panic!("{}: teach this test a {other}", route.path),

@@ -3,10 +3,10 @@
 
 mod access;
 mod apply;
+mod calendars;
 mod cloudevents_sdk;
 mod connections;
 mod deliveries;
-mod calendars;
 mod documents;
 mod event_types;
 mod events;
