@@ -68,7 +68,7 @@ impl Parts {
             words::weekdays(day).is_ok_and(|bits| bits & 0b001_1111 == 0 || bits == 0b111_1111)
                 || day == "holidays"
         });
-        Self { times: !entry.times.is_empty(), days: days && !(complete && !entry.days.is_empty()) }
+        Self { times: !entry.times.is_empty(), days: days && (entry.days.is_empty() || !complete) }
     }
 
     fn of_interval(value: &Value) -> Self {
