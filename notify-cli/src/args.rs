@@ -73,6 +73,16 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Calendars: quiet hours, maintenance, schedules.
+    Calendar {
+        #[command(subcommand)]
+        command: crate::commands::calendars::CalendarCommand,
+    },
+    /// Contacts: people and groups, and where they are reached.
+    Contact {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
     /// Quarantine: what came from a bus and could not be taken in.
     Quarantine {
         #[command(subcommand)]

@@ -37,6 +37,8 @@ pub enum Documents {
     Templates,
     Bundles,
     EventTypes,
+    Calendars,
+    Contacts,
 }
 
 impl Documents {
@@ -48,6 +50,8 @@ impl Documents {
             Self::Templates => "/api/v1/notify/templates",
             Self::Bundles => "/api/v1/notify/bundles",
             Self::EventTypes => "/api/v1/notify/event-types",
+            Self::Calendars => "/api/v1/notify/calendars",
+            Self::Contacts => "/api/v1/notify/contacts",
         }
     }
 
@@ -137,6 +141,23 @@ impl Client {
             body["rule"] = rule.clone();
         }
         Ok(self.send(self.request(Method::POST, "/api/v1/notify/rules:preview").json(&body)).await?.body)
+    }
+
+    /// The next windows of a calendar after a time (RFC 3339; absent: now). `time_zone`: where a calendar with `timeZone: contact` is
+    /// read.
+    pub async fn calendar_windows(
+        &self,
+        id: &str,
+        after: Option<&str>,
+        count: usize,
+        time_zone: Option<&str>,
+    ) -> Result<Value, Error> {
+        let count = count.to_string();
+        let mut query = vec![("count", count.as_str())];
+        query.extend(after.map(|after| ("after", after)));
+        query.extend(time_zone.map(|zone| ("timeZone", zone)));
+        let path = format!("{}/windows", Documents::Calendars.one(id));
+        Ok(self.send(self.request(Method::GET, &with_query(&path, &query))).await?.body)
     }
 
     /// Why a saved rule matches an event or does not.

@@ -1,4 +1,4 @@
-//! `notify rule|channel|template|bundle|event-type`: versioned documents.
+//! `notify rule|channel|template|bundle|event-type|calendar|contact`: versioned documents.
 
 use super::enabling;
 use crate::args::{ChannelCommand, DocumentCommand, Format, Global};
@@ -80,6 +80,31 @@ pub const EVENT_TYPE: Noun = Noun {
         ("ID", "/id"),
         ("TYPE", "/document/type"),
         ("NAME", "/document/name"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+
+pub const CALENDAR: Noun = Noun {
+    kind: Kind::Calendar,
+    plural: "calendars",
+    columns: &[
+        ("ID", "/id"),
+        ("NAME", "/document/name"),
+        ("TIME ZONE", "/document/timeZone"),
+        ("DST", "/document/dst"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+pub const CONTACT: Noun = Noun {
+    kind: Kind::Contact,
+    plural: "contacts",
+    columns: &[
+        ("ID", "/id"),
+        ("NAME", "/document/name"),
+        ("TYPE", "/document/type"),
+        ("TIME ZONE", "/document/timeZone"),
         ("VERSION", "/version"),
         ("CHANGED", "/createdAt"),
     ],

@@ -1,5 +1,6 @@
 //! One module per noun.
 
+pub mod calendars;
 pub mod config;
 pub mod deliveries;
 pub mod doctor;

@@ -91,7 +91,8 @@ pub fn value(kind: Kind, value: &Value) -> Result<Checked, Problem> {
 ///
 /// # Errors
 /// `unknown-reference`, or the engine's verdict on a channel.
-pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
+pub async fn against(kind: Kind, checked: &Checked, call: &Call) -> Result<(), Problem> {
+    super::uses::exist(kind, &checked.body, call).await?;
     match &checked.parsed {
         Parsed::Rule(rule) => {
             for (index, action) in rule.actions.iter().enumerate() {
@@ -124,6 +125,7 @@ pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
 pub struct References {
     channels: HashSet<String>,
     templates: HashSet<String>,
+    calendars: HashSet<String>,
 }
 
 impl References {
@@ -131,6 +133,7 @@ impl References {
         match kind {
             Kind::Channel => drop(self.channels.insert(id)),
             Kind::Template => drop(self.templates.insert(id)),
+            Kind::Calendar => drop(self.calendars.insert(id)),
             _ => {}
         }
     }
@@ -163,12 +166,21 @@ fn missing(rule: &Rule, known: &References) -> Vec<Problem> {
     for (index, action) in rule.actions.iter().enumerate() {
         let channel = action.channel.as_str();
         if !known.channels.contains(channel) {
-            problems.push(unknown(Kind::Channel, channel, &format!("/actions/{index}/channel")));
+            problems.push(unknown_reference(Kind::Channel, channel, &format!("/actions/{index}/channel")));
         }
         if let Some(template) = &action.template
             && !known.templates.contains(template.as_str())
         {
-            problems.push(unknown(Kind::Template, template.as_str(), &format!("/actions/{index}/template")));
+            problems.push(unknown_reference(
+                Kind::Template,
+                template.as_str(),
+                &format!("/actions/{index}/template"),
+            ));
+        }
+        let schedule = action.digest.as_ref().and_then(|digest| digest.schedule.as_ref());
+        if let Some(calendar) = schedule.filter(|id| !known.calendars.contains(id.as_str())) {
+            let path = format!("/actions/{index}/digest/schedule");
+            problems.push(unknown_reference(Kind::Calendar, calendar.as_str(), &path));
         }
     }
     problems
@@ -180,10 +192,10 @@ async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(),
     if found.is_some_and(|document| !document.deleted) {
         return Ok(());
     }
-    Err(unknown(kind, id, path))
+    Err(unknown_reference(kind, id, path))
 }
 
-fn unknown(kind: Kind, id: &str, path: &str) -> Problem {
+pub(super) fn unknown_reference(kind: Kind, id: &str, path: &str) -> Problem {
     let name = kind.as_str();
     Problem::new(
         Code::UnknownReference,
@@ -229,6 +241,7 @@ pub(super) fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
 /// # Errors
 /// `in-use`, naming some of the rules that refer to it.
 pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
+    super::uses::unused(kind, id, call).await?;
     if !matches!(kind, Kind::Channel | Kind::Template) {
         return Ok(());
     }

@@ -11,6 +11,8 @@ pub mod preview;
 pub mod read;
 pub mod record;
 pub mod rule_tests;
+pub mod uses;
+pub mod windows;
 pub mod write;
 
 use crate::app::internal;

@@ -116,7 +116,7 @@ async fn try_put(
         // Counted at the configuration that the commit is guarded with, so two creations cannot both be the last.
         room_for_one_more(kind, call).await?;
     }
-    check::against(checked, call).await?;
+    check::against(kind, checked, call).await?;
     // A document that was deleted is no measure of what only switches it.
     let replaced = current.as_ref().filter(|current| !current.deleted);
     let forced: Vec<Problem> =

@@ -1,5 +1,6 @@
 //! `/openapi.json`: OpenAPI 3.1 built from the route table. `docs/openapi.json` is a snapshot that a test compares.
 
+mod calendars;
 mod parts;
 mod rules;
 mod schemas;

@@ -28,6 +28,8 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         ("/templates/", "Template"),
         ("/bundles/", "Bundle"),
         ("/event-types/", "EventType"),
+        ("/calendars/", "Calendar"),
+        ("/contacts/", "Contact"),
     ];
     let made = collections.into_iter().find(|(collection, _)| route.path.contains(collection));
     if let Some(id) = made.and_then(|(_, kind)| example(kind)?.get("id").cloned()) {
@@ -42,6 +44,9 @@ pub fn schema(name: &str) -> Value {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "pageToken" => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
         "nearest" => json!({ "type": "integer", "minimum": 0, "maximum": 20, "default": 5 }),
+        "after" => json!({ "type": "string", "format": "date-time" }),
+        "count" => json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 5 }),
+        "timeZone" => json!({ "type": "string", "examples": ["Europe/Berlin"] }),
         "force" => json!({ "type": "boolean", "default": false }),
         "version" => json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 }),
         "from" => json!({ "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 }),
@@ -104,7 +109,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 13] = [
+pub const EXAMPLES: [&str; 15] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -113,6 +118,8 @@ pub const EXAMPLES: [&str; 13] = [
     "Template",
     "Bundle",
     "EventType",
+    "Calendar",
+    "Contact",
     "PreviewRequest",
     "ExplainRequest",
     "LintRequest",
@@ -135,6 +142,8 @@ fn example(schema: &str) -> Option<Value> {
             let schema: Value = serde_json::from_str(EVENT_TYPE).ok()?;
             return schema.pointer("/examples/0").cloned();
         }
+        "Calendar" => include_str!("../../../resources/calendars/nights-and-weekends.yaml"),
+        "Contact" => include_str!("../../../resources/samples/documents/good/contact-minimal.yaml"),
         "CloudEventBatch" => return Some(Value::Array(vec![example("CloudEvent")?])),
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
@@ -157,6 +166,8 @@ pub fn published() -> Map<String, Value> {
         ("Template", include_str!("../../../resources/schemas/template.schema.json")),
         ("Bundle", include_str!("../../../resources/schemas/bundle.schema.json")),
         ("EventType", EVENT_TYPE),
+        ("Calendar", include_str!("../../../resources/schemas/calendar.schema.json")),
+        ("Contact", include_str!("../../../resources/schemas/contact.schema.json")),
     ];
     let mut all = Map::new();
     for (name, text) in files {
@@ -199,7 +210,7 @@ mod tests {
         for schema in EXAMPLES {
             assert!(example(schema).is_some_and(|example| !example.is_null()), "{schema}");
         }
-        assert_eq!(published().len(), 6);
+        assert_eq!(published().len(), 8);
         assert!(published().values().all(|schema| schema.is_object()));
     }
 }

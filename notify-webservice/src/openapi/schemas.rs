@@ -35,6 +35,7 @@ pub fn all() -> Value {
         versions(),
         documents(),
         super::rules::all(),
+        super::calendars::all(),
         deliveries(),
         ledger(),
         operations(),
@@ -148,6 +149,8 @@ fn versions() -> Value {
         ("Template", "template"),
         ("Bundle", "bundle"),
         ("EventType", "event-type"),
+        ("Calendar", "calendar"),
+        ("Contact", "contact"),
     ] {
         let version = json!({
             "type": "object",

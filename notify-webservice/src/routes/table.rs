@@ -2,7 +2,7 @@
 
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
-use crate::documents::{read, write};
+use crate::documents::{read, windows, write};
 use crate::{deliveries, docs_ui, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
@@ -20,6 +20,11 @@ const TOKEN: Parameter = Parameter { name: "pageToken", about: "`nextPageToken` 
 const PAGE: &[Parameter] = &[LIMIT, TOKEN];
 pub(super) const VERSION: &[Parameter] =
     &[Parameter { name: "version", about: "An old version; without it the current one." }];
+const WINDOWS: &[Parameter] = &[
+    Parameter { name: "after", about: "Windows that end after this time (RFC 3339; now)." },
+    Parameter { name: "count", about: "How many, 1 to 100 (5)." },
+    Parameter { name: "timeZone", about: "Zone to read a calendar with `timeZone: contact` in (UTC)." },
+];
 const FORCE: &[Parameter] = &[Parameter {
     name: "force",
     about: "`true` saves the rule although its own tests fail; the ledger keeps that it was forced.",
@@ -367,6 +372,18 @@ fn document_routes() -> Vec<Route> {
     all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
     all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));
     all.extend(documents!(EventType, OPERATOR, "event-types", "event type", "EventType", "EventTypes"));
+    all.extend(documents!(Calendar, OPERATOR, "calendars", "calendar", "Calendar", "Calendars"));
+    all.push(Route {
+        tag: "calendars",
+        summary: "The next windows of a calendar, in local time and UTC",
+        parameters: WINDOWS,
+        success: success![200 "The windows." "CalendarWindows"],
+        problems: &[Code::NotFound, Code::InvalidParameter],
+        ..get("/api/v1/notify/calendars/{id}/windows", "listCalendarWindows", |call| {
+            Box::pin(windows::windows(call))
+        })
+    });
+    all.extend(documents!(Contact, OPERATOR, "contacts", "contact", "Contact", "Contacts"));
     all
 }
 

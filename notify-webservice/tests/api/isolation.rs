@@ -34,6 +34,8 @@ fn document(kind: &str) -> Value {
         "channel" => json!({ "type": "webhook" }),
         "template" => json!({ "message": { "title": MARK } }),
         "event-type" => json!({ "type": "t-of-acme", "dataSchema": { "title": MARK } }),
+        "calendar" => json!({ "timeZone": "UTC", "windows": [{ "name": MARK, "days": ["sat-sun"] }] }),
+        "contact" => json!({ "type": "person", "addresses": { "email": [MARK] } }),
         "bundle" => {
             return json!({ "schema": "notify-bundle@1", "id": "mine", "locale": "de", "messages": format!("a = {MARK}\n") });
         }
@@ -49,7 +51,7 @@ fn event() -> Value {
 }
 
 async fn acme_has_one_of_each(service: &Service) -> Owned {
-    for kind in ["channel", "template", "bundle", "rule", "event-type"] {
+    for kind in ["channel", "template", "bundle", "rule", "event-type", "calendar", "contact"] {
         let place = format!("/api/v1/notify/{kind}s");
         let body = document(kind).to_string();
         let made = service.admin(Method::POST, &place, &[("content-type", JSON)], &body).await;
@@ -130,7 +132,7 @@ fn path(route: &Route, id: &str) -> String {
 fn ids(route: &Route, owned: &Owned) -> (String, String) {
     let collection = route.path.split('{').next().unwrap().trim_end_matches('/').rsplit('/').next().unwrap();
     match collection {
-        "rules" | "channels" | "templates" | "bundles" | "event-types" => {
+        "rules" | "channels" | "templates" | "bundles" | "event-types" | "calendars" | "contacts" => {
             ("mine".to_owned(), "absent".to_owned())
         }
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
@@ -152,7 +154,9 @@ fn body(route: &Route) -> (String, String) {
         return (JSON.to_owned(), String::new());
     };
     let body = match *schema {
-        "Rule" | "Channel" | "Template" | "Bundle" => document(&schema.to_ascii_lowercase()),
+        "Rule" | "Channel" | "Template" | "Bundle" | "Calendar" | "Contact" => {
+            document(&schema.to_ascii_lowercase())
+        }
         "EventType" => document("event-type"),
         "ExplainRequest" => json!({ "event": event() }),
         other => panic!("{}: teach this test a {other}", route.path),

@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod calendars;
 mod cloudevents_sdk;
 mod connections;
 mod deliveries;
