@@ -172,6 +172,12 @@ hash_id!(/// One delivery: hash of tenant, cause, rule, action, channel and targ
     /// it unchanged on every attempt, as `webhook-id`. It contains no `.`, as Standard Webhooks demands.
     DeliveryId, "dlv");
 
+hash_id!(/// An alert that is held back for now: hash of tenant, event, rule and action. Its first 16 bytes are its key in the
+    /// state of noise control.
+    HeldId, "hld");
+hash_id!(/// One window of a digest: hash of tenant, what it collects and the event that opened it.
+    DigestId, "dig");
+
 /// Lower-case hexadecimal. Ids, commitments and digests are made for every event, so it avoids the formatter.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

@@ -206,6 +206,10 @@ fn alone(rule: &Rule) -> Result<Snapshot, Problem> {
             locale: None,
             retry: None,
             timeout_seconds: None,
+            contact: None,
+            quiet_hours: vec![],
+            maintenance: vec![],
+            budget: None,
         },
     });
     let rules = vec![Version { version: 0, digest: nothing(), document }];

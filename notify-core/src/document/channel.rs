@@ -1,6 +1,7 @@
 //! The channel document: where alerts go, through which connector, with which secrets (by reference only).
 
-use crate::ids::ChannelId;
+use super::noise::{Budget, QuietHours};
+use crate::ids::{ChannelId, ContactId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -36,6 +37,16 @@ pub struct Channel {
     /// Seconds one attempt may take, 1 to 120; absent: the operator's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u16>,
+    /// Who reads it: their locale, quiet hours and budget hold for what is sent here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quiet_hours: Vec<QuietHours>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<QuietHours>,
+    /// Messages to this channel, across rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 /// `secret://env/NAME` or `secret://file/NAME`; what names are allowed is the operator's policy, per tenant.

@@ -75,9 +75,8 @@ impl Inhibition {
     /// # Errors
     /// [`Code::InvalidPattern`] with a JSON Pointer into the document.
     pub fn patterns(&self) -> Result<Patterns, Problem> {
-        let compile = |pattern: &Value, at: &str| {
-            Pattern::compile(pattern).map_err(|problem| problem.under(at))
-        };
+        let compile =
+            |pattern: &Value, at: &str| Pattern::compile(pattern).map_err(|problem| problem.under(at));
         Ok(Patterns {
             source: compile(&self.source.r#match, "/source/match")?,
             resolve: self.source.resolve.as_ref().map(|p| compile(p, "/source/resolve")).transpose()?,
@@ -99,18 +98,8 @@ const fn default_for() -> Length {
 pub fn parse_inhibition(value: &Value) -> Result<Parsed<Inhibition>, Problem> {
     let code = Code::InvalidInhibition;
     let reader = Reader::document(value, code, SCHEMA)?;
-    let known = [
-        "schema",
-        "id",
-        "name",
-        "description",
-        "enabled",
-        "labels",
-        "source",
-        "target",
-        "equal",
-        "for",
-    ];
+    let known =
+        ["schema", "id", "name", "description", "enabled", "labels", "source", "target", "equal", "for"];
     reader.only(&known, &[])?;
     let part = |name: &str, members: &[&str], fix: &str| -> Result<(Value, Option<Value>), Problem> {
         let part = Reader::new(reader.need(name, fix)?, reader.at(name), code)?;
@@ -140,11 +129,11 @@ pub fn parse_inhibition(value: &Value) -> Result<Parsed<Inhibition>, Problem> {
 fn equal(reader: &Reader, code: Code) -> Result<Vec<String>, Problem> {
     let mut seen = BTreeSet::new();
     let one = |(index, value): (usize, &Value)| {
-        let fault = |reason: &str, fix: &str| {
-            Err(Problem::new(code, format!("/equal/{index}"), reason, fix))
-        };
+        let fault = |reason: &str, fix: &str| Err(Problem::new(code, format!("/equal/{index}"), reason, fix));
         match value.as_str() {
-            Some(text) if text.chars().count() > MAX_POINTER => fault("this pointer is too long", "shorten it"),
+            Some(text) if text.chars().count() > MAX_POINTER => {
+                fault("this pointer is too long", "shorten it")
+            }
             Some(text) if is_pointer(text) && seen.insert(text.to_owned()) => Ok(text.to_owned()),
             Some(text) if is_pointer(text) => fault("this pointer stands here twice", "name each once"),
             _ => fault("this is not a JSON Pointer", "write e.g. `/data/labels/cluster`"),

@@ -4,6 +4,8 @@
 //! judge is not judged here: patterns ([`crate::pattern`]), template expressions and texts ([`crate::render`]), a
 //! channel's `config` (its plug-in).
 
+use super::noise::HoursMode;
+use super::noise_fields;
 use super::reader::{Reader, whole};
 use super::{Bundle, Channel, Kind, Rule, Template, channel, rule, template};
 use crate::ids::hex;
@@ -38,15 +40,8 @@ pub const MAX_REDACTION: usize = 1000;
 /// Longest Fluent source of a bundle, in characters.
 pub const MAX_MESSAGES: usize = 128 * 1024;
 
-/// Fields of DESIGN section 5 that wait for noise control; they are refused, never silently ignored.
-const NOISE_CONTROL: [(&str, &str); 6] = [
-    ("correlate", "noise control"),
-    ("dedupe", "noise control"),
-    ("throttle", "noise control"),
-    ("digest", "noise control"),
-    ("quietHours", "noise control"),
-    ("escalation", "noise control"),
-];
+/// Fields of DESIGN section 5 that wait for incidents and escalation; they are refused, never silently ignored.
+const NOT_YET: [(&str, &str); 2] = [("correlate", "incidents"), ("escalation", "escalation")];
 
 /// An accepted document, its RFC 8785 text with defaults filled in, and `sha256:…` over that text.
 pub type Parsed<T> = (T, String, String);
@@ -63,6 +58,7 @@ pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
         "enabled",
         "priority",
         "labels",
+        "storm",
         "match",
         "filters",
         "actions",
@@ -81,6 +77,7 @@ pub fn parse_rule(value: &Value) -> Result<Parsed<Rule>, Problem> {
             .and_then(|n| i32::try_from(n).ok())
             .unwrap_or_default(),
         labels: reader.labels()?,
+        storm: noise_fields::switch(&reader, "storm")?,
         r#match: pattern,
         filters,
         actions: actions(&reader)?,
@@ -110,12 +107,18 @@ fn actions(rule: &Reader) -> Result<Vec<rule::Action>, Problem> {
     let mut seen = BTreeSet::new();
     let one = |(index, value): (usize, &Value)| {
         let reader = Reader::new(value, format!("/actions/{index}"), Code::InvalidRule)?;
-        reader.only(&["id", "channel", "template", "locale"], &NOISE_CONTROL)?;
+        let known = ["id", "channel", "template", "locale", "dedupe", "throttle", "digest", "quietHours"];
+        reader.only(&known, &NOT_YET)?;
+        let controls = noise_fields::action(&reader)?;
         let action = rule::Action {
             id: reader.id("id")?,
             channel: reader.id("channel")?,
             template: reader.optional_id("template")?,
             locale: reader.locale("locale")?,
+            dedupe: Some(controls.dedupe),
+            throttle: Some(controls.throttle),
+            digest: controls.digest,
+            quiet_hours: controls.quiet_hours,
         };
         if seen.insert(action.id.clone()) {
             Ok(action)
@@ -146,6 +149,10 @@ pub fn parse_channel(value: &Value) -> Result<Parsed<Channel>, Problem> {
         "locale",
         "retry",
         "timeoutSeconds",
+        "contact",
+        "quietHours",
+        "maintenance",
+        "budget",
     ];
     reader.only(&known, &[])?;
     let r#type = reader.line("type", 64)?;
@@ -177,6 +184,10 @@ pub fn parse_channel(value: &Value) -> Result<Parsed<Channel>, Problem> {
         locale: reader.locale("locale")?,
         retry: reader.get("retry").map(retry).transpose()?,
         timeout_seconds: reader.whole("timeoutSeconds", 1..=MAX_TIMEOUT)?.and_then(|n| u16::try_from(n).ok()),
+        contact: reader.optional_id("contact")?,
+        quiet_hours: noise_fields::hours(&reader, "quietHours", HoursMode::Hold)?,
+        maintenance: noise_fields::hours(&reader, "maintenance", HoursMode::Drop)?,
+        budget: noise_fields::budget(&reader, "budget")?,
     };
     seal(channel, code)
 }
@@ -357,7 +368,7 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
         Kind::Override => {
             super::parse_override(value).map(|(document, text, digest)| (document.id.into(), text, digest))?
         }
-        Kind::Policy => return Err(not_yet(kind)),
+        Kind::Policy => super::parse_policy(value).map(|(policy, text, digest)| (policy.id, text, digest))?,
     })
 }
 

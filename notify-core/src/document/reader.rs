@@ -65,6 +65,14 @@ impl<'v> Reader<'v> {
         Err(Problem::new(Code::UnknownField, self.at(name), format!("`{shown}` is not known here"), fix))
     }
 
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
     pub fn at(&self, name: &str) -> String {
         format!("{}/{}", self.path, pointer_token(name))
     }

@@ -1,5 +1,6 @@
 //! The rule document, DESIGN section 5.
 
+use super::noise::{Dedupe, Digest, QuietHoursFor, Setting, Switch, Throttle};
 use crate::ids::{ActionId, ChannelId, RuleId, TemplateId};
 use crate::pattern::Pattern;
 use crate::problem::{Code, Problem};
@@ -25,6 +26,9 @@ pub struct Rule {
     pub priority: i32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Whether a burst of its alerts begins a storm, and is folded into its summary.
+    #[serde(default, skip_serializing_if = "Switch::is_on")]
+    pub storm: Switch,
     /// EventBridge pattern over the CloudEvent; compiled by [`crate::pattern`].
     /// A rule has this or `filters`; [`Rule::pattern`] is the way to either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +91,18 @@ pub struct Action {
     /// BCP 47; absent: the channel's, then the tenant's default, then `en`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// Noise control. Documents that are saved always say it: what their author left out is [recommended]. `None`: a
+    /// document of a version that had none.
+    ///
+    /// [recommended]: super::noise::recommended
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<Setting<Dedupe>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Setting<Throttle>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    #[serde(default)]
+    pub quiet_hours: QuietHoursFor,
 }
 
 const fn yes() -> bool {

@@ -67,7 +67,8 @@ pub fn parse_silence(value: &Value) -> Result<Parsed<Silence>, Problem> {
     let (from, until) = scope::span(&reader)?;
     let calendar = reader.optional_id("calendar")?;
     if until.is_none() && calendar.is_none() {
-        let fix = "write when it ends, e.g. `until: 2026-11-22T06:00:00Z`, or a `calendar` for one that recurs";
+        let fix =
+            "write when it ends, e.g. `until: 2026-11-22T06:00:00Z`, or a `calendar` for one that recurs";
         return Err(reader.fault("until", "`until` is missing, and there is no `calendar`", fix));
     }
     let silence = Silence {

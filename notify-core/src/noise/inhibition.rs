@@ -219,9 +219,12 @@ impl<'s> Sides<'s> {
             let is_source = standing.source || standing.resolve;
             let by: &[Like] =
                 if is_source { &[Like::SourceAlone] } else { &[Like::SourceAlone, Like::SourceAndTarget] };
-            targets.extend(
-                by.iter().map(|like| Target { id, version: *version, digest: *digest, key: standing.key(*like) }),
-            );
+            targets.extend(by.iter().map(|like| Target {
+                id,
+                version: *version,
+                digest: *digest,
+                key: standing.key(*like),
+            }));
         }
         targets
     }
@@ -235,7 +238,8 @@ impl Standing<'_> {
             Like::SourceAndTarget => "both",
         };
         let fixed = ["inhibition", id.as_str(), like, source];
-        let parts = fixed.into_iter().chain(equal.iter().zip(&self.values).flat_map(|(p, v)| [p.as_str(), v]));
+        let parts =
+            fixed.into_iter().chain(equal.iter().zip(&self.values).flat_map(|(p, v)| [p.as_str(), v]));
         StateKey::derive(parts.map(str::as_bytes))
     }
 }

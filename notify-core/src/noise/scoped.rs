@@ -43,12 +43,7 @@ pub(super) struct Scoped<T> {
 
 impl<T> Default for Scoped<T> {
     fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            groups: Vec::new(),
-            without_pattern: None,
-            patterns: RuleSet::new([]),
-        }
+        Self { entries: Vec::new(), groups: Vec::new(), without_pattern: None, patterns: RuleSet::new([]) }
     }
 }
 
@@ -94,7 +89,12 @@ impl<T> Builder<T> {
         for rule in scope.rules {
             group.by_rule.entry(rule.clone()).or_default().push(entry);
         }
-        entries.push(Entry { from: scope.from, until: scope.until, channels: scope.channels.to_vec(), value });
+        entries.push(Entry {
+            from: scope.from,
+            until: scope.until,
+            channels: scope.channels.to_vec(),
+            value,
+        });
         Ok(())
     }
 
@@ -183,9 +183,9 @@ impl<'s, T> Matched<'s, T> {
     }
 
     fn timelines(&self, rule: &RuleId) -> impl Iterator<Item = &'s Timeline> {
-        self.groups.iter().flat_map(move |group| {
-            std::iter::once(&group.of_any_rule).chain(group.by_rule.get(rule))
-        })
+        self.groups
+            .iter()
+            .flat_map(move |group| std::iter::once(&group.of_any_rule).chain(group.by_rule.get(rule)))
     }
 
     /// The one that ends last first.

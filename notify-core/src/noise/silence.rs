@@ -179,7 +179,8 @@ impl<'s> Covering<'s> {
                 (closes, until) => closes.or(until),
             };
             let ends = (until.is_none(), until);
-            let better = best.as_ref().is_none_or(|(known, at, _)| ends > *known || (ends == *known && place < *at));
+            let better =
+                best.as_ref().is_none_or(|(known, at, _)| ends > *known || (ends == *known && place < *at));
             if better {
                 best = Some((ends, place, hit(named, until, Some(calendar))));
             }

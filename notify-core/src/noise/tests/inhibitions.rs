@@ -32,7 +32,13 @@ impl Engine {
     }
 }
 
-pub fn inhibition(n: usize, source: &Value, resolve: Option<&Value>, target: &Value, equal: &[&str]) -> Version<Inhibition> {
+pub fn inhibition(
+    n: usize,
+    source: &Value,
+    resolve: Option<&Value>,
+    target: &Value,
+    equal: &[&str],
+) -> Version<Inhibition> {
     let mut value = json!({
         "schema": "notify-inhibition@1", "id": format!("i{n}"), "name": "I",
         "source": { "match": source }, "target": { "match": target }, "equal": equal, "for": "10m",
@@ -75,7 +81,10 @@ fn muted(document: &Inhibition, history: &[(Value, Timestamp)]) -> bool {
     let Some(((event, at), before)) = history.split_last() else { return false };
     let two_sided = matches(&document.source.r#match, event) || resolves(document, event);
     let ended = |from: usize, source: &Value| {
-        history.iter().skip(from).any(|(later, _)| resolves(document, later) && equal(document, later, source))
+        history
+            .iter()
+            .skip(from)
+            .any(|(later, _)| resolves(document, later) && equal(document, later, source))
     };
     is_target(document, event)
         && before.iter().enumerate().any(|(index, (source, fired))| {

@@ -3,15 +3,16 @@ mod overrides;
 mod peers;
 mod silences;
 
-use crate::document::{Version, parse_any};
 use crate::document::{Kind, parse};
+use crate::document::{Version, parse_any};
 use crate::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A document as it comes from the store.
 pub fn version<T: serde::de::DeserializeOwned>(kind: Kind, value: &Value, version: u64) -> Version<T> {
-    let (_, text, digest): parse::Parsed<String> = parse_any(kind, value).unwrap_or_else(|p| panic!("{value}: {p}"));
+    let (_, text, digest): parse::Parsed<String> =
+        parse_any(kind, value).unwrap_or_else(|p| panic!("{value}: {p}"));
     Version { version, digest, document: serde_json::from_str(&text).unwrap() }
 }
 
@@ -34,13 +35,15 @@ pub fn events() -> impl Strategy<Value = Value> {
             Just(json!(["a", "b"])),
         ]
     };
-    (0..3_u8, prop::option::of(value()), prop::option::of(value()), prop::bool::ANY).prop_map(|(kind, x, y, up)| {
-        let mut data = serde_json::Map::new();
-        data.insert("up".into(), up.into());
-        data.extend(x.map(|x| ("x".to_owned(), x)));
-        data.extend(y.map(|y| ("y".to_owned(), y)));
-        json!({ "type": format!("t{kind}"), "data": data })
-    })
+    (0..3_u8, prop::option::of(value()), prop::option::of(value()), prop::bool::ANY).prop_map(
+        |(kind, x, y, up)| {
+            let mut data = serde_json::Map::new();
+            data.insert("up".into(), up.into());
+            data.extend(x.map(|x| ("x".to_owned(), x)));
+            data.extend(y.map(|y| ("y".to_owned(), y)));
+            json!({ "type": format!("t{kind}"), "data": data })
+        },
+    )
 }
 
 pub fn patterns() -> impl Strategy<Value = Value> {

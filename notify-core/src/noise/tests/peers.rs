@@ -101,7 +101,13 @@ fn alertmanager_4064_a_restart_does_not_forget_what_fires() {
         assert!(engine.take(&after, &event("service.down"), minute(14)).is_empty());
     }
     // Another source is another inhibition: what the old one saw does not mute.
-    let other = inhibition(0, &json!({ "type": ["rack.down"] }), None, &json!({ "type": ["service.down"] }), &["/data/host"]);
+    let other = inhibition(
+        0,
+        &json!({ "type": ["rack.down"] }),
+        None,
+        &json!({ "type": ["service.down"] }),
+        &["/data/host"],
+    );
     let (other, _) = Inhibitions::compile(vec![other]);
     assert!(engine.clone().take(&other, &event("service.down"), minute(1)).is_empty());
     // Switched off, it does nothing.
@@ -171,7 +177,11 @@ fn a_recurring_silence_lasts_no_longer_than_its_window() {
         let event = json!({});
         let hit = silences.covering(&event, &rule, &channel, minute(at), &calendars);
         assert!(hit.as_ref().is_none_or(|hit| hit.control() == "maintenance" && hit.version == 3));
-        assert_eq!(hit.map(|hit| hit.until), expected.map(|until| until.map(minute)), "{calendar} {until:?} {at}");
+        assert_eq!(
+            hit.map(|hit| hit.until),
+            expected.map(|until| until.map(minute)),
+            "{calendar} {until:?} {at}"
+        );
     };
     check("c2", None, 0, Some(Some(2)));
     check("c2", Some(1), 0, Some(Some(1)));

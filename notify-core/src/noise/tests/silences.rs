@@ -166,6 +166,9 @@ fn a_broken_one_is_left_out_and_named() {
     unread.digest = "sha256:".to_owned();
     let (silences, broken) = Silences::compile(vec![bad, unread]);
     assert!(silences.is_empty());
-    assert_eq!(broken.iter().map(|b| (b.kind, b.id.as_str())).collect::<Vec<_>>(), [(Kind::Silence, "bad"); 2]);
+    assert_eq!(
+        broken.iter().map(|b| (b.kind, b.id.as_str())).collect::<Vec<_>>(),
+        [(Kind::Silence, "bad"); 2]
+    );
     assert_eq!(broken[0].problem.path, "/match/type");
 }

@@ -1,0 +1,95 @@
+//! A digest that is being collected.
+
+use super::control::Control;
+use crate::document::noise::{Digest, DigestMode};
+use crate::duration::Length;
+use crate::ids::{ActionId, ChannelId, DigestId, RuleId};
+use crate::severity::Severity;
+use serde::{Deserialize, Serialize};
+
+/// An open window of a digest. Times are microseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Window {
+    pub id: DigestId,
+    /// Of the alert that opened it; a storm's window takes those of other rules as well.
+    pub rule: RuleId,
+    pub action: ActionId,
+    pub channel: ChannelId,
+    /// Why there is a digest at all.
+    pub control: Control,
+    pub opened_at: i64,
+    pub closes_at: i64,
+    /// It closes then at the latest, however often its end is moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap_at: Option<i64>,
+    /// Alerts in it.
+    pub count: u32,
+    /// The highest of them.
+    pub severity: Severity,
+    /// So many alerts close it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// It is full: it was closed by its number, not by its time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+}
+
+/// When a window that opens now will close, and how it takes more alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    pub closes_at: i64,
+    pub cap_at: Option<i64>,
+    pub max: Option<u32>,
+    /// Each alert moves the end to this long after it.
+    pub slides: Option<i64>,
+}
+
+impl Terms {
+    /// Ends at a fixed time.
+    #[must_use]
+    pub const fn until(closes_at: i64) -> Self {
+        Self { closes_at, cap_at: None, max: None, slides: None }
+    }
+
+    /// Those of an action's digest, for a window that opens at `now`. `next` is when its calendar's next window begins.
+    #[must_use]
+    pub fn of(digest: &Digest, now: i64, next: Option<i64>) -> Self {
+        let after =
+            |length: Option<Length>| now.saturating_add(micros(length.unwrap_or(Length::from_secs(0))));
+        let mut terms = Self { max: digest.max, ..Self::until(after(digest.window)) };
+        match digest.mode {
+            DigestMode::Tumbling | DigestMode::LookBack => {}
+            DigestMode::Sliding => {
+                terms.cap_at = Some(after(digest.cap));
+                terms.slides = digest.window.map(micros);
+            }
+            // A calendar without a next window: a day, so that nothing waits for ever.
+            DigestMode::Schedule => terms.closes_at = next.unwrap_or(now.saturating_add(86_400_000_000)),
+        }
+        terms
+    }
+}
+
+pub(crate) fn micros(length: Length) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
+}
+
+impl Window {
+    /// With one more alert.
+    #[must_use]
+    pub fn with_one_more(&self, now: i64, severity: Severity, terms: &Terms) -> Self {
+        let mut next = self.clone();
+        next.count = next.count.saturating_add(1);
+        next.severity = next.severity.max(severity);
+        if let Some(slides) = terms.slides {
+            let end = now.saturating_add(slides);
+            next.closes_at = next.cap_at.map_or(end, |cap| end.min(cap)).max(now);
+        }
+        if next.max.is_some_and(|max| next.count >= max) {
+            next.closes_at = now;
+            next.full = true;
+        }
+        next
+    }
+}
