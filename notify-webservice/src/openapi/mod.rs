@@ -1,5 +1,6 @@
 //! `/openapi.json`: OpenAPI 3.1 built from the route table. `docs/openapi.json` is a snapshot that a test compares.
 
+mod muting;
 mod parts;
 mod rules;
 mod schemas;
@@ -126,7 +127,7 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "in": place,
                 "required": false,
                 "description": parameter.about,
-                "schema": parts::schema(parameter.name),
+                "schema": parts::schema_in(route, parameter.name),
             })
         })
     };
