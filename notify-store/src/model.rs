@@ -236,6 +236,8 @@ pub struct ConfigurationChanges {
     pub changed: Vec<Document>,
     /// All current templates and bundles, when one of them changed: they are used together.
     pub texts: Option<Vec<Document>>,
+    /// All current documents of noise control, when one of them changed.
+    pub noise: Option<Vec<Document>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

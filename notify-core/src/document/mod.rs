@@ -3,7 +3,9 @@
 //! A document is immutable per version. Its digest is SHA-256 over the RFC 8785 form of its JSON, so that the same
 //! content written as YAML or JSON has one digest.
 
+pub mod calendar;
 pub mod channel;
+pub mod contact;
 pub mod difference;
 pub mod event_type;
 pub mod inhibition;
@@ -21,7 +23,9 @@ pub mod scope;
 pub mod silence;
 pub mod template;
 
+pub use calendar::{Calendar, parse_calendar};
 pub use channel::Channel;
+pub use contact::{Contact, parse_contact};
 pub use event_type::{EventType, parse_event_type};
 pub use inhibition::{Inhibition, parse_inhibition};
 pub use overrides::{Override, parse_override};

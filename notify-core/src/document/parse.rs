@@ -359,7 +359,13 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
         Kind::EventType => {
             super::parse_event_type(value).map(|(event_type, text, digest)| (event_type.id, text, digest))?
         }
-        Kind::Calendar | Kind::Contact => return Err(not_yet(kind)),
+        Kind::Calendar => {
+            super::parse_calendar(value).map(|(calendar, text, digest)| (calendar.id.into(), text, digest))?
+        }
+        Kind::Contact => {
+            super::parse_contact(value).map(|(contact, text, digest)| (contact.id.into(), text, digest))?
+        }
+        Kind::Policy => super::parse_policy(value).map(|(policy, text, digest)| (policy.id, text, digest))?,
         Kind::Silence => {
             super::parse_silence(value).map(|(silence, text, digest)| (silence.id.into(), text, digest))?
         }
@@ -368,12 +374,7 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
         Kind::Override => {
             super::parse_override(value).map(|(document, text, digest)| (document.id.into(), text, digest))?
         }
-        Kind::Policy => super::parse_policy(value).map(|(policy, text, digest)| (policy.id, text, digest))?,
     })
-}
-
-fn not_yet(kind: Kind) -> Problem {
-    Problem::new(Code::UnsupportedFeature, "", format!("there is no {} yet", kind.as_str()), "leave it out")
 }
 
 /// Canonical text and digest. The document is read back from that text, so that its free parts (`match`, `config`,

@@ -23,14 +23,14 @@ pub const RESULTS: [&str; 11] = [
     "unknown",
 ];
 
-fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
         _ => Map::new(),
     }
 }
 
-fn subject(name: &str, commitment: &Commitment) -> (String, String) {
+pub(super) fn subject(name: &str, commitment: &Commitment) -> (String, String) {
     (name.to_owned(), commitment.hex())
 }
 
@@ -103,7 +103,7 @@ pub struct Intent {
 }
 
 impl Intent {
-    fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         json!({
             "delivery": self.delivery.as_str(),
             "channel": self.channel.as_str(),

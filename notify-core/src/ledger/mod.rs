@@ -12,6 +12,7 @@ pub mod dsse;
 pub mod entry;
 pub mod export;
 pub mod keys;
+pub mod noise_entries;
 pub mod note;
 pub mod policy;
 pub mod proof;

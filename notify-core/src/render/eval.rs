@@ -12,6 +12,8 @@ use std::cmp::Ordering;
 /// What a template can see, for one message.
 pub struct Env<'e> {
     pub event: &'e Json,
+    /// What a digest is about; `None` when the message is about one event.
+    pub digest: Option<&'e Json>,
     pub rule: &'e [(&'static str, &'e str)],
     pub channel: &'e [(&'static str, &'e str)],
     pub tenant: &'e str,
@@ -225,6 +227,7 @@ impl<'e> Env<'e> {
                 Root::Channel => Val::Record(self.channel),
                 Root::Tenant => Val::Text(Text::Borrowed(self.tenant)),
                 Root::Locale => Val::Text(Text::Borrowed(self.locale)),
+                Root::Digest => self.digest.map_or(Val::Undefined, Val::Json),
             },
             Expr::Local(name) => {
                 let bound = self.locals.iter().rev().find(|(bound, _)| *bound == &**name);

@@ -56,7 +56,7 @@ fn attribute(event: &Value, name: &str) -> Option<String> {
     Some(cut(text, MAX_VALUE))
 }
 
-fn cut(text: &str, most: usize) -> String {
+pub fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }

@@ -8,6 +8,8 @@
 //! `docs/templates.md` is the reference for authors.
 
 mod budget;
+mod digest;
+mod digest_words;
 mod eval;
 mod fallback;
 mod filters;
@@ -35,6 +37,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use texts::Texts;
 
+pub use digest::{DigestInput, DigestItem};
 pub use redact::MARK as REDACTED;
 
 /// What a template may know besides the event.
@@ -128,14 +131,36 @@ impl Library {
             return built_in(&bare, Some(entry.digest.clone()), failed);
         };
         let event = redactor.apply(event);
+        let made = self.shaped(entry, locale, &event, None, context);
+        let Made { message, bundle_digests } = made;
+        let template_digest = Some(entry.digest.clone());
+        match message {
+            Ok(mut message) => {
+                message.event = fallback::reference(&event);
+                Rendered { message, template_digest, bundle_digests, failed: None }
+            }
+            Err(problem) => Rendered { bundle_digests, ..built_in(&event, template_digest, Some(problem)) },
+        }
+    }
+
+    /// What a template makes of an event or of a digest.
+    fn shaped(
+        &self,
+        entry: &Entry,
+        locale: &str,
+        event: &Value,
+        digest: Option<&Value>,
+        context: &RenderContext<'_>,
+    ) -> Made {
         let shape = match &entry.shape {
             Ok(shape) => shape,
-            Err(problem) => return built_in(&event, Some(entry.digest.clone()), Some(problem.clone())),
+            Err(problem) => return Made { message: Err(problem.clone()), bundle_digests: Vec::new() },
         };
         let chain = self.texts.chain(locale, &self.default_locale);
         let budget = Budget::default();
         let mut env = Env {
-            event: &event,
+            event,
+            digest,
             rule: &[("id", context.rule_id), ("name", context.rule_name)],
             channel: &[("id", context.channel_id)],
             tenant: context.tenant,
@@ -146,13 +171,11 @@ impl Library {
             locals: Vec::new(),
         };
         let bundle_digests = if shape.translates { chain.digests() } else { Vec::new() };
-        let template_digest = Some(entry.digest.clone());
         let failed = match shape.render(&mut env) {
             Ok(mut message) => {
                 message.locale = chain.used_locale().unwrap_or(&self.default_locale).to_owned();
-                message.event = fallback::reference(&event);
                 if fits(&message) {
-                    return Rendered { message, template_digest, bundle_digests, failed: None };
+                    return Made { message: Ok(message), bundle_digests };
                 }
                 Problem::new(
                     Code::RenderFailed,
@@ -163,8 +186,14 @@ impl Library {
             }
             Err((place, fault)) => Problem::new(Code::RenderFailed, place, fault.reason, fault.fix),
         };
-        Rendered { bundle_digests, ..built_in(&event, template_digest, Some(failed)) }
+        Made { message: Err(failed), bundle_digests }
     }
+}
+
+/// What a template came to.
+struct Made {
+    message: Result<Message, Problem>,
+    bundle_digests: Vec<String>,
 }
 
 fn built_in(event: &Value, template_digest: Option<String>, failed: Option<Problem>) -> Rendered {

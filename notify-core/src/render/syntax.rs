@@ -66,15 +66,18 @@ pub enum Root {
     Channel,
     Tenant,
     Locale,
+    /// Only in the message of a digest; elsewhere it does not exist.
+    Digest,
 }
 
 impl Root {
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Event, "event"),
         (Self::Rule, "rule"),
         (Self::Channel, "channel"),
         (Self::Tenant, "tenant"),
         (Self::Locale, "locale"),
+        (Self::Digest, "digest"),
     ];
 }
 
@@ -426,7 +429,7 @@ fn variable(name: &str, line: u16, scope: &Scope) -> Parsed<Expr> {
     reject(
         line,
         format!("nothing is called `{name}`"),
-        "use `event` (for example `event.data.name`), `rule`, `channel`, `tenant` or `locale`",
+        "use `event` (for example `event.data.name`), `rule`, `channel`, `tenant`, `locale`, or `digest` in a digest",
     )
 }
 

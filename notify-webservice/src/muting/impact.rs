@@ -6,12 +6,14 @@ use crate::app::{Answer, Call, store_problem};
 use crate::documents::check::{self, Checked, Parsed};
 use axum::response::Response;
 use http::StatusCode;
-use notify_core::document::{Kind, Rule, Silence};
+use notify_core::calendar::Calendars;
+use notify_core::document::{Calendar, Kind, Rule, Silence, Version};
 use notify_core::duration::Length;
 use notify_core::ids::ChannelId;
+use notify_core::noise::Windows;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Timestamp, rfc3339_millis};
-use notify_store::model::{DecidedEvent, Document};
+use notify_store::model::Document;
 use serde::Serialize;
 use serde_json::{Value, to_value};
 use std::collections::BTreeMap;
@@ -112,6 +114,7 @@ async fn of(silence: &Silence, call: &Call) -> Result<Impact, Problem> {
         check::each(call, Kind::Rule, |document| learn(document, &mut actions)).await?;
     }
     let selector = Selector::of(silence, actions)?;
+    let calendars = calendars(silence, call).await?;
     let failed = |error| store_problem(&call.request, &error);
     let now = call.app.clock.now();
     let since = now - Length::from_secs(DAYS * 86_400).signed();
@@ -131,8 +134,16 @@ async fn of(silence: &Silence, call: &Call) -> Result<Impact, Problem> {
         let page = call.app.store.decided_events(call.tenant(), from, to).await.map_err(failed)?;
         let older = page.iter().any(|entry| entry.at < since);
         reached = page.last().map_or(reached, |entry| entry.at.max(since));
-        let selector = selector.clone();
-        tally = call.in_turn(move || counted(tally, &page, &selector, since)).await?;
+        let (selector, calendars, calendar) = (selector.clone(), calendars.clone(), silence.calendar.clone());
+        let work = move || {
+            let applies = |at| calendar.as_ref().is_none_or(|id| calendars.inside(id, at).is_some());
+            for entry in page.iter().filter(|entry| entry.at >= since) {
+                tally.add(entry, &selector, &applies);
+            }
+            tally
+        };
+        // Off the threads that serve events: patterns and events may be large.
+        tally = call.in_turn(work).await?;
         if older {
             break true;
         }
@@ -141,13 +152,16 @@ async fn of(silence: &Silence, call: &Call) -> Result<Impact, Problem> {
     Ok(impact(&tally, if complete { since } else { reached }, now, complete))
 }
 
-/// Off the threads that serve events: patterns and events may be large.
-fn counted(mut tally: Tally, page: &[DecidedEvent], selector: &Selector, since: Timestamp) -> Tally {
-    for entry in page.iter().filter(|entry| entry.at >= since) {
-        // A recurring silence is judged as if its calendar were always open: the most that it could mute.
-        tally.add(entry, selector, &|_| true);
-    }
-    tally
+/// The calendar of a recurring silence: only alerts within its windows would have been muted.
+async fn calendars(silence: &Silence, call: &Call) -> Result<Calendars, Problem> {
+    let Some(id) = &silence.calendar else { return Ok(Calendars::default()) };
+    let found = call.app.store.document(call.tenant(), Kind::Calendar, id.as_str(), None).await;
+    let found = found.map_err(|error| store_problem(&call.request, &error))?;
+    let version = found.filter(|document| !document.deleted).and_then(|document| {
+        let Document { version, digest, .. } = document.clone();
+        Some(Version { version, digest, document: check::stored::<Calendar>(&document)? })
+    });
+    Ok(Calendars::compile(version.into_iter().collect()).0)
 }
 
 fn learn(document: &Document, actions: &mut BTreeMap<(String, String), ChannelId>) {

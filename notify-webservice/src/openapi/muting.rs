@@ -15,7 +15,7 @@ pub fn all() -> Value {
             ],
             "properties": {
                 "sentence": { "type": "string", "description": "The figures in words." },
-                "muted": count("Alerts that the silence would have muted. A recurring one is judged as if its calendar were always open."),
+                "muted": count("Alerts that the silence would have muted. Of a recurring one only those in its windows count."),
                 "mutedRules": count("Rules that they are of."),
                 "alerts": count("All alerts in the period: what was sent, held or put into a digest."),
                 "events": count("Events that were looked at."),

@@ -84,7 +84,15 @@ impl<'m, 'f> Fields<'m, 'f> {
     }
 
     pub fn delivery(&mut self, name: &str) -> Option<[u8; 16]> {
-        self.read(name, "a delivery id", |value| parse_delivery(value.as_str()?))
+        self.read(name, "a delivery id", |value| parse_id("dlv_", value.as_str()?))
+    }
+
+    pub fn held(&mut self, name: &str) -> Option<[u8; 16]> {
+        self.read(name, "the id of something held", |value| parse_id("hld_", value.as_str()?))
+    }
+
+    pub fn digest_id(&mut self, name: &str) -> Option<[u8; 16]> {
+        self.read(name, "the id of a digest", |value| parse_id("dig_", value.as_str()?))
     }
 
     /// `[from, to)` with from < to ≤ `seq`.
@@ -134,9 +142,9 @@ impl<'m, 'f> Fields<'m, 'f> {
     }
 }
 
-/// The 16 bytes of `dlv_` + 32 lower-case hex.
-fn parse_delivery(text: &str) -> Option<[u8; 16]> {
-    let digits = text.strip_prefix("dlv_")?;
+/// The 16 bytes of a prefix + 32 lower-case hex.
+fn parse_id(prefix: &str, text: &str) -> Option<[u8; 16]> {
+    let digits = text.strip_prefix(prefix)?;
     if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
         return None;
     }

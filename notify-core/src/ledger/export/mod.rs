@@ -2,6 +2,7 @@
 
 mod fields;
 pub mod files;
+mod kept;
 pub mod line;
 pub mod report;
 mod semantics;

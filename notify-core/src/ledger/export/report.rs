@@ -46,6 +46,11 @@ finding_codes! {
     AttemptHole = "attempt-hole";
     AttemptRepeated = "attempt-repeated";
     AttemptUnannounced = "attempt-unannounced";
+    DuplicateHold = "duplicate-hold";
+    MissingHold = "missing-hold";
+    ReleaseRepeated = "release-repeated";
+    DigestEntries = "digest-entries";
+    DigestOver = "digest-over";
     PrunedWithoutEntry = "pruned-without-entry";
     PrunedProtected = "pruned-protected";
     BadCheckpoint = "bad-checkpoint";

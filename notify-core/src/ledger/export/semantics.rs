@@ -1,6 +1,7 @@
 //! What entries must say, alone and together: fields per kind, and the story of every delivery.
 
 use super::fields::{Faults, Fields};
+use super::kept::{Kept, OfDelivery, View};
 use super::report::FindingCode as Code;
 use crate::ledger::append::log_subject;
 use crate::ledger::commitment::{Commitment, parse_hex32};
@@ -53,6 +54,8 @@ pub struct Semantics {
     stubs: Vec<Range<u64>>,
     /// Range and own number of every prune entry.
     prunes: Vec<(Range<u64>, u64)>,
+    /// What noise control holds and collects.
+    kept: Kept,
 }
 
 /// Totals for the report.
@@ -65,7 +68,7 @@ pub struct Totals {
 impl Semantics {
     /// `blind`: the export does not start at entry 0 or is filtered.
     #[must_use]
-    pub const fn new(blind: bool, filtered: bool) -> Self {
+    pub fn new(blind: bool, filtered: bool) -> Self {
         Self {
             blind,
             filtered,
@@ -77,6 +80,7 @@ impl Semantics {
             deliveries: BTreeMap::new(),
             stubs: vec![],
             prunes: vec![],
+            kept: Kept::default(),
         }
     }
 
@@ -196,10 +200,15 @@ impl Semantics {
                 fields.commitment("event");
                 fields.number("unmatched");
                 fields.each_object("decisions", check_decision);
+                self.kept.event(statement, faults);
             }
             EntryKind::Attempt => return self.attempt(fields),
             EntryKind::Delivery => return self.delivery_act(statement, fields),
-            EntryKind::Digest => check_digest(&mut fields, statement.seq),
+            EntryKind::Digest => self.kept.digest(statement, fields, self.view()),
+            EntryKind::Release => {
+                let of = self.kept.release(fields, self.view());
+                self.release(of, faults);
+            }
             EntryKind::Config => {
                 fields.text("documentKind");
                 fields.text("document");
@@ -239,11 +248,7 @@ impl Semantics {
             EntryKind::Erasure => {
                 fields.number("count");
             }
-            EntryKind::Release
-            | EntryKind::Incident
-            | EntryKind::Ack
-            | EntryKind::Key
-            | EntryKind::Heartbeat => {}
+            EntryKind::Incident | EntryKind::Ack | EntryKind::Key | EntryKind::Heartbeat => {}
         }
         self.intents(statement, faults);
     }
@@ -281,27 +286,46 @@ impl Semantics {
             let message = fields.commitment("message");
             fields.text("idempotencyKey");
             if let (Some(delivery), Some(message)) = (delivery, message) {
-                self.announce(delivery, message, statement.kind == EntryKind::Release, faults);
+                // Only a retry keeps its delivery; what was held has none before.
+                let again = statement.kind == EntryKind::Release
+                    && predicate.get("release").and_then(Value::as_str) == Some("retry");
+                self.announce(delivery, message, again, faults);
             }
         }
     }
 
-    fn announce(&mut self, id: [u8; 16], message: [u8; 32], release: bool, faults: &mut Faults) {
+    fn announce(&mut self, id: [u8; 16], message: [u8; 32], again: bool, faults: &mut Faults) {
         let epoch = self.epoch;
         match self.deliveries.get_mut(&id) {
             None => {
-                // A release in a partial view may be of a retry: then the number of the next attempt is unknown.
-                let next = if release && self.blind { 0 } else { 1 };
+                // In a partial view the number of a retry's next attempt is unknown.
+                let next = if again && self.blind { 0 } else { 1 };
                 self.deliveries.insert(id, Delivery { message, announced: 1, next, epoch, ended: false });
             }
-            Some(delivery) if release => {
-                if delivery.message != message {
-                    faults.add(Code::MessageChanged, "a release must repeat the first message commitment");
-                }
+            Some(delivery) if again => {
                 delivery.announced = delivery.announced.max(delivery.next);
                 delivery.ended = false;
             }
             Some(_) => faults.add(Code::DuplicateDelivery, "the delivery has an intent already"),
+        }
+    }
+
+    const fn view(&self) -> View {
+        View { blind: self.blind, filtered: self.filtered }
+    }
+
+    /// A retry that is judged anew and not sent. What a release's intent announces is read with all other intents.
+    fn release(&mut self, of: OfDelivery, faults: &mut Faults) {
+        let OfDelivery::Retry { delivery, message, cancelled } = of else { return };
+        match self.deliveries.get_mut(&delivery) {
+            Some(known) => {
+                if known.message != message {
+                    faults.add(Code::MessageChanged, "a release must repeat the first message commitment");
+                }
+                known.ended |= cancelled;
+            }
+            None if !self.blind => faults.add(Code::MissingIntent, "nothing announced this delivery"),
+            None => {}
         }
     }
 
@@ -454,30 +478,11 @@ fn check_decision(decision: &mut Fields<'_, '_>) {
     decision.texts("alsoApplied");
 }
 
-fn check_digest(fields: &mut Fields<'_, '_>, seq: u64) {
-    let mut last = None;
-    for entry in fields.numbers("entries") {
-        if entry >= seq || last.is_some_and(|last| entry <= last) {
-            fields.fault("entries", "must be earlier sequence numbers in rising order");
-            break;
-        }
-        last = Some(entry);
-    }
-    let (all, kept) = (fields.number("trueCount"), fields.number("retainedCount"));
-    if let (Some(all), Some(kept)) = (all, kept)
-        && kept > all
-    {
-        fields.fault("retainedCount", "is more than `trueCount`");
-    }
-    fields.object("intent");
-}
-
 /// A subject called like a field that holds a commitment or digest must be the same.
 fn check_subject(statement: &Statement, faults: &mut Faults) {
     for (name, digest) in &statement.subject {
-        let field = statement.predicate.get(name.as_str());
-        let field = field.or_else(|| statement.predicate.get(&format!("{name}Digest")));
-        let commitment = field.and_then(Value::as_str).and_then(Commitment::parse);
+        let of = |field: &str| statement.predicate.get(field)?.as_str().and_then(Commitment::parse);
+        let commitment = of(name).or_else(|| of(&format!("{name}Digest")));
         if commitment.is_some_and(|commitment| commitment.0 != *digest) {
             faults.add(Code::SubjectMismatch, format!("subject `{name}` is not what the predicate says"));
         }

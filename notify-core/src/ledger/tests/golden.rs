@@ -42,6 +42,9 @@ fn statements_keep_their_bytes() {
     check("statements.jsonl", text.as_bytes());
     let heads: String = log.heads.iter().map(|(_, note)| note.as_str()).collect();
     check("heads.txt", heads.as_bytes());
+    let log = Log::of(&kept_story());
+    let text: String = log.entries.iter().map(|entry| entry.payload.clone() + "\n").collect();
+    check("kept-statements.jsonl", text.as_bytes());
 }
 
 #[test]

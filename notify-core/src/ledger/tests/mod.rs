@@ -1,6 +1,7 @@
 mod appending;
 mod exports;
 mod golden;
+mod kept;
 mod properties;
 mod stories;
 mod support;

@@ -1,6 +1,6 @@
 //! A small log with one entry of each kind, with fixed keys, times and salts, for the tests of this module.
 
-use crate::ids::{DeliveryId, EventKey};
+use crate::ids::{DeliveryId, DigestId, EventKey, HeldId};
 use crate::ledger::append::{Appended, Appender, LogState, NumberedEntry};
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::commitment::{Commitment, PlainDigest, salt};
@@ -8,6 +8,7 @@ use crate::ledger::entry::*;
 use crate::ledger::export::writer::{Export, StoredEntry};
 use crate::ledger::export::{ExportFiles, Report, VerifyOptions, verify};
 use crate::ledger::keys::{ExportKey, LogKey, LogKeys};
+use crate::ledger::noise_entries::*;
 use crate::ledger::policy::Policy;
 use crate::ledger::proof::ProofPlan;
 use crate::ledger::tree::{Hash, NodeId, combine_subtree};
@@ -168,6 +169,113 @@ pub fn story() -> Vec<EntryDraft> {
         replay.into_draft(),
         attempt("b-again", 1, "accepted", Some(Follows::Outcome("accepted".into()))).into_draft(),
         ExportEntry { from: 0, to: 12, root: Hash([7; 32]), who: actor() }.into_draft(),
+    ]
+}
+
+pub fn held_id(name: &str) -> HeldId {
+    HeldId::derive(["demo", name])
+}
+
+pub fn digest_id(name: &str) -> DigestId {
+    DigestId::derive(["demo", name])
+}
+
+/// A decision that holds the message which `delivery(name)` will carry.
+pub fn holds(name: &str) -> Decision {
+    let message = message(&delivery(name)).to_string();
+    let parameters = json!({"calendar": "nights", "until": "2026-11-22T07:00:00.000Z", "of": "policy",
+                            "held": held_id(name).as_str(), "message": message});
+    Decision {
+        outcome: "held".into(),
+        control: "quiet-hours".into(),
+        parameters: parameters.as_object().unwrap().clone(),
+        ..decision(None)
+    }
+}
+
+/// A decision that puts the alert into a digest.
+pub fn joins(name: &str) -> Decision {
+    let parameters = json!({"digest": digest_id(name).as_str(), "mode": "tumbling", "closesAt": "2026-11-22T06:15:00.000Z"});
+    Decision {
+        outcome: "digested".into(),
+        control: "throttle".into(),
+        parameters: parameters.as_object().unwrap().clone(),
+        ..decision(None)
+    }
+}
+
+fn release_of(of: Released, outcome: ReleaseOutcome, control: &str) -> ReleaseEntry {
+    ReleaseEntry {
+        of,
+        outcome,
+        rule: "critical-findings".to_owned().try_into().unwrap(),
+        rule_digest: Some(PlainDigest::of(b"rule")),
+        action: "chat".to_owned().try_into().unwrap(),
+        control: control.into(),
+        parameters: serde_json::Map::new(),
+        logical_time: at(0),
+        tzdb: "2026b".into(),
+    }
+}
+
+fn control_of(outcome: &ReleaseOutcome) -> &'static str {
+    if matches!(outcome, ReleaseOutcome::Send(_)) { "none" } else { "silence" }
+}
+
+pub fn released(name: &str, outcome: ReleaseOutcome) -> ReleaseEntry {
+    let control = control_of(&outcome);
+    release_of(Released::Held { held: held_id(name), message: message(&delivery(name)) }, outcome, control)
+}
+
+pub fn retried(name: &str, outcome: ReleaseOutcome) -> ReleaseEntry {
+    let control = control_of(&outcome);
+    let delivery = delivery(name);
+    release_of(Released::Retry { message: message(&delivery), delivery }, outcome, control)
+}
+
+pub fn not_flushed(name: &str, outcome: ReleaseOutcome) -> ReleaseEntry {
+    let control = control_of(&outcome);
+    release_of(Released::Digest { digest: digest_id(name) }, outcome, control)
+}
+
+/// A digest whose message is `delivery(name)`'s.
+pub fn digest(name: &str, entries: &[u64], count: u64) -> DigestEntry {
+    DigestEntry {
+        digest: digest_id(name),
+        rule: "critical-findings".to_owned().try_into().unwrap(),
+        rule_digest: PlainDigest::of(b"rule"),
+        action: "chat".to_owned().try_into().unwrap(),
+        control: "throttle".into(),
+        entries: entries.to_vec(),
+        true_count: count,
+        retained_count: count.min(2),
+        closed: DigestClosed::Window,
+        parameters: serde_json::Map::new(),
+        logical_time: at(0),
+        tzdb: "2026b".into(),
+        intent: intent(name),
+    }
+}
+
+/// One entry of each kind that noise control writes: held and sent, held and cancelled, a digest, one that is not sent,
+/// a retry judged anew.
+pub fn kept_story() -> Vec<EntryDraft> {
+    let held = Some(Follows::Attempt { attempt: 2, due_at: at(300) });
+    vec![
+        Genesis::default().into_draft(),
+        event("e1", vec![holds("a"), joins("d")]),
+        event("e2", vec![holds("b"), joins("d"), joins("x")]),
+        released("a", ReleaseOutcome::Hold).into_draft(),
+        released("a", ReleaseOutcome::Send(intent("a"))).into_draft(),
+        attempt("a", 1, "retry", held).into_draft(),
+        released("b", ReleaseOutcome::Cancel).into_draft(),
+        retried("a", ReleaseOutcome::Hold).into_draft(),
+        retried("a", ReleaseOutcome::Send(intent("a"))).into_draft(),
+        attempt("a", 2, "delivered", delivered()).into_draft(),
+        digest("d", &[1, 2], 2).into_draft(),
+        attempt("d", 1, "delivered", delivered()).into_draft(),
+        not_flushed("x", ReleaseOutcome::Hold).into_draft(),
+        not_flushed("x", ReleaseOutcome::Cancel).into_draft(),
     ]
 }
 

@@ -179,7 +179,8 @@ impl Compiler {
                 let plain = |name: &str| {
                     name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                         && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
-                        && !["event", "rule", "channel", "tenant", "locale", "loop", "t"].contains(&name)
+                        && !["event", "rule", "channel", "tenant", "locale", "digest", "loop", "t"]
+                            .contains(&name)
                 };
                 if !plain(name) {
                     return Err(invalid(
