@@ -255,6 +255,7 @@ pub struct LedgerEntry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecidedEvent {
     pub seq: u64,
+    /// When the event was accepted; where it is kept no longer, when the entry was made.
     pub at: Timestamp,
     /// As of [`LedgerEntry`]; a large entry comes in parts.
     pub payload: Option<String>,

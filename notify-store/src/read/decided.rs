@@ -15,7 +15,7 @@ impl Shared {
         to: u64,
     ) -> Result<Vec<DecidedEvent>, StoreError> {
         let mut reader = self.reader(tenant).await?;
-        let sql = "SELECT l.seq, l.at, l.payload, e.key, e.body FROM ledger_entries l \
+        let sql = "SELECT l.seq, COALESCE(e.accepted_at, l.at), l.payload, e.key, e.body FROM ledger_entries l \
                    LEFT JOIN events e ON e.tenant = l.tenant AND e.seq = l.event_seq \
                    WHERE l.tenant = $1 AND l.seq >= $2 AND l.seq < $3 AND l.kind = 'event' ORDER BY l.seq DESC";
         let args = [Arg::from(tenant.as_str()), Arg::count(from), Arg::count(to)];
