@@ -188,6 +188,8 @@ pub fn compile(tenant: &TenantId, configuration: Configuration, default_locale: 
 /// A document of noise control.
 fn noise(document: Document, all: &mut NoiseDocuments, unreadable: &mut Vec<Broken>) {
     match document.kind {
+        Kind::Calendar => all.calendars.extend(typed(document, unreadable)),
+        Kind::Contact => all.contacts.extend(typed(document, unreadable)),
         Kind::Silence => all.silences.extend(typed(document, unreadable)),
         Kind::Inhibition => all.inhibitions.extend(typed(document, unreadable)),
         Kind::Override => all.overrides.extend(typed(document, unreadable)),

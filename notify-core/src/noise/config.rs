@@ -5,7 +5,7 @@ use super::overrides::Overrides;
 use super::silence::{Inside, Silences, Windows};
 use crate::calendar::{CalendarState, Calendars, Contacts};
 use crate::document::noise::{Setting, Storm};
-use crate::document::{Inhibition, Override, Policy, Silence, Version, policy};
+use crate::document::{Calendar, Contact, Inhibition, Override, Policy, Silence, Version, policy};
 use crate::ids::CalendarId;
 use crate::plan::Broken;
 use crate::time::Timestamp;
@@ -24,6 +24,8 @@ pub struct NoiseConfig {
 /// The current documents of noise control.
 #[derive(Debug, Clone, Default)]
 pub struct NoiseDocuments {
+    pub calendars: Vec<Version<Calendar>>,
+    pub contacts: Vec<Version<Contact>>,
     pub silences: Vec<Version<Silence>>,
     pub inhibitions: Vec<Version<Inhibition>>,
     pub overrides: Vec<Version<Override>>,
@@ -35,6 +37,10 @@ impl NoiseConfig {
     #[must_use]
     pub fn compile(documents: NoiseDocuments, broken: &mut Vec<Broken>) -> Self {
         let mut take = |mut found: Vec<Broken>| broken.append(&mut found);
+        let (calendars, faults) = Calendars::compile(documents.calendars);
+        take(faults);
+        let (contacts, faults) = Contacts::compile(documents.contacts);
+        take(faults);
         let (silences, faults) = Silences::compile(documents.silences);
         take(faults);
         let (inhibitions, faults) = Inhibitions::compile(documents.inhibitions);
@@ -47,7 +53,8 @@ impl NoiseConfig {
             inhibitions,
             overrides,
             policy: policy.map(|policy| policy.document).unwrap_or_default(),
-            ..Self::default()
+            calendars,
+            contacts,
         }
     }
 

@@ -6,6 +6,7 @@ mod directory;
 mod documents;
 mod events;
 mod ledger;
+mod noise;
 mod quarantine;
 
 use crate::model::{Page, Paged};
