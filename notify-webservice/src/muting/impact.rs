@@ -208,21 +208,14 @@ fn sentence(tally: &Tally, rules: u64, from: Timestamp, complete: bool) -> Strin
     } else {
         sentence.push_str(&format!(" since {}", rfc3339_millis(from)));
     }
-    if alerts > 0 {
-        sentence.push_str(&format!(
-            ", {} % of all {}",
-            muted.saturating_mul(100) / alerts,
-            plural(alerts, "alert")
-        ));
+    if let Some(percent) = muted.saturating_mul(100).checked_div(alerts) {
+        sentence.push_str(&format!(", {percent} % of all {}", plural(alerts, "alert")));
     }
     if !complete {
         sentence.push_str("; what is older was not looked at, because there is too much of it");
     }
     if unreadable > 0 {
-        sentence.push_str(&format!(
-            "; {} could not be read any more",
-            plural(unreadable, "entry").replace("entrys", "entries")
-        ));
+        sentence.push_str(&format!("; {unreadable} of the entries could not be read any more"));
     }
     sentence
 }
