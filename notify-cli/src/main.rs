@@ -75,6 +75,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Contact { command } => {
             on_runtime(commands::documents::run(global, commands::documents::CONTACT, command))
         }
+        Command::Silence { command } => on_runtime(commands::muting::silence(global, command)),
+        Command::Override { command } => on_runtime(commands::muting::over(global, command)),
+        Command::Inhibition { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::INHIBITION, command))
+        }
         Command::Quarantine { command } => on_runtime(commands::quarantine::run(global, command)),
         Command::Event { command } => on_runtime(commands::events::run(global, command)),
         Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),

@@ -2,6 +2,8 @@
 
 #[path = "conformance/dead_letters.rs"]
 mod dead_letters;
+#[path = "conformance/decided.rs"]
+mod decided;
 #[path = "conformance/deliveries.rs"]
 mod deliveries;
 #[path = "conformance/documents.rs"]
@@ -63,6 +65,7 @@ const CASES: &[Case] = cases![
     ledger::subtrees,
     ledger::openings,
     ledger::refused_entries,
+    decided::newest_first,
     quarantine::in_and_out,
     quarantine::pages_and_tenants,
 ];

@@ -15,8 +15,9 @@ const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
 const PUBLISH: Access = Access::AnyOf(&[Scope::Publish]);
 const AUDITOR: Access = Access::AnyOf(&[Scope::Auditor]);
 
-const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
-const TOKEN: Parameter = Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
+pub(super) const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
+pub(super) const TOKEN: Parameter =
+    Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
 const PAGE: &[Parameter] = &[LIMIT, TOKEN];
 pub(super) const VERSION: &[Parameter] =
     &[Parameter { name: "version", about: "An old version; without it the current one." }];
@@ -44,7 +45,7 @@ const ENTRIES: &[Parameter] = &[
     Parameter { name: "limit", about: "Entries in a page, 1 to 500 (50)." },
 ];
 
-const IF_MATCH: Parameter =
+pub(super) const IF_MATCH: Parameter =
     Parameter { name: "If-Match", about: "ETag of the version this write replaces, or `*`." };
 const IF_NONE_MATCH: Parameter = Parameter {
     name: "If-None-Match",
@@ -384,6 +385,14 @@ fn document_routes() -> Vec<Route> {
         })
     });
     all.extend(documents!(Contact, OPERATOR, "contacts", "contact", "Contact", "Contacts"));
+    let silences = documents!(Silence, OPERATOR, "silences", "silence", "Silence", "Silences");
+    all.extend(silences.map(super::muting::silence));
+    all.extend(
+        documents!(Override, OPERATOR, "overrides", "n override", "Override", "Overrides")
+            .map(super::muting::over),
+    );
+    all.extend(documents!(Inhibition, OPERATOR, "inhibitions", "n inhibition", "Inhibition", "Inhibitions"));
+    all.extend(super::muting::acts());
     all
 }
 

@@ -19,5 +19,6 @@ mod quarantine;
 mod requests;
 mod rules;
 mod signed;
+mod silences;
 mod turns;
 mod verifiable;
