@@ -4,6 +4,7 @@ pub mod deliveries;
 mod directory;
 mod documents;
 mod events;
+mod history;
 mod ledger;
 mod quarantine;
 
