@@ -88,6 +88,18 @@ pub enum Command {
         #[command(subcommand)]
         command: DeliveryCommand,
     },
+    /// Why an event became what it became: sent, not sent, held or collected.
+    Why(crate::commands::why::WhyArgs),
+    /// Reports about what was decided.
+    Report {
+        #[command(subcommand)]
+        command: crate::commands::why::ReportCommand,
+    },
+    /// Digests: many alerts as one message.
+    Digest {
+        #[command(subcommand)]
+        command: crate::commands::why::DigestCommand,
+    },
     /// Standard Webhooks for receivers: listen, check, make secrets.
     Webhook {
         #[command(subcommand)]

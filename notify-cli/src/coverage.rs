@@ -63,6 +63,9 @@ const COMMANDS: &[(&str, &str)] = &[
     ("readiness", "service ready"),
     ("metrics", "service metrics"),
     ("openApi", "service openapi"),
+    ("readStory", "why"),
+    ("noiseReport", "report noise"),
+    ("previewDigest", "digest preview"),
 ];
 
 /// What a person does with a command above, offered once more in the form that another program speaks, and pages for a

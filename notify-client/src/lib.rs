@@ -91,6 +91,32 @@ impl Client {
         self.typed(&format!("{EVENTS}/{}", segment(key))).await
     }
 
+    /// Events with this id of their producer: of one source, or of all among the newest ones.
+    pub async fn events_with_id(&self, id: &str, source: Option<&str>) -> Result<Vec<Event>, Error> {
+        let mut query = vec![("id", id)];
+        query.extend(source.map(|source| ("source", source)));
+        self.list(EVENTS, &query, u32::MAX).await
+    }
+
+    /// Why an event became what it became.
+    pub async fn story(&self, key: &str) -> Result<Value, Error> {
+        self.get(&format!("{EVENTS}/{}/story", segment(key))).await
+    }
+
+    /// How noisy each rule was, between two times (RFC 3339).
+    pub async fn noise_report(&self, from: Option<&str>, to: Option<&str>) -> Result<Value, Error> {
+        let query: Vec<_> = [("from", from), ("to", to)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        self.get(&with_query("/api/v1/notify/reports/noise", &query)).await
+    }
+
+    /// What several events would look like as one message: `rule`, `events`, and where wanted `action` and `control`.
+    pub async fn preview_digest(&self, asked: &Value) -> Result<Value, Error> {
+        Ok(self.send(self.request(Method::POST, "/api/v1/notify/digests:preview").json(asked)).await?.body)
+    }
+
     pub async fn documents(&self, kind: Documents, limit: u32) -> Result<Vec<Document>, Error> {
         self.list(kind.path(), &[], limit).await
     }

@@ -3,6 +3,7 @@
 mod parts;
 mod rules;
 mod schemas;
+mod why;
 
 use crate::routes::{Access, Parameter, Route, routes};
 use http::Method;
@@ -126,7 +127,7 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "in": place,
                 "required": false,
                 "description": parameter.about,
-                "schema": parts::schema(parameter.name),
+                "schema": parts::schema_of(parameter),
             })
         })
     };

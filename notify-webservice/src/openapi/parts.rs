@@ -1,6 +1,6 @@
 //! Schemas of parameters, headers of answers, and examples: what the route table names, spelled out.
 
-use crate::routes::Route;
+use crate::routes::{Parameter, Route};
 use serde_json::{Map, Value, json};
 
 pub(super) const SLUG: &str = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$";
@@ -36,8 +36,16 @@ pub fn in_path(route: &Route, name: &str) -> Value {
     parameter
 }
 
+/// A query parameter or header; what is said to be a time is one, whatever its name.
+pub fn schema_of(parameter: &Parameter) -> Value {
+    if parameter.about.contains("(RFC 3339)") {
+        return json!({ "type": "string", "format": "date-time" });
+    }
+    schema(parameter.name)
+}
+
 /// A query parameter or header, by its name; one that is not listed here is text.
-pub fn schema(name: &str) -> Value {
+fn schema(name: &str) -> Value {
     match name {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "pageToken" => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
@@ -104,7 +112,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 13] = [
+pub const EXAMPLES: [&str; 14] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -118,6 +126,7 @@ pub const EXAMPLES: [&str; 13] = [
     "LintRequest",
     "ExportRequest",
     "ApplyRequest",
+    "DigestPreviewRequest",
 ];
 
 const EVENT_TYPE: &str = include_str!("../../../resources/schemas/event-type.schema.json");
@@ -138,6 +147,9 @@ fn example(schema: &str) -> Option<Value> {
         "CloudEventBatch" => return Some(Value::Array(vec![example("CloudEvent")?])),
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
+        }
+        "DigestPreviewRequest" => {
+            return Some(json!({ "rule": example("Rule")?, "events": [example("CloudEvent")?] }));
         }
         "ApplyRequest" => return Some(json!({ "rules": [example("Rule")?], "dryRun": true })),
         "ExplainRequest" => return Some(json!({ "event": example("CloudEvent")? })),

@@ -38,6 +38,7 @@ pub fn all() -> Value {
         deliveries(),
         ledger(),
         operations(),
+        super::why::all(),
     ] {
         if let Value::Object(members) = group {
             all.extend(members);

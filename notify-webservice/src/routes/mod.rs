@@ -3,6 +3,7 @@
 
 mod rules;
 mod table;
+mod why;
 
 use crate::app::{Answer, Call};
 use crate::auth::Scope;

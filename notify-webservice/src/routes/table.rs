@@ -24,6 +24,12 @@ const FORCE: &[Parameter] = &[Parameter {
     name: "force",
     about: "`true` saves the rule although its own tests fail; the ledger keeps that it was forced.",
 }];
+const EVENT_FILTER: &[Parameter] = &[
+    LIMIT,
+    TOKEN,
+    Parameter { name: "id", about: "Only events with this id of their producer, among the newest 20,000." },
+    Parameter { name: "source", about: "With `id`: the event of this source, however old." },
+];
 const DELIVERY_FILTER: &[Parameter] = &[
     LIMIT,
     TOKEN,
@@ -148,6 +154,7 @@ pub fn routes() -> Vec<Route> {
     all.extend(delivery_routes());
     all.extend(ledger_routes());
     all.extend(operations_routes());
+    all.extend(super::why::routes());
     all
 }
 
@@ -258,7 +265,7 @@ fn event_routes() -> Vec<Route> {
         Route {
             tag: "events",
             summary: "Events, newest first",
-            parameters: PAGE,
+            parameters: EVENT_FILTER,
             success: success![200 "A page." "EventPage"],
             problems: &[Code::InvalidPageToken],
             ..get("/api/v1/notify/events", "listEvents", |call| Box::pin(events::read::list(call)))

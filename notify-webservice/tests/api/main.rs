@@ -20,3 +20,4 @@ mod rules;
 mod signed;
 mod turns;
 mod verifiable;
+mod why;
