@@ -8,8 +8,9 @@ use crate::document::rule::{Rule, RuleTest};
 use crate::document::{Channel, Version, channel};
 use crate::event::{Event, EventLimits};
 use crate::ids::{ChannelId, RuleId, TenantId};
+use crate::noise::NoiseState;
 use crate::pattern::Pattern;
-use crate::plan::{Snapshot, plan};
+use crate::plan::{Documents, Snapshot, Verdict, plan};
 use crate::problem::{Code, Problem};
 use crate::time::Timestamp;
 use serde::Serialize;
@@ -213,7 +214,12 @@ fn alone(rule: &Rule) -> Result<Snapshot, Problem> {
         },
     });
     let rules = vec![Version { version: 0, digest: nothing(), document }];
-    let (snapshot, broken) = Snapshot::compile(tenant(TENANT)?, 0, "en", rules, channels.collect(), &[], &[]);
+    let (snapshot, broken) = Snapshot::compile(
+        tenant(TENANT)?,
+        0,
+        "en",
+        Documents { rules, channels: channels.collect(), ..Documents::default() },
+    );
     match broken.into_iter().next() {
         None => Ok(snapshot),
         Some(broken) => Err(broken.problem),
@@ -261,8 +267,10 @@ fn event(test: &RuleTest, pattern: &Pattern, path: &str) -> Result<Event, Proble
 /// What `plan` would do.
 fn got(snapshot: &Snapshot, event: &Event) -> Got {
     let at = event.time.as_deref().and_then(|time| time.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let planned = plan(snapshot, event, at, &[0; 32]);
-    let sent = planned.decisions.into_iter().filter(|decision| decision.verdict.intent().is_some());
+    let planned = plan(snapshot, event, at, &[0; 32], &NoiseState::default());
+    // Also what waits or becomes part of a digest goes there in the end.
+    let goes = |verdict: &Verdict| !matches!(verdict, Verdict::Suppressed { .. });
+    let sent = planned.decisions.into_iter().filter(|decision| goes(&decision.verdict));
     Got { r#match: planned.unmatched == 0, channels: sent.map(|decision| decision.channel).collect() }
 }
 

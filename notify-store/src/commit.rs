@@ -1,9 +1,12 @@
 //! What can be written, and under which conditions.
 
-use crate::model::{Attempt, ClaimToken, DeliveryState, NewDelivery, NewEvent, Opening, Quarantined};
+use crate::model::{
+    Attempt, ClaimToken, DeliveryState, NewDelivery, NewDigestItem, NewEvent, NewHeld, Opening, Quarantined,
+};
 use notify_core::document::Kind;
-use notify_core::ids::{DeliveryId, EventKey, TenantId};
+use notify_core::ids::{DeliveryId, DigestId, EventKey, HeldId, TenantId};
 use notify_core::ledger::EntryDraft;
+use notify_core::noise::{StateKey, StateRow};
 use notify_core::time::Timestamp;
 
 /// One all-or-nothing unit of work of one tenant. Several share a database transaction, but one that is refused
@@ -68,6 +71,8 @@ pub enum Guard {
     Claim { delivery: DeliveryId, attempt: u32, token: ClaimToken },
     /// The current version of a document: `None` = it must not exist (or be deleted).
     DocumentVersion { kind: Kind, id: String, expected: Option<u64> },
+    /// What noise control remembers of the tenant is what was planned with.
+    NoiseVersion(u64),
     /// Any existing version (`If-Match: *`).
     DocumentExists { kind: Kind, id: String },
     /// The delivery is in one of these states (for replay).
@@ -93,6 +98,18 @@ pub enum Effect {
     CreateDelivery(Box<NewDelivery>),
     /// The result of an attempt: the attempt row, the delivery's new state and its place in the work queue.
     RecordAttempt(Box<Attempt>),
+    /// An alert that waits. Refused when its id is there already.
+    Hold(Box<NewHeld>),
+    /// A held alert waits longer.
+    HoldLonger { id: HeldId, until: Timestamp },
+    /// A held alert waits no more: it was sent or ended. Its message's opening is kept.
+    EndHold { id: HeldId },
+    /// A delivery waits: its running claim is given back, and its attempt is due then.
+    HoldDelivery { delivery: DeliveryId, until: Timestamp },
+    /// An event's alert is part of a digest.
+    AddToDigest(Box<NewDigestItem>),
+    /// The digest was sent or ended: what was collected for it is known from the ledger.
+    EndDigest { digest: DigestId },
     /// An opening that has no row of its own to live in.
     KeepOpening(Opening),
     /// A message that could not be taken in is put aside. Refused when its id is there already.
@@ -108,8 +125,19 @@ pub enum Effect {
 pub enum Bookkeeping {
     /// Accepted, not yet planned: state `pending`.
     AcceptPending(Box<NewEvent>),
+    /// What noise control remembers from now on. The tenant's noise version grows by one.
+    Noise(Box<NoiseChanges>),
     /// Remembers the answer to an `Idempotency-Key`.
     RememberIdempotency { key: String, request_digest: String, status: u16, answer: String, at: Timestamp },
+}
+
+/// See [`Bookkeeping::Noise`].
+#[derive(Debug, Clone, Default)]
+pub struct NoiseChanges {
+    pub remember: Vec<StateRow>,
+    pub forget: Vec<StateKey>,
+    /// The tenant's first timer after this commit; `None`: there is none.
+    pub next_timer: Option<Timestamp>,
 }
 
 /// What came of a commit.
@@ -136,6 +164,10 @@ pub enum Refused {
     LeaseLost,
     #[error("the configuration is at version {current}")]
     ConfigChanged { current: u64 },
+    #[error("what noise control remembers is at version {current}")]
+    NoiseChanged { current: u64 },
+    #[error("held alert {0} is {there}", there = if *.1 { "there already" } else { "not there" })]
+    Held(HeldId, bool),
     #[error("event {key} exists")]
     EventExists { key: EventKey },
     #[error("event {key} is not pending")]

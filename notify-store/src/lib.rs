@@ -21,5 +21,5 @@ mod read;
 mod sql;
 mod store;
 
-pub use commit::{Bookkeeping, Commit, Committed, Effect, Guard, Refused};
+pub use commit::{Bookkeeping, Commit, Committed, Effect, Guard, NoiseChanges, Refused};
 pub use store::{Backend, OpenOptions, Store, StoreError};

@@ -1,7 +1,9 @@
 //! Rows as values.
 
 use notify_core::document::Kind;
-use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TenantId};
+use notify_core::ids::{ActionId, ChannelId, DeliveryId, DigestId, EventKey, HeldId, RuleId, TenantId};
+use notify_core::noise::StateKey;
+use notify_core::severity::Severity;
 use notify_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +115,53 @@ pub struct NewDelivery {
     pub due_at: Timestamp,
     /// Claimed by its planner in the same commit: (token, lease until).
     pub claim: Option<(ClaimToken, Timestamp)>,
+}
+
+/// An alert that waits; its message is rendered, and committed to in the event's entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHeld {
+    pub id: HeldId,
+    pub event: EventKey,
+    pub rule: RuleId,
+    pub rule_version: u64,
+    pub action: ActionId,
+    pub channel: ChannelId,
+    /// The control that held it.
+    pub control: String,
+    pub message: String,
+    pub message_salt: [u8; 32],
+    pub message_commitment: String,
+    pub held_at: Timestamp,
+    pub release_at: Timestamp,
+}
+
+/// An alert as a part of a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDigestItem {
+    pub digest: DigestId,
+    /// From 1.
+    pub number: u32,
+    pub event: EventKey,
+    pub rule: RuleId,
+    pub action: ActionId,
+    pub severity: Severity,
+    pub at: Timestamp,
+}
+
+/// [`NewDigestItem`] as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestItem {
+    pub item: NewDigestItem,
+    /// Number of the event's ledger entry.
+    pub entry: Option<u64>,
+}
+
+/// Everything that noise control remembers of a tenant.
+#[derive(Debug, Clone, Default)]
+pub struct NoiseMemory {
+    pub version: u64,
+    /// Key, and value as JSON.
+    pub states: Vec<(StateKey, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -236,6 +285,8 @@ pub struct ConfigurationChanges {
     pub changed: Vec<Document>,
     /// All current templates and bundles, when one of them changed: they are used together.
     pub texts: Option<Vec<Document>>,
+    /// All current documents of noise control, when one of them changed.
+    pub noise: Option<Vec<Document>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

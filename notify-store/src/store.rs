@@ -5,7 +5,8 @@ use crate::committer::{self, Job};
 use crate::model::*;
 use crate::pools::Shared;
 use notify_core::document::Kind;
-use notify_core::ids::{ChannelId, DeliveryId, EventKey, TenantId};
+use notify_core::ids::{ChannelId, DeliveryId, DigestId, EventKey, HeldId, TenantId};
+use notify_core::noise::StateKey;
 use notify_core::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -267,6 +268,58 @@ impl Store {
     /// owner lease is over.
     pub async fn void_all_claims(&self) -> Result<u64, StoreError> {
         self.inner.shared.void_all_claims().await
+    }
+
+    /// Everything that noise control remembers of a tenant, with its version.
+    pub async fn noise_memory(&self, tenant: &TenantId) -> Result<NoiseMemory, StoreError> {
+        self.inner.shared.noise_memory(tenant).await
+    }
+    /// What it remembers under some keys; what is not there is left out.
+    pub async fn noise_states(
+        &self,
+        tenant: &TenantId,
+        keys: &[StateKey],
+    ) -> Result<Vec<(StateKey, String)>, StoreError> {
+        self.inner.shared.noise_states(tenant, keys).await
+    }
+    /// Values of one kind that have a timer, first due first.
+    pub async fn noise_timers(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.shared.noise_timers(tenant, kind, limit).await
+    }
+    /// Tenants whose owner has a timer due.
+    pub async fn timers_due(&self, now: Timestamp) -> Result<Vec<TenantId>, StoreError> {
+        self.inner.shared.timers_due(now).await
+    }
+    /// Tenants that have any timer.
+    pub async fn tenants_with_timers(&self) -> Result<Vec<TenantId>, StoreError> {
+        self.inner.shared.tenants_with_timers().await
+    }
+    pub async fn held_alert(&self, tenant: &TenantId, id: &HeldId) -> Result<Option<NewHeld>, StoreError> {
+        self.inner.shared.held_alert(tenant, id).await
+    }
+    /// First due first.
+    pub async fn held_alerts(&self, tenant: &TenantId, page: &Page) -> Result<Paged<NewHeld>, StoreError> {
+        self.inner.shared.held_alerts(tenant, page).await
+    }
+    pub async fn held_of_event(
+        &self,
+        tenant: &TenantId,
+        event: &EventKey,
+    ) -> Result<Vec<NewHeld>, StoreError> {
+        self.inner.shared.held_of_event(tenant, event).await
+    }
+    /// What an open digest has collected, in order of arrival.
+    pub async fn digest_items(
+        &self,
+        tenant: &TenantId,
+        digest: &DigestId,
+    ) -> Result<Vec<DigestItem>, StoreError> {
+        self.inner.shared.digest_items(tenant, digest).await
     }
 
     /// Since when a channel has had nothing but failures, as noted; `None`: its last result was no failure.

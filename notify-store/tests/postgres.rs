@@ -97,7 +97,7 @@ fn claims_are_disjoint() {
     });
 }
 
-const UNDER_SECURITY: [&str; 13] = [
+const UNDER_SECURITY: [&str; 16] = [
     "tenant_heads",
     "document_versions",
     "document_heads",
@@ -109,6 +109,9 @@ const UNDER_SECURITY: [&str; 13] = [
     "ledger_tiles",
     "idempotency_keys",
     "quarantine",
+    "noise_state",
+    "held_alerts",
+    "digest_items",
     "channel_health",
     "document_changes",
 ];

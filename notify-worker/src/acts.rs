@@ -12,12 +12,15 @@ use notify_core::ledger::EntryDraft;
 use notify_core::ledger::commitment::{Commitment, PlainDigest, salt};
 use notify_core::ledger::entry::{DeliveryAct, DeliveryEntry, Intent};
 use notify_core::message::Message;
-use notify_core::plan::{Decision, Nearest, PlannedDelivery, Snapshot, plan, target_of};
+use notify_core::noise::{NoiseState, StateKey, StateRow};
+use notify_core::plan::{
+    Decision, Nearest, PlannedDelivery, PlannedHold, Snapshot, Verdict, plan, target_of,
+};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::Timestamp;
 use notify_store::model::{DeliveryState, NewDelivery, Opening};
 use notify_store::{Commit, Effect, Guard, Refused, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What would be sent for an event, and why; nothing is.
 #[derive(Debug)]
@@ -42,6 +45,10 @@ pub struct PreviewedDecision {
     pub outcome: &'static str,
     /// The control that holds it back, if one does.
     pub control: Option<&'static str>,
+    /// What the record would say of it: until when, under which limit, with which versions.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// Controls that would have decided as well.
+    pub also_applied: Vec<&'static str>,
     pub message: Option<Message>,
     /// Method, URL, headers and body exactly as they would leave, with ‹secret:name› in place of secrets.
     pub request: Option<String>,
@@ -49,6 +56,24 @@ pub struct PreviewedDecision {
     pub secrets: BTreeMap<String, usize>,
     /// Why the fallback template was used, or why there is no request.
     pub problem: Option<Problem>,
+}
+
+/// What a decision would send, now or later.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    id: &'a str,
+    message: &'a Message,
+    json: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    fn of_delivery(delivery: &'a PlannedDelivery) -> Self {
+        Self { id: delivery.id.as_str(), message: &delivery.message, json: &delivery.message_json }
+    }
+
+    fn of_hold(hold: &'a PlannedHold) -> Self {
+        Self { id: hold.id.as_str(), message: &hold.message, json: &hold.message_json }
+    }
 }
 
 impl Worker {
@@ -78,12 +103,35 @@ impl Worker {
         };
         let expected = Cost::default().expect(event.body.len(), snapshot.rule_count());
         let planning = &self.shared.planning;
-        let (planned, _) = planning.run(expected, None, || plan(&snapshot, event, now, &entropy)).await;
+        let mut state = NoiseState::default();
+        let mut read = BTreeSet::new();
+        let planned = loop {
+            let (planned, _) =
+                planning.run(expected, None, || plan(&snapshot, event, now, &entropy, &state)).await;
+            // Which states a plan looks at follows from the event: it is made again with those that exist.
+            let missing: Vec<StateKey> =
+                planned.reads.iter().copied().filter(|key| read.insert(*key)).collect();
+            if missing.is_empty() {
+                break planned;
+            }
+            let found = self.shared.store.noise_states(tenant, &missing).await.map_err(store_fails)?;
+            if found.is_empty() {
+                break planned;
+            }
+            state.apply(
+                found.into_iter().filter_map(|(key, value)| Some((key, Some(StateRow::read(&value).ok()?)))),
+            );
+        };
         let mut deliveries = planned.deliveries.iter();
         let mut decisions = Vec::new();
+        let mut holds = planned.holds.iter();
         for decision in &planned.decisions {
-            let delivery = decision.verdict.intent().and_then(|_| deliveries.next());
-            decisions.push(self.previewed(&snapshot, decision, delivery, now).await);
+            let shown = match &decision.verdict {
+                Verdict::Send(_) | Verdict::SendFallback(..) => deliveries.next().map(Shown::of_delivery),
+                Verdict::Held { .. } => holds.next().map(Shown::of_hold),
+                Verdict::Suppressed { .. } | Verdict::Digested { .. } => None,
+            };
+            decisions.push(self.previewed(&snapshot, decision, shown, now).await);
         }
         let nearest = match decisions.is_empty() {
             true => Some(crate::explain::nearest(snapshot, event.value.clone()).await?),
@@ -96,14 +144,13 @@ impl Worker {
         &self,
         snapshot: &Snapshot,
         decision: &Decision,
-        delivery: Option<&PlannedDelivery>,
+        delivery: Option<Shown<'_>>,
         now: notify_core::time::Timestamp,
     ) -> PreviewedDecision {
-        use notify_core::plan::Verdict;
-        let (control, problem) = match &decision.verdict {
-            Verdict::Suppressed { control, .. } => (Some(*control), None),
-            Verdict::SendFallback(_, problem) => (None, Some(problem.clone())),
-            Verdict::Send(_) => (None, None),
+        let control = Some(decision.verdict.control()).filter(|control| *control != "none");
+        let problem = match &decision.verdict {
+            Verdict::SendFallback(_, problem) => Some(problem.clone()),
+            _ => None,
         };
         let compiled = snapshot.rule(&decision.rule).ok();
         let action =
@@ -119,6 +166,8 @@ impl Worker {
             template: action.and_then(|action| action.template.clone()),
             outcome: decision.verdict.outcome(),
             control,
+            parameters: decision.parameters.clone(),
+            also_applied: decision.also_applied.clone(),
             message: delivery.map(|delivery| delivery.message.clone()),
             request: None,
             secrets: channel
@@ -134,8 +183,8 @@ impl Worker {
             let input = PrepareInput {
                 config_json: &config_json,
                 secret_names: &names,
-                message_json: delivery.message_json.as_bytes(),
-                delivery_id: delivery.id.as_str(),
+                message_json: delivery.json.as_bytes(),
+                delivery_id: delivery.id,
                 delivery_time: now,
                 attempt: 1,
                 attempt_time: now,

@@ -4,6 +4,7 @@
 use crate::clock::after;
 use crate::lanes::{Lanes, Pass};
 use crate::record;
+use crate::regate::{Regated, regate};
 use crate::worker::Shared;
 use notify_connector_host::request::{Outcome, Verdict};
 use notify_connector_host::{AttemptInput, AttemptResult, Phase};
@@ -222,7 +223,17 @@ impl Dispatcher {
         };
         let channel = snapshot.channels.get(&ready.channel);
         let mut moved = false;
+        let regated = regate(shared, &ready, &snapshot, started_at).await;
+        match regated {
+            Regated::Go | Regated::Ends => {}
+            Regated::Waits => {
+                self.wake_poll();
+                return true;
+            }
+            Regated::Lost => return false,
+        }
         let result = match channel {
+            _ if regated == Regated::Ends => not_sent("it was judged again, and is not to be sent any more"),
             Some(channel) if !channel.document.enabled => not_sent("the channel is disabled"),
             Some(channel) if target_of(&channel.document) != ready.target => {
                 moved = true;

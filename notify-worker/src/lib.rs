@@ -20,6 +20,7 @@ mod planning;
 pub mod poll;
 pub mod record;
 pub mod redrive;
+mod regate;
 pub mod snapshots;
 mod worker;
 

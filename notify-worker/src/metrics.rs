@@ -3,6 +3,7 @@
 
 use crate::clock::Stopwatch;
 use notify_core::event::Event;
+use notify_core::noise::{Control, NoiseState};
 use notify_core::plan::{Decision, Planned, Snapshot, Verdict, plan};
 use notify_core::time::Timestamp;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
@@ -59,10 +60,10 @@ macro_rules! counters {
                 let suppressed: Family<[(&'static str, &'static str); 1], Cell> = Family::default();
                 registry.register(
                     "notify_suppressed",
-                    "Actions of matching rules that were not sent, by the control that held them back",
+                    "Actions of matching rules that were not sent at once, by the control that decided: also those that are held or part of a digest",
                     suppressed.clone(),
                 );
-                for control in CONTROLS {
+                for control in NO_CHANNEL.into_iter().chain(Control::ALL.map(Control::as_str)) {
                     let _ = suppressed.get_or_create(&[("control", control)]);
                 }
                 let delivery_latency = Histogram::new(DELIVERY_BOUNDS);
@@ -93,11 +94,12 @@ counters! {
     dead = "notify_deadletter", "Deliveries given up";
     disabled = "notify_channels_disabled", "Channels disabled because their receiver was gone or failed for long";
     late = "notify_attempt_late", "Results that came after their claim had gone to somebody else";
+    coalesced = "notify_digest_coalesced", "Alerts that digests stand for";
     entries = "notify_ledger_entries", "Ledger entries written by this process";
 }
 
 /// Controls that exist, so that their series exist from the start.
-const CONTROLS: [&str; 2] = ["channel-disabled", "channel-missing"];
+const NO_CHANNEL: [&str; 2] = ["channel-disabled", "channel-missing"];
 
 const DELIVERY_BOUNDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
@@ -112,8 +114,8 @@ pub(crate) struct Suppressed(BTreeMap<&'static str, u64>);
 impl Suppressed {
     pub fn note(&mut self, decisions: &[Decision]) {
         for decision in decisions {
-            if let Verdict::Suppressed { control, .. } = &decision.verdict {
-                *self.0.entry(control).or_default() += 1;
+            if !matches!(decision.verdict, Verdict::Send(_) | Verdict::SendFallback(..)) {
+                *self.0.entry(decision.verdict.control()).or_default() += 1;
             }
         }
     }
@@ -133,9 +135,10 @@ impl Metrics {
         event: &Event,
         at: Timestamp,
         entropy: &[u8; 32],
+        state: &NoiseState,
     ) -> Planned {
         let watch = Stopwatch::start();
-        let planned = plan(snapshot, event, at, entropy);
+        let planned = plan(snapshot, event, at, entropy, state);
         self.rule_eval.observe(watch.elapsed());
         planned
     }

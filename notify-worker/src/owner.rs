@@ -3,11 +3,14 @@
 //! Planning runs while the last commit is being made durable. An event that is planned in time costs one transaction;
 //! one that is late is accepted alone and planned right after, from the store, in the order of acceptance.
 
+mod memory;
 mod plans;
+mod timers;
 
 use crate::dispatch::Dispatcher;
 use crate::planning::Cost;
 use crate::worker::{Accepted, Answer, Shared, unavailable};
+use memory::Memory;
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
 use notify_core::problem::{Code, Problem};
@@ -16,6 +19,7 @@ use notify_store::model::{KnownEvent, Lease};
 use notify_store::{Refused, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -39,6 +43,8 @@ pub(crate) struct Item {
 const MAX_TRIES: u8 = 4;
 /// Where one repeat is there are more: a publisher sends its backlog again.
 const LOOK_UP_AFTER_A_REPEAT: u32 = 32;
+/// How long to wait after the store failed.
+const AFTER_A_FAULT: Duration = Duration::from_millis(500);
 /// Commits under way at once: one is being made durable while the next is planned.
 const COMMITS_UNDER_WAY: usize = 2;
 
@@ -59,6 +65,13 @@ pub(crate) struct Owner {
     /// Pending events are not looked at before this.
     look_again_at: Option<Timestamp>,
     cost: Cost,
+    /// What noise control remembers; `None`: not read yet, or not ours.
+    memory: Option<Memory>,
+    /// Events that something has to happen before: timers, or the landing of a batch that was refused. They are known to
+    /// be new.
+    waiting: Vec<Item>,
+    /// Events of a refused batch.
+    again: Vec<Item>,
 }
 
 struct Flying {
@@ -73,7 +86,9 @@ struct Landed {
     accepted_at: Option<Timestamp>,
     /// Not written, but worth another try.
     again: Vec<Item>,
-    refused: Option<Refused>,
+    error: Option<StoreError>,
+    /// The version of noise control's memory that it makes.
+    version: Option<u64>,
     /// They were accepted without a plan.
     pending: bool,
 }
@@ -93,6 +108,9 @@ impl Owner {
             look_again_at: None,
             look_up_batches: LOOK_UP_AFTER_A_REPEAT,
             cost: Cost::default(),
+            memory: None,
+            waiting: Vec::new(),
+            again: Vec::new(),
         }
     }
 
@@ -101,20 +119,20 @@ impl Owner {
         let mut batch = Vec::new();
         let limit = self.shared.options.batch;
         loop {
-            // One batch of what waits in the store for one batch of what comes in: neither starves the other.
+            self.attend().await;
             let pause = self.look_again_at.filter(|at| self.behind && self.shared.clock.now() < *at);
-            if self.behind && pause.is_none() {
-                self.look_again_at = None;
-                self.catch_up().await;
-            }
+            let timer = self.memory.as_ref().and_then(Memory::next_timer);
             let clock = Arc::clone(&self.shared.clock);
             let look_again = async {
-                match (self.behind, self.look_again_at) {
-                    (false, _) => std::future::pending().await,
-                    (true, None) => {}
-                    (true, Some(at)) => crate::clock::wait_until(clock.as_ref(), at).await,
+                let next = if self.behind { Some(pause.unwrap_or(Timestamp::MIN)) } else { None };
+                let timer = timer.map(|due| due.max(self.look_again_at.unwrap_or(due)));
+                match next.into_iter().chain(timer).min() {
+                    None => std::future::pending().await,
+                    Some(at) => crate::clock::wait_until(clock.as_ref(), at).await,
                 }
             };
+            // What is under way has to land before a timer fires, or before anything is planned after a refusal.
+            let blocked = !self.commits.is_empty() && self.must_settle();
             tokio::select! {
                 biased;
                 Some(landed) = self.commits.join_next(), if !self.commits.is_empty() => match landed {
@@ -123,10 +141,13 @@ impl Owner {
                         tracing::error!(tenant = %self.tenant, %error, "a commit task failed");
                         // Whoever waits for one of these is told to send it again.
                         self.flying.clear();
+                        self.memory = None;
                         self.behind = true;
                     }
                 },
-                taken = inbox.recv_many(&mut batch, limit), if self.commits.len() < COMMITS_UNDER_WAY => {
+                taken = inbox.recv_many(&mut batch, limit),
+                    if !blocked && self.waiting.is_empty() && self.commits.len() < COMMITS_UNDER_WAY =>
+                {
                     if taken == 0 {
                         break;
                     }
@@ -139,7 +160,7 @@ impl Owner {
                     }
                     self.accept(items).await;
                 }
-                () = look_again => {}
+                () = look_again, if !blocked => {}
             }
         }
         while let Some(landed) = self.commits.join_next().await {
@@ -165,23 +186,103 @@ impl Owner {
             }
         }
         self.behind |= landed.pending;
-        match landed.refused {
-            Some(Refused::LeaseLost) => self.lease = None,
-            Some(Refused::ConfigChanged { .. }) => {
+        self.remembered(landed.version, landed.error.as_ref());
+        match landed.error {
+            Some(StoreError::Refused(Refused::LeaseLost)) => self.lease = None,
+            Some(StoreError::Refused(Refused::ConfigChanged { .. })) => {
                 if let Err(error) = self.shared.snapshots.reload(&self.tenant).await {
                     tracing::error!(tenant = %self.tenant, %error, "the configuration could not be reloaded");
                 }
             }
             _ => {}
         }
-        let (alone, together): (Vec<Item>, Vec<Item>) = landed.again.into_iter().partition(|item| item.alone);
+        self.again.extend(landed.again);
+    }
+
+    /// Whether nothing may be planned before all that is under way has landed.
+    fn must_settle(&self) -> bool {
+        let Some(memory) = &self.memory else { return true };
+        memory.in_trouble() || !self.waiting.is_empty() || memory.is_due(self.shared.clock.now())
+    }
+
+    /// What is to be done before new events are taken: mend what a refusal left, fire timers, plan what waits.
+    async fn attend(&mut self) {
+        // One batch of what waits in the store for one batch of what comes in: neither starves the other.
+        let pause = self.look_again_at.filter(|at| self.shared.clock.now() < *at);
+        if self.commits.is_empty() && pause.is_none() {
+            self.look_again_at = None;
+            if let Err(error) = self.settle().await {
+                tracing::error!(tenant = %self.tenant, %error, "noise control cannot go on; trying again");
+                self.memory = None;
+                self.look_again_at = Some(crate::clock::after(self.shared.clock.now(), AFTER_A_FAULT));
+                // Nobody waits for a store that cannot be read: they are told to come back.
+                for item in std::mem::take(&mut self.waiting) {
+                    self.flying.remove(&item.event.key);
+                    let _ = item.answer.send(Err(unavailable("the store cannot be read")));
+                }
+            }
+        }
+        if self.must_settle() && !self.commits.is_empty() {
+            return;
+        }
+        if self.behind && pause.is_none() {
+            self.look_again_at = None;
+            self.catch_up().await;
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        self.go(waiting).await;
+        let (alone, together): (Vec<Item>, Vec<Item>) =
+            std::mem::take(&mut self.again).into_iter().partition(|item| item.alone);
         self.accept(together).await;
         for item in alone {
             self.accept(vec![item]).await;
         }
     }
 
+    /// Nothing is under way: takes back what was refused, and fires what is due.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        if self.memory.as_mut().is_some_and(|memory| !memory.recover()) {
+            self.memory = None;
+        }
+        if self.memory.is_none() && (self.behind || !self.waiting.is_empty() || self.lease.is_some()) {
+            self.load_memory().await?;
+        }
+        let config = self.shared.snapshots.get(&self.tenant).await?.config_version;
+        if self.memory.as_ref().is_some_and(|memory| memory.armed_for != Some(config)) {
+            self.arm(self.shared.clock.now()).await?;
+        }
+        // As many as are due now, so that a timer that is due at once again cannot hold up everything.
+        let now = self.shared.clock.now();
+        while self.memory.as_ref().is_some_and(|memory| memory.is_due(now) && !memory.in_trouble()) {
+            if !self.fire(now).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what noise control remembers, unless it is there.
+    async fn load_memory(&mut self) -> Result<(), StoreError> {
+        if self.memory.is_none() {
+            let stored = self.shared.store.noise_memory(&self.tenant).await?;
+            self.memory = Some(Memory::load(stored, self.shared.clock.now()));
+        }
+        Ok(())
+    }
+
     async fn accept(&mut self, items: Vec<Item>) {
+        if items.is_empty() {
+            return;
+        }
+        let items = match self.only_new(items).await {
+            Ok(items) => items,
+            Err((items, error)) => return refuse(items, &error),
+        };
+        self.go(items).await;
+    }
+
+    /// Events that are known to be new: planned and committed, or accepted to be planned later.
+    async fn go(&mut self, items: Vec<Item>) {
         if items.is_empty() {
             return;
         }
@@ -190,14 +291,14 @@ impl Owner {
         // Where planning has to wait for a place, events are durable first. The tenant's own senders may still wait for as
         // long as one batch of its backlog takes.
         let settle = settle || self.cost.is_expensive();
-        let items = match self.only_new(items).await {
-            Ok(items) => items,
-            Err((items, error)) => return refuse(items, &error),
-        };
-        if items.is_empty() {
-            return;
+        let mut mine = self.hold_lease().await;
+        if matches!(mine, Ok(true)) && self.memory.is_none() {
+            if !self.commits.is_empty() {
+                // Memory is read when nothing is under way.
+                return self.waiting.extend(items);
+            }
+            mine = self.load_memory().await.map(|()| true);
         }
-        let mine = self.hold_lease().await;
         let snapshot = self.shared.snapshots.get(&self.tenant).await;
         match (mine, snapshot) {
             (Ok(true), Ok(snapshot)) if !self.behind && !settle => {
@@ -253,13 +354,18 @@ impl Owner {
     }
 
     /// Takes or renews the lease; `false`: another process owns the tenant.
-    async fn hold_lease(&mut self) -> Result<bool, StoreError> {
+    pub(super) async fn hold_lease(&mut self) -> Result<bool, StoreError> {
         let now = self.shared.clock.now();
         if self.lease.as_ref().is_some_and(|(_, renew_at)| now < *renew_at) {
             return Ok(true);
         }
         let options = &self.shared.options;
         let lease = self.shared.store.acquire_lease(&self.tenant, &options.holder, options.lease).await?;
+        let epoch = |lease: Option<&Lease>| lease.map(|lease| lease.epoch);
+        if epoch(self.lease.as_ref().map(|(lease, _)| lease)) != epoch(lease.as_ref()) {
+            // Somebody else may have planned in between.
+            self.memory = None;
+        }
         self.lease = lease.map(|lease| (lease, crate::clock::after(now, options.lease / 2)));
         Ok(self.lease.is_some())
     }

@@ -2,7 +2,8 @@
 
 use notify_core::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use notify_core::ids::{ChannelId, RuleId, TenantId};
-use notify_core::plan::{Broken, Changes, Snapshot};
+use notify_core::noise::config::NoiseDocuments;
+use notify_core::plan::{Broken, Changes, Documents, Snapshot};
 use notify_core::problem::{Code, Problem};
 use notify_store::model::{Configuration, ConfigurationChanges, Document};
 use notify_store::{Store, StoreError};
@@ -111,7 +112,8 @@ impl Snapshots {
                 return Ok(known);
             }
             let bytes: usize = since.changed.iter().map(|document| document.body.len()).sum();
-            if since.changed.len() <= FEW && bytes <= SMALL && since.texts.is_none() {
+            if since.changed.len() <= FEW && bytes <= SMALL && since.texts.is_none() && since.noise.is_none()
+            {
                 return Ok(report(change(&known, since)));
             }
             return off_the_runtime(move || change(&known, since)).await;
@@ -165,31 +167,35 @@ async fn off_the_runtime(
 #[must_use]
 pub fn compile(tenant: &TenantId, configuration: Configuration, default_locale: &str) -> Compiled {
     let mut unreadable = Vec::new();
-    let (mut rules, mut channels) = (Vec::new(), Vec::new());
-    let (mut templates, mut bundles) = (Vec::new(), Vec::new());
+    let mut documents = Documents::default();
     // One by one: the text of each is dropped before the next one is read.
     for document in configuration.documents.into_iter().filter(|document| !document.deleted) {
         match document.kind {
-            Kind::Rule => rules.extend(typed::<Rule>(document, &mut unreadable)),
-            Kind::Channel => channels.extend(typed::<Channel>(document, &mut unreadable)),
-            Kind::Template => templates.extend(typed::<Template>(document, &mut unreadable)),
-            Kind::Bundle => bundles.extend(typed::<Bundle>(document, &mut unreadable)),
+            Kind::Rule => documents.rules.extend(typed::<Rule>(document, &mut unreadable)),
+            Kind::Channel => documents.channels.extend(typed::<Channel>(document, &mut unreadable)),
+            Kind::Template => documents.texts.0.extend(typed::<Template>(document, &mut unreadable)),
+            Kind::Bundle => documents.texts.1.extend(typed::<Bundle>(document, &mut unreadable)),
             Kind::EventType => {}
-            kind if Kind::NOISE.contains(&kind) => {}
-            _ => {}
+            _ => noise(document, &mut documents.noise, &mut unreadable),
         }
     }
-    let (snapshot, mut broken) = Snapshot::compile(
-        tenant.clone(),
-        configuration.version,
-        default_locale,
-        rules,
-        channels,
-        &templates,
-        &bundles,
-    );
+    let (snapshot, mut broken) =
+        Snapshot::compile(tenant.clone(), configuration.version, default_locale, documents);
     broken.append(&mut unreadable);
     (snapshot, broken)
+}
+
+/// A document of noise control.
+fn noise(document: Document, all: &mut NoiseDocuments, unreadable: &mut Vec<Broken>) {
+    match document.kind {
+        Kind::Calendar => all.calendars.extend(typed(document, unreadable)),
+        Kind::Contact => all.contacts.extend(typed(document, unreadable)),
+        Kind::Silence => all.silences.extend(typed(document, unreadable)),
+        Kind::Inhibition => all.inhibitions.extend(typed(document, unreadable)),
+        Kind::Override => all.overrides.extend(typed(document, unreadable)),
+        Kind::Policy => all.policies.extend(typed(document, unreadable)),
+        _ => {}
+    }
 }
 
 /// The snapshot after what has changed since. A document that cannot be read is as good as gone, and reported.
@@ -218,6 +224,11 @@ fn change(known: &Snapshot, since: ConfigurationChanges) -> Compiled {
             }
         }
         (templates, bundles)
+    });
+    changes.noise = since.noise.map(|documents| {
+        let mut all = NoiseDocuments::default();
+        documents.into_iter().for_each(|document| noise(document, &mut all, &mut unreadable));
+        all
     });
     let (snapshot, mut broken) = known.changed(changes);
     broken.append(&mut unreadable);

@@ -185,6 +185,9 @@ impl Worker {
         });
         let dispatcher = Dispatcher::new(Arc::clone(&shared));
         let worker = Self { shared, dispatcher, owners: Arc::default(), stop: Arc::new(stop) };
+        for tenant in worker.shared.store.tenants_with_timers().await? {
+            worker.wake_owner(&tenant);
+        }
         worker.wake_owners_with_pending_events().await?;
         worker.keep("poll", tokio::spawn(poll::run(Arc::clone(&worker.shared), worker.dispatcher.clone())));
         let waker = worker.clone();
@@ -320,7 +323,17 @@ impl Worker {
         health
     }
 
+    fn wake_owner(&self, tenant: &TenantId) {
+        if let Ok(inbox) = self.inbox(tenant) {
+            // A full inbox means that the owner is awake.
+            let _ = inbox.try_send(Incoming::Pending);
+        }
+    }
+
     async fn wake_owners_with_pending_events(&self) -> Result<(), StoreError> {
+        for tenant in self.shared.store.timers_due(self.shared.clock.now()).await? {
+            self.wake_owner(&tenant);
+        }
         for tenant in self.shared.store.tenants().await? {
             if !self.shared.store.pending_events(&tenant.id, 1).await?.is_empty()
                 && let Ok(inbox) = self.inbox(&tenant.id)

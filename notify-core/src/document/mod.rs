@@ -3,26 +3,37 @@
 //! A document is immutable per version. Its digest is SHA-256 over the RFC 8785 form of its JSON, so that the same
 //! content written as YAML or JSON has one digest.
 
+pub mod calendar;
 pub mod channel;
+pub mod contact;
 pub mod difference;
 pub mod event_type;
+pub mod inhibition;
 mod json_schema;
 pub mod noise;
 pub mod noise_fields;
+pub mod overrides;
 pub mod parse;
 pub mod policy;
 mod reader;
 pub mod rule;
 pub mod rule_file;
 mod rule_test;
+pub mod scope;
+pub mod silence;
 pub mod template;
 
+pub use calendar::{Calendar, parse_calendar};
 pub use channel::Channel;
+pub use contact::{Contact, parse_contact};
 pub use event_type::{EventType, parse_event_type};
+pub use inhibition::{Inhibition, parse_inhibition};
+pub use overrides::{Override, parse_override};
 pub use parse::{parse_any, parse_bundle, parse_channel, parse_rule, parse_template};
 pub use policy::{Policy, parse_policy};
 pub use rule::{Rule, RuleTest};
 pub use rule_test::{MAX_TESTS, MAX_TESTS_BYTES};
+pub use silence::{Silence, parse_silence};
 pub use template::{Bundle, Template};
 
 use serde::{Deserialize, Serialize};

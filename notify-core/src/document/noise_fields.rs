@@ -4,6 +4,7 @@ use super::noise::{
     Budget, Bypass, Dedupe, Digest, DigestMode, Empty, HoursMode, Keep, Off, Overflow, QuietHours,
     QuietHoursFor, Setting, Storm, Switch, Throttle, recommended,
 };
+use super::parse::is_pointer;
 use super::reader::Reader;
 use crate::duration::Length;
 use crate::problem::Problem;
@@ -285,12 +286,6 @@ fn key(reader: &Reader, least: usize) -> Result<Vec<String>, Problem> {
         }
     };
     reader.list("key", least..=MAX_KEY)?.iter().enumerate().map(one).collect()
-}
-
-/// RFC 6901, but for the empty pointer: the whole event has an id of its own and equals no other.
-fn is_pointer(text: &str) -> bool {
-    let escaped = |rest: &str| rest.starts_with('0') || rest.starts_with('1');
-    text.starts_with('/') && text.split('~').skip(1).all(escaped) && !text.chars().any(char::is_control)
 }
 
 impl Reader<'_> {

@@ -319,7 +319,7 @@ fn redactions(template: &Reader) -> Result<Vec<template::Redaction>, Problem> {
 }
 
 /// RFC 6901, but not the empty one: it would hide the whole event.
-fn is_pointer(text: &str) -> bool {
+pub(super) fn is_pointer(text: &str) -> bool {
     let escapes = |part: &str| part.is_empty() || part.starts_with(['0', '1']);
     text.starts_with('/') && text.split('~').skip(1).all(|part| !part.is_empty() && escapes(part))
 }
@@ -359,14 +359,22 @@ pub fn parse_any(kind: Kind, value: &Value) -> Result<Parsed<String>, Problem> {
         Kind::EventType => {
             super::parse_event_type(value).map(|(event_type, text, digest)| (event_type.id, text, digest))?
         }
-        Kind::Calendar | Kind::Contact => return Err(not_yet(kind)),
-        Kind::Silence | Kind::Inhibition | Kind::Override => return Err(not_yet(kind)),
+        Kind::Calendar => {
+            super::parse_calendar(value).map(|(calendar, text, digest)| (calendar.id.into(), text, digest))?
+        }
+        Kind::Contact => {
+            super::parse_contact(value).map(|(contact, text, digest)| (contact.id.into(), text, digest))?
+        }
         Kind::Policy => super::parse_policy(value).map(|(policy, text, digest)| (policy.id, text, digest))?,
+        Kind::Silence => {
+            super::parse_silence(value).map(|(silence, text, digest)| (silence.id.into(), text, digest))?
+        }
+        Kind::Inhibition => super::parse_inhibition(value)
+            .map(|(inhibition, text, digest)| (inhibition.id.into(), text, digest))?,
+        Kind::Override => {
+            super::parse_override(value).map(|(document, text, digest)| (document.id.into(), text, digest))?
+        }
     })
-}
-
-fn not_yet(kind: Kind) -> Problem {
-    Problem::new(Code::UnsupportedFeature, "", format!("there is no {} yet", kind.as_str()), "leave it out")
 }
 
 /// Canonical text and digest. The document is read back from that text, so that its free parts (`match`, `config`,

@@ -15,7 +15,9 @@ pub mod verifiable;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use attributes::{MAX_NAME as MAX_ATTRIBUTE_NAME, REQUIRED_ATTRIBUTES, TEXT_ATTRIBUTES};
+pub(crate) use attributes::{
+    MAX_NAME as MAX_ATTRIBUTE_NAME, REQUIRED_ATTRIBUTES, TEXT_ATTRIBUTES, is_rfc3339,
+};
 
 use crate::ids::{EventKey, TenantId};
 use crate::jcs;

@@ -1,6 +1,6 @@
 //! What a control remembers something under.
 
-use crate::ids::hex;
+use crate::ids::{HeldId, hex};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -23,6 +23,20 @@ impl StateKey {
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
         Self(key)
+    }
+
+    /// Where the timer of a held alert stands: the digits of its id.
+    #[must_use]
+    pub fn of_held(id: &HeldId) -> Self {
+        let digits = id.as_str().split_once('_').map_or("", |(_, digits)| digits);
+        // An id always has 32 digits.
+        Self::parse(digits).unwrap_or(Self([0; 16]))
+    }
+
+    /// The held alert whose timer this is.
+    #[must_use]
+    pub fn to_held(self) -> Option<HeldId> {
+        format!("{}_{}", HeldId::PREFIX, self.hex()).parse().ok()
     }
 
     /// 32 lower-case hexadecimal digits.

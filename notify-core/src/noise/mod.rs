@@ -6,8 +6,12 @@
 pub mod config;
 pub mod control;
 pub mod gcra;
+pub mod inhibition;
 pub mod key;
+pub mod overrides;
 pub mod remembered;
+mod scoped;
+pub mod silence;
 pub mod state;
 pub mod storm;
 pub mod values;
@@ -15,7 +19,13 @@ pub mod window;
 
 pub use config::NoiseConfig;
 pub use control::Control;
+pub use inhibition::{Inhibitions, Sides, SourceChange, Target};
 pub use key::StateKey;
+pub use overrides::{Bypasses, OverrideHit, Overrides};
 pub use remembered::{Remembered, StateRow};
+pub use silence::{Covering, Inside, SilenceHit, Silences, Windows};
 pub use state::{Change, NoiseState, Undo};
 pub use window::Window;
+
+#[cfg(test)]
+mod tests;

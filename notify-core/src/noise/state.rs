@@ -34,6 +34,13 @@ pub type Change = (StateKey, Option<Remembered>);
 #[derive(Debug, Default)]
 pub struct Undo(Vec<Change>);
 
+impl Undo {
+    /// What a later change overwrote.
+    pub fn then(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+}
+
 /// Expired things are looked for only when there are at least so many.
 const FEW: usize = 1_024;
 

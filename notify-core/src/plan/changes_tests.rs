@@ -4,6 +4,7 @@ use super::*;
 use crate::document::{Channel, Rule, Template, Version, parse_channel, parse_rule, parse_template};
 use crate::event::{Event, EventLimits};
 use crate::ids::{ChannelId, RuleId, TenantId};
+use crate::noise::NoiseState;
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -40,20 +41,20 @@ fn template(version: u64) -> Version<Template> {
 
 /// What the store would hold.
 #[derive(Default)]
-struct Documents {
+struct Stored {
     rules: BTreeMap<RuleId, Version<Rule>>,
     channels: BTreeMap<ChannelId, Version<Channel>>,
     template: Option<Version<Template>>,
     version: u64,
 }
 
-impl Documents {
+impl Stored {
     fn compiled(&self) -> Snapshot {
         let rules = self.rules.values().cloned().collect();
         let channels = self.channels.values().cloned().collect();
-        let templates: Vec<_> = self.template.iter().cloned().collect();
-        let (snapshot, broken) =
-            Snapshot::compile(tenant(), self.version, "en", rules, channels, &templates, &[]);
+        let texts = (self.template.iter().cloned().collect(), vec![]);
+        let documents = Documents { rules, channels, texts, ..Documents::default() };
+        let (snapshot, broken) = Snapshot::compile(tenant(), self.version, "en", documents);
         assert_eq!(broken, []);
         snapshot
     }
@@ -83,11 +84,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Carries a step out on the documents, and says what changed.
-fn carry_out(documents: &mut Documents, step: &Step) -> Changes {
+fn carry_out(documents: &mut Stored, step: &Step) -> Changes {
     documents.version += 1;
     let version = documents.version;
     let mut changes = Changes { config_version: version, ..Changes::default() };
-    let mut put = |documents: &mut Documents, rule: Version<Rule>| {
+    let mut put = |documents: &mut Stored, rule: Version<Rule>| {
         let id = rule.document.id.clone();
         documents.rules.insert(id.clone(), rule.clone());
         changes.rules.push((id, Some(rule)));
@@ -153,7 +154,10 @@ fn assert_same(changed: &Snapshot, compiled: &Snapshot) {
         };
         assert_eq!(matching(changed), matching(compiled), "t{kind}");
         let at = "2026-11-22T06:00:00Z".parse().unwrap();
-        assert_eq!(plan(changed, &event, at, &[1; 32]), plan(compiled, &event, at, &[1; 32]));
+        assert_eq!(
+            plan(changed, &event, at, &[1; 32], &NoiseState::default()),
+            plan(compiled, &event, at, &[1; 32], &NoiseState::default())
+        );
     }
 }
 
@@ -161,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
     fn changing_step_by_step_is_compiling_from_scratch(steps in prop::collection::vec(step(), 1..24)) {
-        let mut documents = Documents::default();
+        let mut documents = Stored::default();
         let mut snapshot = documents.compiled();
         for step in &steps {
             let before = (snapshot.clone(), documents.compiled());
@@ -177,7 +181,7 @@ proptest! {
 
 #[test]
 fn a_rule_that_cannot_be_used_is_left_out_and_reported() {
-    let mut documents = Documents::default();
+    let mut documents = Stored::default();
     let good = rule("r1", 0, 0, true, 1);
     documents.rules.insert(good.document.id.clone(), good.clone());
     let mut bad = rule("r1", 0, 0, true, 2);
@@ -195,7 +199,7 @@ fn a_rule_that_cannot_be_used_is_left_out_and_reported() {
 
 #[test]
 fn a_preview_looks_at_one_rule_alone() {
-    let mut documents = Documents::default();
+    let mut documents = Stored::default();
     for id in ["r1", "r2"] {
         let rule = rule(id, 0, 0, true, 1);
         documents.rules.insert(rule.document.id.clone(), rule);

@@ -1,17 +1,24 @@
-//! Event in, decisions and deliveries out.
+//! Event in; decisions, deliveries and changes of what is remembered out.
 
+use super::gate::{Asked, Facts};
+use super::intend::{self, Made};
+use super::outcome::{Outcome, Settled};
 use super::snapshot::{CompiledRule, Snapshot};
 use super::tzdb_version;
 use crate::document::rule::Action;
 use crate::document::{Channel, Version};
 use crate::event::Event;
-use crate::ids::{ActionId, ChannelId, DeliveryId, RuleId};
+use crate::ids::{ActionId, ChannelId, DeliveryId, DigestId, EventKey, HeldId, RuleId};
 use crate::ledger::EntryDraft;
 use crate::ledger::commitment::{Commitment, PlainDigest, salt};
 use crate::ledger::entry;
 use crate::message::Message;
+use crate::noise::remembered::{Firing, Remembered};
+use crate::noise::state::View;
+use crate::noise::window::micros;
+use crate::noise::{Change, Control, NoiseState, StateKey};
 use crate::problem::Problem;
-use crate::render::RenderContext;
+use crate::severity::Severity;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -24,11 +31,13 @@ pub struct Decision {
     pub action: ActionId,
     pub channel: ChannelId,
     pub verdict: Verdict,
+    /// What the record says besides: what an override bypassed, with which numbers a control decided.
+    pub parameters: Map<String, Value>,
     /// Controls that would have decided as well, had none before them done so.
-    pub also_applied: Vec<String>,
+    pub also_applied: Vec<&'static str>,
 }
 
-/// The outcome of a decision. Noise control adds its controls here.
+/// The outcome of a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     Send(Box<Intent>),
@@ -37,7 +46,18 @@ pub enum Verdict {
     /// Not sent, by this control.
     Suppressed {
         control: &'static str,
-        parameters: Map<String, Value>,
+    },
+    /// Judged again at that time.
+    Held {
+        control: Control,
+        held: HeldId,
+        until: Timestamp,
+    },
+    /// Part of a digest.
+    Digested {
+        control: Control,
+        digest: DigestId,
+        closes_at: Timestamp,
     },
 }
 
@@ -48,6 +68,18 @@ impl Verdict {
             Self::Send(_) => "send",
             Self::SendFallback(..) => "render-failed",
             Self::Suppressed { .. } => "suppressed",
+            Self::Held { .. } => "held",
+            Self::Digested { .. } => "digested",
+        }
+    }
+
+    /// The control that decided; `none` when nothing stood in the way.
+    #[must_use]
+    pub const fn control(&self) -> &'static str {
+        match self {
+            Self::Send(_) | Self::SendFallback(..) => "none",
+            Self::Suppressed { control } => control,
+            Self::Held { control, .. } | Self::Digested { control, .. } => control.as_str(),
         }
     }
 
@@ -55,51 +87,29 @@ impl Verdict {
     pub const fn intent(&self) -> Option<&Intent> {
         match self {
             Self::Send(intent) | Self::SendFallback(intent, _) => Some(intent),
-            Self::Suppressed { .. } => None,
+            _ => None,
         }
     }
 }
 
 impl Decision {
     fn to_entry(&self, logical_time: Timestamp) -> entry::Decision {
-        let (control, parameters) = match &self.verdict {
-            Verdict::Suppressed { control, parameters } => (*control, parameters.clone()),
-            Verdict::Send(intent) => ("none", intent.texts()),
-            Verdict::SendFallback(intent, problem) => {
-                let mut parameters = intent.texts();
-                parameters.insert("code".to_owned(), problem.code.as_str().into());
-                parameters.insert("path".to_owned(), problem.path.as_str().into());
-                ("none", parameters)
-            }
-        };
         entry::Decision {
             rule: self.rule.clone(),
             rule_digest: self.rule_digest,
             action: self.action.clone(),
             outcome: self.verdict.outcome().to_owned(),
-            control: control.to_owned(),
-            parameters,
+            control: self.verdict.control().to_owned(),
+            parameters: self.parameters.clone(),
             logical_time,
             tzdb: tzdb_version().to_owned(),
-            also_applied: self.also_applied.clone(),
+            also_applied: self.also_applied.iter().map(|control| (*control).to_owned()).collect(),
             intent: self.verdict.intent().map(Intent::to_entry),
         }
     }
 }
 
 impl Intent {
-    /// The versions of template and texts that the message was made of.
-    fn texts(&self) -> Map<String, Value> {
-        let mut texts = Map::new();
-        if let Some(digest) = &self.template_digest {
-            texts.insert("templateDigest".to_owned(), digest.as_str().into());
-        }
-        if !self.bundle_digests.is_empty() {
-            texts.insert("bundleDigests".to_owned(), self.bundle_digests.clone().into());
-        }
-        texts
-    }
-
     /// The delivery id is the idempotency key: receivers see it on every attempt.
     #[must_use]
     pub fn to_entry(&self) -> entry::Intent {
@@ -120,16 +130,13 @@ pub struct Intent {
     pub channel: ChannelId,
     pub target: Commitment,
     pub message: Commitment,
-    /// `None` for the built-in fallback.
-    pub template_digest: Option<String>,
-    pub bundle_digests: Vec<String>,
 }
 
 /// A delivery to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedDelivery {
     pub id: DeliveryId,
-    /// `event:<key>`.
+    /// `event:<key>`, `release:<held>` or `digest:<digest>`.
     pub cause: String,
     pub rule: RuleId,
     pub rule_version: u64,
@@ -144,11 +151,44 @@ pub struct PlannedDelivery {
     pub target_salt: [u8; 32],
 }
 
+/// An alert to hold back: rendered once, and those bytes are sent later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedHold {
+    pub id: HeldId,
+    pub rule: RuleId,
+    pub rule_version: u64,
+    pub action: ActionId,
+    pub channel: ChannelId,
+    pub control: Control,
+    pub release_at: Timestamp,
+    pub message: Message,
+    pub message_json: String,
+    pub message_salt: [u8; 32],
+    pub message_commitment: Commitment,
+}
+
+/// An alert that became part of a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedItem {
+    pub digest: DigestId,
+    /// Its place in the digest, from 1.
+    pub number: u32,
+    pub rule: RuleId,
+    pub action: ActionId,
+    pub severity: Severity,
+}
+
 /// All that follows from one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     pub decisions: Vec<Decision>,
     pub deliveries: Vec<PlannedDelivery>,
+    pub holds: Vec<PlannedHold>,
+    pub items: Vec<PlannedItem>,
+    /// What is remembered from now on.
+    pub changes: Vec<Change>,
+    /// What was looked up, whether it was there or not: whoever plans on a part of the state needs these.
+    pub reads: Vec<StateKey>,
     /// Enabled rules that did not match.
     pub unmatched: u64,
     /// Salt of the event's commitment; with the event's body it is the opening.
@@ -156,37 +196,47 @@ pub struct Planned {
     pub entry: EntryDraft,
 }
 
+/// What one event leads to, as it is put together.
+struct Making<'a> {
+    decisions: Vec<Decision>,
+    deliveries: Vec<PlannedDelivery>,
+    holds: Vec<PlannedHold>,
+    items: Vec<PlannedItem>,
+    entropy: &'a [u8; 32],
+}
+
 /// Decides what happens to an event.
 ///
-/// `logical` is the event's logical time (`time::logical`), `entropy` is drawn by the caller once per event and
-/// dropped afterwards: salts are derived from it, and erasing an opening is final.
+/// `logical` is the event's logical time (`time::logical`); timers that are due by then have fired. `entropy` is drawn
+/// by the caller once per event and dropped afterwards: salts are derived from it, and erasing an opening is final.
+/// Nothing is changed in `state`: the caller applies [`Planned::changes`].
 #[must_use]
-pub fn plan(snapshot: &Snapshot, event: &Event, logical: Timestamp, entropy: &[u8; 32]) -> Planned {
+pub fn plan(
+    snapshot: &Snapshot,
+    event: &Event,
+    logical: Timestamp,
+    entropy: &[u8; 32],
+    state: &NoiseState,
+) -> Planned {
     let matching = snapshot.matching(&event.value);
     let unmatched = snapshot.rule_count().saturating_sub(matching.len()) as u64;
-    let mut decisions = Vec::new();
-    let mut deliveries = Vec::new();
+    let facts = Facts::of(snapshot, event, logical);
+    let mut view = View::new(state);
+    let mut making = Making {
+        decisions: Vec::new(),
+        deliveries: Vec::new(),
+        holds: Vec::new(),
+        items: Vec::new(),
+        entropy,
+    };
     for rule in matching {
         for action in &rule.rule.actions {
-            let verdict = match usable_channel(snapshot, action) {
-                Ok(channel) => {
-                    let (verdict, delivery) = intend(snapshot, event, rule, action, channel, entropy);
-                    deliveries.push(delivery);
-                    verdict
-                }
-                Err(suppressed) => suppressed,
-            };
-            decisions.push(Decision {
-                rule: rule.rule.id.clone(),
-                rule_version: rule.version,
-                rule_digest: rule.digest,
-                action: action.id.clone(),
-                channel: action.channel.clone(),
-                verdict,
-                also_applied: Vec::new(),
-            });
+            making.decide(&facts, rule, action, &mut view);
         }
     }
+    // After its own alerts were judged: a source never mutes what it brings itself.
+    fire(&facts, &mut view);
+    let Making { decisions, deliveries, holds, items, .. } = making;
     let event_salt = salt(entropy, event.key.as_str(), "event", 0);
     let entry = entry::EventEntry {
         key: event.key.clone(),
@@ -195,88 +245,97 @@ pub fn plan(snapshot: &Snapshot, event: &Event, logical: Timestamp, entropy: &[u
         unmatched,
     };
     let entry = entry.into_draft();
-    Planned { decisions, deliveries, unmatched, event_salt, entry }
+    let (changes, reads) = view.finish();
+    Planned { decisions, deliveries, holds, items, changes, reads, unmatched, event_salt, entry }
 }
 
-fn usable_channel<'s>(snapshot: &'s Snapshot, action: &Action) -> Result<&'s Version<Channel>, Verdict> {
-    let suppressed = |control| Verdict::Suppressed { control, parameters: Map::new() };
+/// (DESIGN 6a) What an event says of sources is remembered whether its own alerts are sent or not.
+fn fire(facts: &Facts<'_>, view: &mut View<'_>) {
+    let now = facts.now();
+    for change in facts.sides.sources() {
+        let known = match view.get(&change.key) {
+            Some(Remembered::Firing(firing)) if now < firing.until => Some(firing.since),
+            _ => None,
+        };
+        if change.firing {
+            let until = now.saturating_add(micros(change.lasts));
+            view.put(change.key, Remembered::Firing(Firing { since: known.unwrap_or(now), until }));
+        } else if known.is_some() {
+            view.forget(change.key);
+        }
+    }
+}
+
+fn usable_channel<'s>(snapshot: &'s Snapshot, action: &Action) -> Result<&'s Version<Channel>, &'static str> {
     match snapshot.channels.get(&action.channel) {
-        None => Err(suppressed("channel-missing")),
-        Some(channel) if !channel.document.enabled => Err(suppressed("channel-disabled")),
+        None => Err("channel-missing"),
+        Some(channel) if !channel.document.enabled => Err("channel-disabled"),
         Some(channel) => Ok(channel),
     }
 }
 
-fn intend(
-    snapshot: &Snapshot,
-    event: &Event,
-    rule: &CompiledRule,
-    action: &Action,
-    channel: &Version<Channel>,
-    entropy: &[u8; 32],
-) -> (Verdict, PlannedDelivery) {
-    let cause = format!("event:{}", event.key);
-    let target = target_of(&channel.document);
-    let id = DeliveryId::derive([
-        snapshot.tenant.as_str(),
-        &cause,
-        rule.rule.id.as_str(),
-        action.id.as_str(),
-        action.channel.as_str(),
-        &target,
-    ]);
-    let locale =
-        action.locale.as_deref().or(channel.document.locale.as_deref()).unwrap_or(&snapshot.default_locale);
-    let rendered = snapshot.library.render(
-        action.template.as_ref(),
-        locale,
-        &event.value,
-        &RenderContext {
-            tenant: snapshot.tenant.as_str(),
-            rule_id: rule.rule.id.as_str(),
-            rule_name: &rule.rule.name,
-            channel_id: action.channel.as_str(),
-        },
-    );
-    let message_json = serde_json::to_string(&rendered.message).unwrap_or_default();
-    let message_salt = salt(entropy, id.as_str(), "message", 0);
-    let target_salt = salt(entropy, id.as_str(), "target", 0);
-    let intent = Box::new(Intent {
-        delivery: id.clone(),
-        channel: action.channel.clone(),
-        target: Commitment::of(&target_salt, target.as_bytes()),
-        message: Commitment::of(&message_salt, message_json.as_bytes()),
-        template_digest: rendered.template_digest,
-        bundle_digests: rendered.bundle_digests,
-    });
-    let delivery = PlannedDelivery {
-        id,
-        cause,
-        rule: rule.rule.id.clone(),
-        rule_version: rule.version,
-        action: action.id.clone(),
-        channel: action.channel.clone(),
-        message: rendered.message,
-        message_json,
-        message_salt,
-        message_commitment: intent.message,
-        target,
-        target_salt,
-    };
-    let verdict = match rendered.failed {
-        None => Verdict::Send(intent),
-        Some(problem) => Verdict::SendFallback(intent, problem),
-    };
-    (verdict, delivery)
+impl Making<'_> {
+    fn decide(&mut self, facts: &Facts<'_>, rule: &CompiledRule, action: &Action, view: &mut View<'_>) {
+        let mut decision = Decision {
+            rule: rule.rule.id.clone(),
+            rule_version: rule.version,
+            rule_digest: rule.digest,
+            action: action.id.clone(),
+            channel: action.channel.clone(),
+            verdict: Verdict::Suppressed { control: "none" },
+            parameters: Map::new(),
+            also_applied: Vec::new(),
+        };
+        match usable_channel(facts.snapshot, action) {
+            Err(control) => decision.verdict = Verdict::Suppressed { control },
+            Ok(channel) => {
+                let asked = Asked { facts, rule, action, channel };
+                let settled = asked.settle(asked.judge(view), view);
+                decision.also_applied = settled.also.iter().map(|control| control.as_str()).collect();
+                self.make(&asked, settled, &mut decision, view);
+            }
+        }
+        self.decisions.push(decision);
+    }
+
+    fn make(&mut self, asked: &Asked<'_>, settled: Settled, decision: &mut Decision, view: &mut View<'_>) {
+        let Settled { control, outcome, parameters, .. } = settled;
+        decision.parameters = parameters;
+        let control = control.unwrap_or(Control::Budget);
+        decision.verdict = match outcome {
+            Outcome::Suppress => Verdict::Suppressed { control: control.as_str() },
+            Outcome::Send => {
+                let Made { delivery, intent, failed } =
+                    intend::delivery(asked, self.entropy, &mut decision.parameters);
+                self.deliveries.push(delivery);
+                match failed {
+                    None => Verdict::Send(Box::new(intent)),
+                    Some(problem) => Verdict::SendFallback(Box::new(intent), problem),
+                }
+            }
+            Outcome::Hold { until } => {
+                let hold = intend::hold(asked, control, until, self.entropy, &mut decision.parameters);
+                let held = hold.id.clone();
+                view.put(StateKey::of_held(&held), Remembered::Held(until.as_microsecond()));
+                self.holds.push(hold);
+                Verdict::Held { control, held, until }
+            }
+            Outcome::Collect(collected) => {
+                self.items.push(PlannedItem {
+                    digest: collected.digest.clone(),
+                    number: collected.number,
+                    rule: decision.rule.clone(),
+                    action: decision.action.clone(),
+                    severity: asked.facts.severity,
+                });
+                let closes_at = Timestamp::from_microsecond(collected.closes_at).unwrap_or(asked.facts.at);
+                Verdict::Digested { control, digest: collected.digest, closes_at }
+            }
+        };
+    }
 }
 
-/// Where a channel sends: its `url` or `to`, or else its whole configuration as JSON.
-#[must_use]
-pub fn target_of(channel: &Channel) -> String {
-    for key in ["url", "to"] {
-        if let Some(Value::String(text)) = channel.config.get(key) {
-            return text.clone();
-        }
-    }
-    serde_json::to_string(&channel.config).unwrap_or_default()
+/// The cause of an event's own deliveries.
+pub(super) fn event_cause(key: &EventKey) -> String {
+    format!("event:{key}")
 }

@@ -1,17 +1,25 @@
 //! From an event to decisions: the one function that preview, simulation, replay and the live worker all call.
 //!
-//! `plan` is pure: a snapshot of the tenant's configuration, the event, the logical time and 32 bytes of entropy come
-//! in; decisions, deliveries and the ledger entry go out. Where noise control will stand (DESIGN section 6) is marked
-//! by [`Verdict`]: today each matching action is sent unless its channel cannot take it.
+//! `plan` is pure: a snapshot of the tenant's configuration, the event, the logical time, 32 bytes of entropy and what
+//! noise control remembers come in; decisions, deliveries, the ledger entry and what is to be remembered go out.
+//! The way of an alert: [`gate`] asks the controls, [`outcome`] settles what follows, [`intend`] renders.
 
 mod by_id;
 mod decide;
+mod flush;
+mod gate;
+mod intend;
 mod nearest;
+mod outcome;
+mod release;
 mod snapshot;
 
-pub use decide::{Decision, Intent, Planned, PlannedDelivery, Verdict, plan, target_of};
+pub use decide::{Decision, Intent, Planned, PlannedDelivery, PlannedHold, PlannedItem, Verdict, plan};
+pub use flush::{Collected, Flush, Place, Shown, arm, flush, retained};
+pub use intend::target_of;
 pub use nearest::{Explained, Hit, MAX_NEAREST, Miss, NEAREST, Nearest, Reason};
-pub use snapshot::{Broken, Changes, CompiledRule, Snapshot};
+pub use release::{HeldAlert, Judgement, LATE, LateAttempt, Release, release, release_attempt};
+pub use snapshot::{Broken, Changes, CompiledRule, Documents, Snapshot, Texts};
 
 /// Version of the bundled time zone database, recorded with each decision.
 #[must_use]

@@ -180,6 +180,7 @@ mod tests {
     use super::*;
     use crate::document::{Version, parse_rule};
     use crate::ids::TenantId;
+    use crate::plan::Documents;
     use serde_json::json;
 
     fn snapshot(rules: &[(&str, i64, Value)]) -> Snapshot {
@@ -192,7 +193,7 @@ mod tests {
             Version { version: 1, digest, document }
         });
         let tenant = TenantId::new("acme").unwrap();
-        Snapshot::compile(tenant, 1, "en", rules.collect(), vec![], &[], &[]).0
+        Snapshot::compile(tenant, 1, "en", Documents { rules: rules.collect(), ..Documents::default() }).0
     }
 
     fn shown(nearest: &Nearest) -> Vec<String> {

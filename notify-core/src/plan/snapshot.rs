@@ -1,9 +1,11 @@
 //! A tenant's configuration, compiled once per document and then only read.
 
 use super::by_id::RulesById;
+use crate::document::noise::{Digest, DigestMode, Empty};
 use crate::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use crate::ids::{ChannelId, RuleId, TenantId};
 use crate::ledger::commitment::PlainDigest;
+use crate::noise::config::{NoiseConfig, NoiseDocuments};
 use crate::pattern::{Pattern, RuleSet};
 use crate::problem::{Code, Problem};
 use crate::render::Library;
@@ -23,9 +25,12 @@ pub struct Snapshot {
     pub channels: Arc<BTreeMap<ChannelId, Version<Channel>>>,
     pub library: Arc<Library>,
     pub default_locale: String,
+    pub noise: Arc<NoiseConfig>,
     /// Enabled rules by priority (higher first), then id.
     rules: RuleSet<Arc<CompiledRule>>,
     by_id: RulesById,
+    /// Rules with a digest that is sent even if nothing happens.
+    armed: Arc<BTreeMap<RuleId, Arc<CompiledRule>>>,
 }
 
 /// A rule that can be planned with. Ordered as rules are planned: by priority (higher first), then id.
@@ -66,6 +71,15 @@ pub struct Broken {
     pub problem: Problem,
 }
 
+/// A tenant's current documents.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
+    pub rules: Vec<Version<Rule>>,
+    pub channels: Vec<Version<Channel>>,
+    pub texts: Texts,
+    pub noise: NoiseDocuments,
+}
+
 /// What differs from an earlier configuration: each document as it is now, `None` where it is gone. Of several about
 /// one document the last counts.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +89,8 @@ pub struct Changes {
     pub channels: Vec<(ChannelId, Option<Version<Channel>>)>,
     /// All templates and bundles, when any of them changed: they are compiled together.
     pub texts: Option<Texts>,
+    /// All documents of noise control, when any of them changed.
+    pub noise: Option<NoiseDocuments>,
 }
 
 /// Templates and bundles as they are now.
@@ -87,22 +103,23 @@ impl Snapshot {
         tenant: TenantId,
         config_version: u64,
         default_locale: &str,
-        rules: Vec<Version<Rule>>,
-        channels: Vec<Version<Channel>>,
-        templates: &[Version<Template>],
-        bundles: &[Version<Bundle>],
+        documents: Documents,
     ) -> (Self, Vec<Broken>) {
+        let Documents { rules, channels, texts: (templates, bundles), noise } = documents;
         let mut broken = Vec::new();
+        let noise = NoiseConfig::compile(noise, &mut broken);
         let enabled = rules.into_iter().filter(|rule| rule.document.enabled);
         let compiled: Vec<_> = enabled.filter_map(|rule| compile_rule(rule, &mut broken)).collect();
-        let library = library(templates, bundles, default_locale, &mut broken);
+        let library = library(&templates, &bundles, default_locale, &mut broken);
         let snapshot = Self {
             tenant,
             config_version,
             channels: Arc::new(channels.into_iter().map(|c| (c.document.id.clone(), c)).collect()),
             library,
             default_locale: default_locale.to_owned(),
+            noise: Arc::new(noise),
             by_id: RulesById::new(compiled.iter().map(|(rule, _)| Arc::clone(rule))),
+            armed: Arc::new(compiled.iter().filter_map(|(rule, _)| armed(rule)).collect()),
             rules: RuleSet::new(compiled),
         };
         (snapshot, broken)
@@ -125,6 +142,9 @@ impl Snapshot {
         }
         if let Some((templates, bundles)) = changes.texts {
             next.library = library(&templates, &bundles, &self.default_locale, &mut broken);
+        }
+        if let Some(noise) = changes.noise {
+            next.noise = Arc::new(NoiseConfig::compile(noise, &mut broken));
         }
         let last: BTreeMap<RuleId, Option<Version<Rule>>> = changes.rules.into_iter().collect();
         next.change_rules(last, &mut broken);
@@ -151,6 +171,13 @@ impl Snapshot {
         if index.is_empty() {
             return;
         }
+        for (id, rule) in &index {
+            match rule.as_ref().and_then(armed) {
+                Some((id, rule)) => drop(Arc::make_mut(&mut self.armed).insert(id, rule)),
+                None if self.armed.contains_key(id) => drop(Arc::make_mut(&mut self.armed).remove(id)),
+                None => {}
+            }
+        }
         self.rules = self.rules.changed(patterns);
         self.by_id = self.by_id.changed(&index);
     }
@@ -168,6 +195,7 @@ impl Snapshot {
         }
         Ok(Self {
             by_id: RulesById::new(compiled.iter().map(|(rule, _)| Arc::clone(rule))),
+            armed: Arc::new(compiled.iter().filter_map(|(rule, _)| armed(rule)).collect()),
             rules: RuleSet::new(compiled),
             ..self.clone()
         })
@@ -201,6 +229,11 @@ impl Snapshot {
         self.by_id.get(&rule.rule.id).and_then(|rule| self.rules.get(rule))
     }
 
+    /// Rules with a digest that is sent even if nothing happens.
+    pub(super) fn armed(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.armed.values().map(AsRef::as_ref)
+    }
+
     /// How many rules are enabled.
     #[must_use]
     pub fn rule_count(&self) -> usize {
@@ -219,6 +252,12 @@ impl Snapshot {
             )
         })
     }
+}
+
+fn armed(rule: &Arc<CompiledRule>) -> Option<(RuleId, Arc<CompiledRule>)> {
+    let sends_silence = |digest: &Digest| digest.mode == DigestMode::Schedule && digest.empty == Empty::Send;
+    let any = rule.rule.actions.iter().any(|action| action.digest.as_ref().is_some_and(sends_silence));
+    any.then(|| (rule.rule.id.clone(), Arc::clone(rule)))
 }
 
 fn compile_rule(rule: Version<Rule>, broken: &mut Vec<Broken>) -> Option<(Arc<CompiledRule>, Pattern)> {

@@ -7,6 +7,7 @@ use crate::event::{Event, EventLimits};
 use crate::ids::TenantId;
 use crate::jcs::tests::any_json;
 use crate::ledger::commitment::Commitment;
+use crate::noise::NoiseState;
 use crate::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -60,8 +61,13 @@ fn snapshot(hook_url: &str, rule_version: u64) -> Snapshot {
         let (document, _, digest) = parse_template(&with_schema("notify-template@1", template)).unwrap();
         Version { version: 1, digest, document }
     });
-    let (snapshot, broken) =
-        Snapshot::compile(tenant(), 1, "en", rules.to_vec(), channels.to_vec(), &templates, &[]);
+    let documents = Documents {
+        rules: rules.to_vec(),
+        channels: channels.to_vec(),
+        texts: (templates.to_vec(), vec![]),
+        ..Documents::default()
+    };
+    let (snapshot, broken) = Snapshot::compile(tenant(), 1, "en", documents);
     assert_eq!(broken, []);
     snapshot
 }
@@ -74,10 +80,7 @@ fn event(severity: &str, data: Value) -> Event {
 /// `rule/action channel outcome control` of each decision, in order.
 fn decided(planned: &Planned) -> Vec<String> {
     let shown = |decision: &Decision| {
-        let control = match &decision.verdict {
-            Verdict::Suppressed { control, .. } => control,
-            Verdict::Send(_) | Verdict::SendFallback(..) => "-",
-        };
+        let control = Some(decision.verdict.control()).filter(|control| *control != "none").unwrap_or("-");
         let Decision { rule, action, channel, verdict, .. } = decision;
         format!("{rule}/{action} {channel} {} {control}", verdict.outcome())
     };
@@ -96,7 +99,8 @@ fn each_action_of_each_matching_rule_is_decided_by_priority() {
     for (severity, expected, deliveries, unmatched) in
         [("critical", [&severe[..], &[all]].concat(), 3, 1), ("low", vec![all], 1, 2)]
     {
-        let planned = plan(&snapshot(HOOK, 1), &event(severity, json!({})), at(), &[1; 32]);
+        let planned =
+            plan(&snapshot(HOOK, 1), &event(severity, json!({})), at(), &[1; 32], &NoiseState::default());
         assert_eq!(decided(&planned), expected, "{severity}");
         assert_eq!((planned.deliveries.len(), planned.unmatched), (deliveries, unmatched), "{severity}");
         let recorded = planned.entry.predicate["decisions"].as_array().unwrap();
@@ -105,7 +109,7 @@ fn each_action_of_each_matching_rule_is_decided_by_priority() {
 }
 
 fn ids(snapshot: &Snapshot) -> Vec<String> {
-    let planned = plan(snapshot, &event("critical", json!({})), at(), &[1; 32]);
+    let planned = plan(snapshot, &event("critical", json!({})), at(), &[1; 32], &NoiseState::default());
     planned.deliveries.iter().map(|delivery| delivery.id.to_string()).collect()
 }
 
@@ -151,11 +155,11 @@ proptest! {
         });
         let Ok(event) = Event::from_value(&tenant(), value, &EventLimits::default()) else { return Ok(()) };
         let compiled = snapshot(HOOK, 1);
-        let planned = plan(&compiled, &event, at(), &entropy);
-        prop_assert_eq!(&plan(&compiled, &event, at(), &entropy), &planned);
-        prop_assert_eq!(&plan(&snapshot(HOOK, 1), &event, at(), &entropy), &planned, "compiled anew");
+        let planned = plan(&compiled, &event, at(), &entropy, &NoiseState::default());
+        prop_assert_eq!(&plan(&compiled, &event, at(), &entropy, &NoiseState::default()), &planned);
+        prop_assert_eq!(&plan(&snapshot(HOOK, 1), &event, at(), &entropy, &NoiseState::default()), &planned, "compiled anew");
 
-        let salted_anew = plan(&compiled, &event, at(), &other);
+        let salted_anew = plan(&compiled, &event, at(), &other, &NoiseState::default());
         prop_assert_eq!(decided(&salted_anew), decided(&planned));
         prop_assert_eq!(salted_anew.deliveries.len(), planned.deliveries.len());
         prop_assert_ne!(salted_anew.event_salt, planned.event_salt);

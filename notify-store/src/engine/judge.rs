@@ -1,5 +1,6 @@
 //! Each commit in turn: do its guards hold, can its effects happen, what does it change.
 
+use super::held;
 use super::log::{Keyring, Log};
 use super::quarantine;
 use super::state::{DeliveryRow, DocumentRow, EventRow, KeyRow, Lease, NewTenant, Recorded, Slot, State};
@@ -111,6 +112,12 @@ fn guards<'c>(state: &State<'c>, slot: Slot, commit: &'c Commit) -> Result<Verdi
                     return Err(Refused::ConfigChanged { current });
                 }
             }
+            Guard::NoiseVersion(version) => {
+                let current = tenant.counters.noise_version;
+                if current != *version {
+                    return Err(Refused::NoiseChanged { current });
+                }
+            }
             Guard::Claim { delivery, attempt, token } => {
                 let row = state.deliveries.state(slot, delivery.as_str());
                 let holds = row.state == Some(DeliveryState::Scheduled)
@@ -190,7 +197,18 @@ fn apply<'c>(
         Effect::CreateDelivery(delivery) => create_delivery(state, slot, delivery)?,
         Effect::RecordAttempt(attempt) => record_attempt(state, slot, attempt)?,
         Effect::Quarantine(_) | Effect::EndQuarantine { .. } => quarantine::apply(state, slot, effect)?,
-        Effect::KeepOpening(_) | Effect::RecordOnly => {}
+        Effect::Hold(_) | Effect::HoldLonger { .. } | Effect::EndHold { .. } => {
+            held::apply(state, slot, effect)?;
+        }
+        Effect::HoldDelivery { delivery, until } => {
+            let row = state.deliveries.state(slot, delivery.as_str());
+            if row.state != Some(DeliveryState::Scheduled) {
+                return Err(Refused::WrongState(row.state));
+            }
+            let waits = DeliveryRow { token: None, waits_until: Some(*until), ..row };
+            state.set_delivery(slot, delivery.as_str(), waits);
+        }
+        Effect::AddToDigest(_) | Effect::EndDigest { .. } | Effect::KeepOpening(_) | Effect::RecordOnly => {}
     }
     Ok(())
 }
@@ -200,6 +218,12 @@ fn remember<'c>(state: &mut State<'c>, slot: Slot, item: &'c Bookkeeping) -> Res
         Bookkeeping::AcceptPending(event) => {
             accept(state, slot, event, EventState::Pending)?;
             state.count(slot, |counters| counters.pending += 1);
+        }
+        Bookkeeping::Noise(changes) => {
+            state.count(slot, |counters| {
+                counters.noise_version += 1;
+                counters.next_timer = Some(changes.next_timer);
+            });
         }
         Bookkeeping::RememberIdempotency { key, .. } => {
             if state.keys.state(slot, key).taken {
@@ -239,6 +263,7 @@ fn create_delivery<'c>(state: &mut State<'c>, slot: Slot, delivery: &'c NewDeliv
         next_attempt: 1,
         token: delivery.claim.as_ref().map(|(token, _)| Cow::Borrowed(token.0.as_str())),
         recorded: None,
+        waits_until: None,
     };
     state.set_delivery(slot, delivery.id.as_str(), row);
     Ok(())
@@ -267,7 +292,14 @@ fn record_attempt<'c>(state: &mut State<'c>, slot: Slot, attempt: &'c Attempt) -
     let earlier = row.recorded.and_then(|recorded| recorded.provider_reference);
     let recorded =
         Recorded { attempt, provider_reference: attempt.provider_reference.as_deref().or(earlier) };
-    let changed = DeliveryRow { state: Some(after), next_attempt, token, recorded: Some(recorded), ..row };
+    let changed = DeliveryRow {
+        state: Some(after),
+        next_attempt,
+        token,
+        recorded: Some(recorded),
+        waits_until: None,
+        ..row
+    };
     state.set_delivery(slot, id, changed);
     if after == DeliveryState::Dead {
         state.count(slot, |counters| counters.dead += 1);

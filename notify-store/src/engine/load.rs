@@ -1,5 +1,6 @@
 //! What a round has to know, read in one query per table.
 
+use super::held;
 use super::log::{Keyring, Log};
 use super::memory::Memory;
 use super::quarantine;
@@ -45,6 +46,7 @@ pub async fn load<'c>(
     deliveries(db, texts, state, wants.claims).await?;
     documents(db, texts, state).await?;
     quarantine::load(db, texts, state).await?;
+    held::load(db, texts, state).await?;
     keys(db, texts, state).await
 }
 
@@ -62,7 +64,7 @@ fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: b
         for guard in &commit.guards {
             match guard {
                 Guard::Lease { .. } => wants.leases = true,
-                Guard::ConfigVersion(_) => {}
+                Guard::ConfigVersion(_) | Guard::NoiseVersion(_) => {}
                 Guard::Claim { delivery, .. } => {
                     wants.claims = true;
                     state.deliveries.want(slot, delivery.as_str());
@@ -98,12 +100,32 @@ fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: b
                 }
                 Effect::Quarantine(message) => state.quarantine.want(slot, &message.id),
                 Effect::EndQuarantine { id } => state.quarantine.want(slot, id),
-                Effect::CreateTenant { .. } | Effect::KeepOpening(_) | Effect::RecordOnly => {}
+                Effect::Hold(held) => {
+                    state.held.new_row(slot, held.id.as_str(), trust);
+                    if !brings.contains(held.event.as_str()) {
+                        state.events.want(slot, held.event.as_str());
+                    }
+                }
+                Effect::HoldLonger { id, .. } | Effect::EndHold { id } => state.held.want(slot, id.as_str()),
+                Effect::HoldDelivery { delivery, .. } => {
+                    wants.claims = true;
+                    state.deliveries.want(slot, delivery.as_str());
+                }
+                Effect::AddToDigest(item) => {
+                    if !brings.contains(item.event.as_str()) {
+                        state.events.want(slot, item.event.as_str());
+                    }
+                }
+                Effect::CreateTenant { .. }
+                | Effect::EndDigest { .. }
+                | Effect::KeepOpening(_)
+                | Effect::RecordOnly => {}
             }
         }
         for item in &commit.bookkeeping {
             match item {
                 Bookkeeping::AcceptPending(event) => state.events.new_row(slot, event.key.as_str(), trust),
+                Bookkeeping::Noise(_) => {}
                 Bookkeeping::RememberIdempotency { key, .. } => state.keys.want(slot, key),
             }
         }
@@ -135,7 +157,7 @@ async fn heads(
         .rows_for(
             texts,
             "SELECT v.column1, @now, r.config_version, r.event_seq, r.delivery_seq, r.log_origin, r.log_size, \
-             r.log_range, r.log_at FROM @rows JOIN tenant_heads r ON r.tenant = v.column2 ORDER BY r.tenant @lock",
+             r.log_range, r.log_at, r.noise_version FROM @rows JOIN tenant_heads r ON r.tenant = v.column2 ORDER BY r.tenant @lock",
             asked,
         )
         .await?;
@@ -148,6 +170,7 @@ async fn heads(
         tenant.counters.config_version = row.count(2)?;
         tenant.counters.event_seq = row.int(3)?;
         tenant.counters.delivery_seq = row.int(4)?;
+        tenant.counters.noise_version = row.count(9)?;
         tenant.log = Some(Log::resume(keys, row.text(5)?, row.count(6)?, &row.bytes(7)?, row.time(8)?)?);
     }
     if !complete {
@@ -238,6 +261,7 @@ async fn deliveries(
             next_attempt: row.count32(3)?,
             token: None,
             recorded: None,
+            waits_until: None,
         };
     }
     if !claims || found.is_empty() {

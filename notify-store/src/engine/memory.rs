@@ -49,6 +49,7 @@ impl Memory {
                 next_attempt: claim.next_attempt,
                 token: Some(Cow::Owned(claim.token)),
                 recorded: None,
+                waits_until: None,
             };
             state.deliveries.recall(at, row);
         }
@@ -86,7 +87,7 @@ pub fn learn(state: &mut State<'_>, logs: &mut Vec<(Slot, Appended)>) -> Vec<(Te
     for (slot, appended) in logs.drain(..) {
         let tenant = &mut state.tenants[slot];
         let known = Known {
-            counters: Counters { pending: 0, dead: 0, ..tenant.counters },
+            counters: Counters { pending: 0, dead: 0, next_timer: None, ..tenant.counters },
             log: appended.state,
             lease: std::mem::take(&mut tenant.lease),
             claims: claims.remove(&slot).unwrap_or_default(),

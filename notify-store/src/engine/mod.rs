@@ -1,9 +1,11 @@
 //! One transaction over many commits: lock and read, judge, write.
 
+mod held;
 mod judge;
 mod load;
 mod log;
 mod memory;
+mod noise;
 mod quarantine;
 mod state;
 mod write;

@@ -3,6 +3,7 @@
 //! Commits that share a transaction must not notice it. Each is judged against the rows in the database and against
 //! everything that earlier commits of the round change; a refused one is undone here before anything is written.
 
+use super::held::HeldRow;
 use super::log::Log;
 use super::quarantine::QuarantineRow;
 use crate::model::{DeliveryState, EventState};
@@ -91,6 +92,8 @@ pub struct DeliveryRow<'c> {
     pub token: Option<Cow<'c, str>>,
     /// Set by the last attempt that this round records.
     pub recorded: Option<Recorded<'c>>,
+    /// It was given back without an attempt.
+    pub waits_until: Option<Timestamp>,
 }
 
 /// What a recorded attempt leaves on the delivery's row and in the work queue.
@@ -127,6 +130,9 @@ pub struct Counters {
     pub config_version: u64,
     pub event_seq: i64,
     pub delivery_seq: i64,
+    pub noise_version: u64,
+    /// The tenant's first timer, where this round changes it.
+    pub next_timer: Option<Option<Timestamp>>,
     /// Changes, not totals.
     pub pending: i64,
     pub dead: i64,
@@ -191,6 +197,7 @@ pub struct State<'c> {
     pub documents: Table<(Kind, &'c str), DocumentRow>,
     pub keys: Table<&'c str, KeyRow>,
     pub quarantine: Table<&'c str, QuarantineRow<'c>>,
+    pub held: Table<&'c str, HeldRow<'c>>,
     undo: Vec<Undo<'c>>,
 }
 
@@ -201,6 +208,7 @@ enum Undo<'c> {
     Document(usize, DocumentRow),
     Key(usize, KeyRow),
     Quarantine(usize, QuarantineRow<'c>),
+    Held(usize, HeldRow<'c>),
     Counters(Slot, Counters),
     Created(Slot),
 }
@@ -268,6 +276,12 @@ impl<'c> State<'c> {
             self.undo.push(Undo::Quarantine(at, old));
         }
     }
+    pub fn set_held(&mut self, slot: Slot, id: &'c str, row: HeldRow<'c>) {
+        if let Some(at) = self.held.find(slot, id) {
+            let old = std::mem::replace(&mut self.held.rows[at].2, row);
+            self.undo.push(Undo::Held(at, old));
+        }
+    }
     pub fn count(&mut self, slot: Slot, change: impl FnOnce(&mut Counters)) {
         let counters = &mut self.tenants[slot].counters;
         self.undo.push(Undo::Counters(slot, *counters));
@@ -295,6 +309,7 @@ impl<'c> State<'c> {
                 Undo::Document(at, row) => self.documents.rows[at].2 = row,
                 Undo::Key(at, row) => self.keys.rows[at].2 = row,
                 Undo::Quarantine(at, row) => self.quarantine.rows[at].2 = row,
+                Undo::Held(at, row) => self.held.rows[at].2 = row,
                 Undo::Counters(slot, counters) => self.tenants[slot].counters = counters,
                 Undo::Created(slot) => {
                     self.tenants[slot].created = None;

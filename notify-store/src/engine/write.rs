@@ -1,7 +1,9 @@
 //! The rows of a round, one statement per table.
 
+use super::held;
 use super::judge::{Judged, Written};
 use super::load::event_state_name;
+use super::noise::NoiseWrites;
 use super::quarantine;
 use super::state::{Slot, State};
 use crate::commit::{Bookkeeping, Effect};
@@ -22,6 +24,7 @@ struct Writes<'a> {
     changes: Rows<'a>,
     keys: Rows<'a>,
     openings: Rows<'a>,
+    noise: NoiseWrites<'a>,
 }
 
 /// Gives back the logs as they stand now.
@@ -45,7 +48,10 @@ pub async fn write(
             writes.bookkeeping(state, slot, item);
         }
     }
+    let noise = std::mem::take(&mut writes.noise);
     writes.run(db, texts).await?;
+    noise.run(db, texts, state).await?;
+    held::write(db, texts, state).await?;
     recorded(db, texts, state).await?;
     documents(db, texts, state).await?;
     quarantine::write(db, texts, state).await?;
@@ -62,7 +68,7 @@ fn finish_logs(state: &mut State<'_>) -> Result<Vec<(Slot, Appended)>, StoreErro
         .collect()
 }
 
-fn tenant(state: &State<'_>, slot: Slot) -> Arg<'static> {
+pub(super) fn tenant(state: &State<'_>, slot: Slot) -> Arg<'static> {
     Arg::Shared(Arc::clone(&state.tenants[slot].name))
 }
 
@@ -96,7 +102,13 @@ impl<'a> Writes<'a> {
                 Arg::from(&opening.salt),
                 Arg::from(opening.bytes.as_slice()),
             ]),
-            Effect::CreateTenant { .. }
+            Effect::AddToDigest(item) => self.noise.item(state, slot, item),
+            Effect::EndDigest { digest } => self.noise.end_digest(state, slot, digest),
+            Effect::Hold(_)
+            | Effect::HoldLonger { .. }
+            | Effect::EndHold { .. }
+            | Effect::HoldDelivery { .. }
+            | Effect::CreateTenant { .. }
             | Effect::DeleteDocument { .. }
             | Effect::Quarantine(_)
             | Effect::EndQuarantine { .. }
@@ -125,6 +137,7 @@ impl<'a> Writes<'a> {
     fn bookkeeping(&mut self, state: &'a State<'_>, slot: Slot, item: &'a Bookkeeping) {
         match item {
             Bookkeeping::AcceptPending(event) => self.event(state, slot, event, EventState::Pending),
+            Bookkeeping::Noise(changes) => self.noise.changes(slot, changes),
             Bookkeeping::RememberIdempotency { key, request_digest, status, answer, at } => {
                 self.keys.push([
                     tenant(state, slot),
@@ -280,6 +293,11 @@ impl<'a> Writes<'a> {
 async fn recorded(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(), StoreError> {
     let (mut changed, mut requeued, mut finished) = (Rows::default(), Rows::default(), Rows::default());
     for (slot, _, row) in &state.deliveries.rows {
+        if let Some(until) = row.waits_until {
+            let until = Arg::from(until);
+            requeued.push([tenant(state, *slot), Arg::Int(row.seq), until.clone(), until, Arg::NullText]);
+            continue;
+        }
         let (Some(recorded), Some(now)) = (&row.recorded, row.state) else { continue };
         let attempt = recorded.attempt;
         changed.push([
@@ -363,8 +381,8 @@ async fn tenants(
     state: &State<'_>,
     logs: &[(Slot, Appended)],
 ) -> Result<(), StoreError> {
-    let (mut directory, mut new, mut heads, mut counts) =
-        (Rows::default(), Rows::default(), Rows::default(), Rows::default());
+    let (mut directory, mut new, mut heads, mut counts, mut timers) =
+        (Rows::default(), Rows::default(), Rows::default(), Rows::default(), Rows::default());
     for (slot, log) in logs {
         let tenant = &state.tenants[*slot];
         let id = tenant.id.as_str();
@@ -375,6 +393,9 @@ async fn tenants(
             new.push([Arg::from(id), Arg::from(created.name), Arg::from(created.opaque), at]);
         } else if (counters.pending, counters.dead) != (0, 0) {
             counts.push([Arg::from(id), Arg::Int(counters.pending), Arg::Int(counters.dead)]);
+        }
+        if let Some(next) = counters.next_timer {
+            timers.push([Arg::from(id), next.or_null()]);
         }
         heads.push([
             Arg::from(id),
@@ -387,6 +408,7 @@ async fn tenants(
             Arg::from(log.state.range.to_bytes()),
             log.state.last_at.map_or(Arg::Int(0), Arg::from),
             Arg::from(&log.checkpoint),
+            Arg::count(counters.noise_version),
         ]);
     }
     let statements = [
@@ -405,7 +427,8 @@ async fn tenants(
             heads,
             "UPDATE tenant_heads SET config_version = v.column2, event_seq = v.column3, \
              delivery_seq = v.column4, log_origin = v.column5, log_size = v.column6, log_root = v.column7, \
-             log_range = v.column8, log_at = v.column9, log_checkpoint = v.column10 FROM @rows \
+             log_range = v.column8, log_at = v.column9, log_checkpoint = v.column10, \
+             noise_version = v.column11 FROM @rows \
              WHERE tenant_heads.tenant = v.column1",
         ),
         (
@@ -413,6 +436,7 @@ async fn tenants(
             "UPDATE tenants SET pending_events = pending_events + v.column2, \
              dead_deliveries = dead_deliveries + v.column3 FROM @rows WHERE tenants.id = v.column1",
         ),
+        (timers, "UPDATE tenants SET next_timer = v.column2 FROM @rows WHERE tenants.id = v.column1"),
     ];
     for (rows, sql) in statements {
         db.run_rows(texts, sql, rows).await?;

@@ -4,7 +4,7 @@ use super::{paged, probe};
 use crate::model::{Configuration, ConfigurationChanges, Document, Page, Paged};
 use crate::pools::Shared;
 use crate::sql::row::corrupt;
-use crate::sql::{Arg, OrNull, Row};
+use crate::sql::{Arg, Db, OrNull, Row};
 use crate::store::StoreError;
 use notify_core::document::Kind;
 use notify_core::ids::TenantId;
@@ -91,17 +91,27 @@ impl Shared {
         );
         let rows = db.rows(&self.texts, sql, since()).await?;
         let changed = rows.iter().map(document).collect::<Result<Vec<_>, _>>()?;
-        let texts = if changed.iter().any(|d| matches!(d.kind, Kind::Template | Kind::Bundle)) {
+        let one_of = |kinds: &[Kind]| changed.iter().any(|document| kinds.contains(&document.kind));
+        let current = async |db: &mut Db<'_>, sql| {
+            let rows = db.rows(&self.texts, sql, [Arg::from(tenant.as_str())]).await?;
+            rows.iter().map(document).collect::<Result<Vec<_>, _>>()
+        };
+        let (mut texts, mut noise) = (None, None);
+        if one_of(&[Kind::Template, Kind::Bundle]) {
             let sql = select!(
                 "WHERE h.tenant = $1 AND h.kind IN ('template', 'bundle') AND h.deleted = 0 \
                  AND d.version = h.version ORDER BY h.kind, h.id"
             );
-            let rows = db.rows(&self.texts, sql, [Arg::from(tenant.as_str())]).await?;
-            Some(rows.iter().map(document).collect::<Result<_, _>>()?)
-        } else {
-            None
-        };
-        Ok(Some(ConfigurationChanges { version, changed, texts }))
+            texts = Some(current(&mut db, sql).await?);
+        }
+        if one_of(&Kind::NOISE) {
+            let sql = select!(
+                "WHERE h.tenant = $1 AND h.kind IN ('calendar', 'contact', 'silence', 'inhibition', 'override', \
+                 'policy') AND h.deleted = 0 AND d.version = h.version ORDER BY h.kind, h.id"
+            );
+            noise = Some(current(&mut db, sql).await?);
+        }
+        Ok(Some(ConfigurationChanges { version, changed, texts, noise }))
     }
 
     pub async fn deleted_documents(

@@ -6,6 +6,7 @@ mod documents;
 mod events;
 mod history;
 mod ledger;
+mod noise;
 mod quarantine;
 
 use crate::model::{Page, Paged};

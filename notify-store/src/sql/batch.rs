@@ -19,6 +19,13 @@ impl<'a> Rows<'a> {
         self.args.extend(row);
     }
 
+    /// The row of a value, where there is one.
+    pub fn extend_if<T, const N: usize>(&mut self, value: Option<T>, row: impl FnOnce(T) -> [Arg<'a>; N]) {
+        if let Some(value) = value {
+            self.push(row(value));
+        }
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.args.len().checked_div(self.width).unwrap_or(0)

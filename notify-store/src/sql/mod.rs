@@ -105,6 +105,11 @@ impl<'a> OrNull<'a> for Option<&'a [u8]> {
         self.map_or(Arg::NullBytes, Arg::from)
     }
 }
+impl<'a> OrNull<'a> for Option<notify_core::time::Timestamp> {
+    fn or_null(self) -> Arg<'a> {
+        self.map_or(Arg::NullInt, Arg::from)
+    }
+}
 impl<'a> OrNull<'a> for Option<i64> {
     fn or_null(self) -> Arg<'a> {
         self.map_or(Arg::NullInt, Arg::Int)

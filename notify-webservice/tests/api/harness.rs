@@ -12,7 +12,7 @@ use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
 use notify_core::ledger::entry::Genesis;
 use notify_core::ledger::keys::ExportKey;
-use notify_core::plan::{Explained, Snapshot};
+use notify_core::plan::{Documents, Explained, Snapshot};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::model::NewEvent;
@@ -166,8 +166,12 @@ impl Engine for TestEngine {
                 digest: document.digest.clone(),
                 document: serde_json::from_str(&document.body).unwrap(),
             });
-            let (snapshot, _) =
-                Snapshot::compile(event.tenant.clone(), 1, "en", rules.collect(), vec![], &[], &[]);
+            let (snapshot, _) = Snapshot::compile(
+                event.tenant.clone(),
+                1,
+                "en",
+                Documents { rules: rules.collect(), ..Documents::default() },
+            );
             Ok(snapshot.explain(&event.value, nearest))
         })
     }

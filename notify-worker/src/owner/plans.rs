@@ -1,5 +1,6 @@
 //! From events to one commit: plan within the budget, claim what can be sent at once, submit, and answer when durable.
 
+use super::memory::Noted;
 use super::{Item, Landed, MAX_TRIES, Owner, refuse};
 use crate::clock::{after, entropy};
 use crate::dispatch::{Dispatcher, Ready, Slot};
@@ -9,9 +10,10 @@ use crate::worker::{Accepted, Shared, unavailable};
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
 use notify_core::ledger::EntryDraft;
-use notify_core::plan::{Planned, Snapshot};
+use notify_core::noise::NoiseState;
+use notify_core::plan::{Planned, PlannedDelivery, PlannedItem, Snapshot};
 use notify_core::time::{Timestamp, logical};
-use notify_store::model::{NewDelivery, NewEvent};
+use notify_store::model::{NewDelivery, NewDigestItem, NewEvent, NewHeld};
 use notify_store::{Bookkeeping, Commit, Committed, Effect, Guard, Refused, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +28,15 @@ const AFTER_A_FAULT: Duration = Duration::from_millis(500);
 
 /// What a planned batch writes, and what is sent once that is durable.
 #[derive(Default)]
-struct Batch {
-    effects: Vec<Effect>,
-    entries: Vec<EntryDraft>,
+pub(super) struct Batch {
+    pub effects: Vec<Effect>,
+    pub entries: Vec<EntryDraft>,
     ready: Vec<(Slot, Ready)>,
     /// Deliveries for which there was no place: they wait in the store's queue.
     queued: u64,
     suppressed: Suppressed,
+    /// Alerts that digests of this batch stand for.
+    pub coalesced: u64,
 }
 
 /// What happens once a batch is durable.
@@ -40,28 +44,38 @@ struct Launch {
     ready: Vec<(Slot, Ready)>,
     queued: u64,
     suppressed: Suppressed,
+    coalesced: u64,
 }
 
 impl Owner {
-    /// Plans in order until the budget is used up; what is left is accepted alone and planned later.
+    /// Plans in order until the budget is used up; what is left is accepted alone and planned later. Stops before an
+    /// event that a timer goes before.
     pub(super) async fn plan_and_commit(&mut self, items: Vec<Item>, snapshot: &Snapshot) {
         let started = self.shared.clock.now();
         let late_from = after(started, self.shared.options.plan_budget);
-        let mut batch = Batch::default();
+        let (mut batch, mut noted) = (Batch::default(), Noted::default());
         let mut planned = Vec::with_capacity(items.len());
         let mut rest = items.into_iter();
-        for item in rest.by_ref() {
+        while let Some(item) = rest.next() {
             let now = self.shared.clock.now();
             let at = self.logical(started);
+            if self.memory.as_ref().is_none_or(|memory| memory.is_due(at)) {
+                self.waiting.push(item);
+                self.waiting.extend(rest.by_ref());
+                break;
+            }
             let Ok(entropy) = entropy() else {
                 tracing::error!("the operating system gives no entropy; planning has to wait");
                 self.accept_pending(vec![item]);
                 break;
             };
-            let plan = self.plan(snapshot, &item.event, at, &entropy, None).await;
+            let mut plan = self.plan(snapshot, &item.event, at, &entropy, None).await;
+            if let Some(memory) = &mut self.memory {
+                memory.note(&mut noted, std::mem::take(&mut plan.changes));
+            }
             let event = new_event(&item.event, started, Some(plan.event_salt));
             batch.effects.push(Effect::AcceptPlanned(Box::new(event)));
-            batch.take(plan, Some(item.event.key.clone()), now, &self.dispatcher, snapshot);
+            batch.take(plan, &item.event.key, now, &self.dispatcher, snapshot);
             planned.push(item);
             if now >= late_from {
                 break;
@@ -69,8 +83,8 @@ impl Owner {
         }
         if !planned.is_empty() {
             let (commit, launch) = batch.finish(&self.tenant);
-            let commit = self.guarded(commit, snapshot);
-            self.submit(commit, planned, started, false, launch);
+            let (commit, version) = self.guarded(commit, noted, snapshot);
+            self.submit(commit, planned, started, false, launch, version);
         }
         let late: Vec<Item> = rest.collect();
         if !late.is_empty() {
@@ -83,8 +97,8 @@ impl Owner {
         let now = self.shared.clock.now();
         let accept = |item: &Item| Bookkeeping::AcceptPending(Box::new(new_event(&item.event, now, None)));
         let commit = Commit::bookkeeping(self.tenant.clone(), items.iter().map(accept).collect());
-        let nothing = Launch { ready: vec![], queued: 0, suppressed: Suppressed::default() };
-        self.submit(commit, items, now, true, nothing);
+        let nothing = Launch { ready: vec![], queued: 0, suppressed: Suppressed::default(), coalesced: 0 };
+        self.submit(commit, items, now, true, nothing, None);
     }
 
     /// Plans one batch of what the store holds as pending, oldest first.
@@ -106,16 +120,19 @@ impl Owner {
         let place = if self.cost.is_expensive() { shared.planning.place().await } else { None };
         if !self.hold_lease().await? {
             // Somebody else plans this tenant, or its last owner's lease still runs.
-            self.look_again_at = Some(after(self.shared.clock.now(), NOT_OWNER_PAUSE));
-            return Ok(true);
+            let now = self.shared.clock.now();
+            self.look_again_at = Some(after(now, NOT_OWNER_PAUSE));
+            let waits = !shared.store.pending_events(&self.tenant, 1).await?.is_empty();
+            return Ok(waits || shared.store.timers_due(now).await?.contains(&self.tenant));
         }
+        self.load_memory().await?;
         let limit = u32::try_from(self.shared.options.batch).unwrap_or(u32::MAX);
         let pending = self.shared.store.pending_events(&self.tenant, limit).await?;
         let snapshot = self.shared.snapshots.get(&self.tenant).await?;
         if pending.is_empty() {
             return Ok(false);
         }
-        let mut batch = Batch::default();
+        let (mut batch, mut noted) = (Batch::default(), Noted::default());
         let enough = after(self.shared.clock.now(), CATCH_UP_BUDGET);
         for stored in pending {
             let event = match Event::stored(&self.tenant, &stored.event.body) {
@@ -127,33 +144,56 @@ impl Owner {
             };
             let now = self.shared.clock.now();
             let at = self.logical(stored.event.accepted_at);
+            if self.memory.as_ref().is_none_or(|memory| memory.is_due(at)) {
+                break;
+            }
             let entropy = entropy().map_err(|error| StoreError::Corrupt(format!("no entropy: {error}")))?;
-            let plan = self.plan(&snapshot, &event, at, &entropy, place.as_ref()).await;
+            let mut plan = self.plan(&snapshot, &event, at, &entropy, place.as_ref()).await;
+            if let Some(memory) = &mut self.memory {
+                memory.note(&mut noted, std::mem::take(&mut plan.changes));
+            }
             batch.effects.push(Effect::MarkPlanned { key: event.key.clone(), salt: plan.event_salt });
-            batch.take(plan, Some(event.key), now, &self.dispatcher, &snapshot);
+            batch.take(plan, &event.key, now, &self.dispatcher, &snapshot);
             if self.shared.clock.now() >= enough {
                 break;
             }
         }
         drop(place);
+        self.commit_now(batch, noted, &snapshot).await
+    }
+
+    /// Writes a batch and waits for it; true: there may be more to do.
+    pub(super) async fn commit_now(
+        &mut self,
+        batch: Batch,
+        noted: Noted,
+        snapshot: &Snapshot,
+    ) -> Result<bool, StoreError> {
         let (commit, launch) = batch.finish(&self.tenant);
-        let committed = self.shared.store.commit(self.guarded(commit, &snapshot)).await;
-        match committed {
+        let (commit, version) = self.guarded(commit, noted, snapshot);
+        if commit.effects().is_empty() && commit.bookkeeping.is_empty() {
+            return Ok(true);
+        }
+        match self.shared.store.commit(commit).await {
             Ok(committed) => {
+                self.remembered(version, None);
                 launch.go(&self.shared, &self.dispatcher, &committed);
                 Ok(true)
             }
-            Err(StoreError::Refused(Refused::LeaseLost)) => {
-                self.lease = None;
-                Ok(true)
-            }
-            Err(StoreError::Refused(Refused::ConfigChanged { .. } | Refused::NotPending { .. })) => {
-                self.shared.snapshots.reload(&self.tenant).await?;
-                Ok(true)
-            }
             Err(error) => {
-                wake_if_in_doubt(&error, &self.dispatcher);
-                Err(error)
+                self.remembered(version, Some(&error));
+                match error {
+                    StoreError::Refused(Refused::LeaseLost) => self.lease = None,
+                    StoreError::Refused(Refused::NoiseChanged { .. }) => {}
+                    StoreError::Refused(Refused::ConfigChanged { .. } | Refused::NotPending { .. }) => {
+                        self.shared.snapshots.reload(&self.tenant).await?;
+                    }
+                    error => {
+                        wake_if_in_doubt(&error, &self.dispatcher);
+                        return Err(error);
+                    }
+                }
+                Ok(true)
             }
         }
     }
@@ -169,23 +209,47 @@ impl Owner {
     ) -> Planned {
         let expected = self.cost.expect(event.body.len(), snapshot.rule_count());
         let shared = &self.shared;
-        let plan = || shared.metrics.plan(snapshot, event, at, entropy);
+        let nothing = NoiseState::default();
+        let state = self.memory.as_ref().map_or(&nothing, |memory| &memory.state);
+        let plan = || shared.metrics.plan(snapshot, event, at, entropy, state);
         let (planned, took) = shared.planning.run(expected, place, plan).await;
         self.cost.learn(event.body.len(), took);
         planned
     }
 
-    fn logical(&mut self, accepted_at: Timestamp) -> Timestamp {
+    pub(super) fn logical(&mut self, accepted_at: Timestamp) -> Timestamp {
         let at = logical(accepted_at, self.last_logical);
         self.last_logical = Some(at);
         at
     }
 
-    fn guarded(&self, mut commit: Commit, snapshot: &Snapshot) -> Commit {
+    /// With everything that its plans relied on, and what noise control remembers of them.
+    fn guarded(&mut self, mut commit: Commit, noted: Noted, snapshot: &Snapshot) -> (Commit, Option<u64>) {
         if let Some((lease, _)) = &self.lease {
             commit = commit.guarded(Guard::Lease { holder: lease.holder.clone(), epoch: lease.epoch });
         }
-        commit.guarded(Guard::ConfigVersion(snapshot.config_version))
+        commit = commit.guarded(Guard::ConfigVersion(snapshot.config_version));
+        let now = self.last_logical.unwrap_or(Timestamp::UNIX_EPOCH);
+        let Some(memory) = &mut self.memory else { return (commit, None) };
+        let (guard, written, version) = memory.depart(noted, now);
+        commit.bookkeeping.extend(written);
+        (commit.guarded(guard), version)
+    }
+
+    /// A batch that noise control is part of has landed.
+    pub(super) fn remembered(&mut self, version: Option<u64>, error: Option<&StoreError>) {
+        let Some(memory) = &mut self.memory else { return };
+        match (version, error) {
+            (Some(version), None) => memory.landed(version),
+            (_, Some(StoreError::Refused(Refused::LeaseLost))) => memory.refused(false),
+            // Refused because of one before it that was: then it is taken back with that one. Otherwise somebody else wrote.
+            (_, Some(StoreError::Refused(Refused::NoiseChanged { .. }))) => {
+                let follows = memory.follows_one_of_ours(version);
+                memory.refused(follows);
+            }
+            (Some(_), Some(error)) => memory.refused(matches!(error, StoreError::Refused(_))),
+            (None, _) => {}
+        }
     }
 
     fn submit(
@@ -195,6 +259,7 @@ impl Owner {
         accepted_at: Timestamp,
         pending: bool,
         launch: Launch,
+        version: Option<u64>,
     ) {
         let answer = self.shared.store.submit(commit);
         let shared = Arc::clone(&self.shared);
@@ -211,11 +276,18 @@ impl Owner {
                         let key = item.event.key.clone();
                         let _ = item.answer.send(Ok(Accepted { key, duplicate: false, accepted_at }));
                     }
-                    Landed { keys, accepted_at: Some(accepted_at), again: vec![], refused: None, pending }
+                    Landed {
+                        keys,
+                        accepted_at: Some(accepted_at),
+                        again: vec![],
+                        error: None,
+                        pending,
+                        version,
+                    }
                 }
                 Err(error) => {
                     wake_if_in_doubt(&error, &dispatcher);
-                    not_written(keys, items, error)
+                    Landed { version, ..not_written(keys, items, error) }
                 }
             }
         });
@@ -240,6 +312,7 @@ fn not_written(keys: Vec<EventKey>, items: Vec<Item>, error: StoreError) -> Land
             | StoreError::Refused(
                 Refused::LeaseLost
                     | Refused::ConfigChanged { .. }
+                    | Refused::NoiseChanged { .. }
                     | Refused::EventExists { .. }
                     | Refused::DeliveryExists(_)
             )
@@ -261,14 +334,14 @@ fn not_written(keys: Vec<EventKey>, items: Vec<Item>, error: StoreError) -> Land
             refuse(given_up, &error);
         }
     }
-    let refused = if let StoreError::Refused(refused) = error { Some(refused) } else { None };
-    Landed { keys, accepted_at: None, again, refused, pending: false }
+    Landed { keys, accepted_at: None, again, error: Some(error), pending: false, version: None }
 }
 
 impl Launch {
     fn go(self, shared: &Shared, dispatcher: &Dispatcher, committed: &Committed) {
         shared.metrics.entries.add(committed.seqs.len() as u64);
         shared.metrics.suppressed(&self.suppressed);
+        shared.metrics.coalesced.add(self.coalesced);
         for (slot, ready) in self.ready {
             dispatcher.start(slot, ready);
         }
@@ -295,48 +368,85 @@ fn new_event(event: &Event, accepted_at: Timestamp, salt: Option<[u8; 32]>) -> N
 impl Batch {
     fn finish(self, tenant: &TenantId) -> (Commit, Launch) {
         let commit = Commit::new(tenant.clone(), self.effects, self.entries);
-        (commit, Launch { ready: self.ready, queued: self.queued, suppressed: self.suppressed })
+        let Self { ready, queued, suppressed, coalesced, .. } = self;
+        (commit, Launch { ready, queued, suppressed, coalesced })
     }
 
-    /// Takes over one plan. A delivery for which there is room is claimed in the same commit and sent as soon as that
-    /// is durable; the others wait in the queue.
+    /// Takes over one plan.
     fn take(
         &mut self,
         plan: Planned,
-        event: Option<EventKey>,
+        event: &EventKey,
         now: Timestamp,
         dispatcher: &Dispatcher,
         snapshot: &Snapshot,
     ) {
         self.entries.push(plan.entry);
         self.suppressed.note(&plan.decisions);
-        for planned in plan.deliveries {
-            let slot = dispatcher.reserve_for_new(&snapshot.tenant, &planned.channel);
-            let claim = slot.as_ref().map(|_| dispatcher.new_claim(&planned.channel, snapshot, now));
-            let delivery = NewDelivery {
-                id: planned.id,
+        for hold in plan.holds {
+            let held = NewHeld {
+                id: hold.id,
                 event: event.clone(),
-                cause: planned.cause,
-                rule: planned.rule,
-                rule_version: planned.rule_version,
-                action: planned.action,
-                channel: planned.channel,
-                message: planned.message_json,
-                message_salt: planned.message_salt,
-                message_commitment: planned.message_commitment.to_string(),
-                target: planned.target,
-                target_salt: planned.target_salt,
-                created_at: now,
-                due_at: now,
-                claim,
+                rule: hold.rule,
+                rule_version: hold.rule_version,
+                action: hold.action,
+                channel: hold.channel,
+                control: hold.control.as_str().to_owned(),
+                message: hold.message_json,
+                message_salt: hold.message_salt,
+                message_commitment: hold.message_commitment.to_string(),
+                held_at: now,
+                release_at: hold.release_at,
             };
-            if let Some(slot) = slot {
-                let ready = Ready::first_attempt(snapshot.tenant.clone(), &delivery);
-                self.ready.extend(ready.map(|ready| (slot, ready)));
-            } else {
-                self.queued += 1;
-            }
-            self.effects.push(Effect::CreateDelivery(Box::new(delivery)));
+            self.effects.push(Effect::Hold(Box::new(held)));
         }
+        for item in plan.items {
+            let PlannedItem { digest, number, rule, action, severity } = item;
+            let item =
+                NewDigestItem { digest, number, event: event.clone(), rule, action, severity, at: now };
+            self.effects.push(Effect::AddToDigest(Box::new(item)));
+        }
+        for planned in plan.deliveries {
+            self.deliver(Some(planned), Some(event.clone()), now, dispatcher, snapshot);
+        }
+    }
+
+    /// A delivery for which there is room is claimed in the same commit and sent as soon as that is durable; the others
+    /// wait in the queue.
+    pub fn deliver(
+        &mut self,
+        planned: Option<PlannedDelivery>,
+        event: Option<EventKey>,
+        now: Timestamp,
+        dispatcher: &Dispatcher,
+        snapshot: &Snapshot,
+    ) {
+        let Some(planned) = planned else { return };
+        let slot = dispatcher.reserve_for_new(&snapshot.tenant, &planned.channel);
+        let claim = slot.as_ref().map(|_| dispatcher.new_claim(&planned.channel, snapshot, now));
+        let delivery = NewDelivery {
+            id: planned.id,
+            event,
+            cause: planned.cause,
+            rule: planned.rule,
+            rule_version: planned.rule_version,
+            action: planned.action,
+            channel: planned.channel,
+            message: planned.message_json,
+            message_salt: planned.message_salt,
+            message_commitment: planned.message_commitment.to_string(),
+            target: planned.target,
+            target_salt: planned.target_salt,
+            created_at: now,
+            due_at: now,
+            claim,
+        };
+        if let Some(slot) = slot {
+            let ready = Ready::first_attempt(snapshot.tenant.clone(), &delivery);
+            self.ready.extend(ready.map(|ready| (slot, ready)));
+        } else {
+            self.queued += 1;
+        }
+        self.effects.push(Effect::CreateDelivery(Box::new(delivery)));
     }
 }

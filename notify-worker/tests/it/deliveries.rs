@@ -104,7 +104,7 @@ async fn cut_off_attempt(studio: &Studio) -> DeliveryId {
     let (snapshot, broken) = notify_worker::snapshots::compile(&studio.tenant, configuration, "en");
     assert_eq!(broken, []);
     let at = now();
-    let mut planned = plan(&snapshot, &event, at, &[3; 32]);
+    let mut planned = plan(&snapshot, &event, at, &[3; 32], &notify_core::noise::NoiseState::default());
     let PlannedDelivery { id, cause, rule, rule_version, action, channel, .. } =
         planned.deliveries[0].clone();
     let first = planned.deliveries.remove(0);
