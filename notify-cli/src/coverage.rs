@@ -66,6 +66,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("readStory", "why"),
     ("noiseReport", "report noise"),
     ("previewDigest", "digest preview"),
+    ("listDigests", "digest list"),
+    ("readDigest", "digest get"),
 ];
 
 /// What a person does with a command above, offered once more in the form that another program speaks, and pages for a

@@ -112,6 +112,16 @@ impl Client {
         self.get(&with_query("/api/v1/notify/reports/noise", &query)).await
     }
 
+    /// Digests that are being collected.
+    pub async fn digests(&self, limit: u32) -> Result<Vec<Value>, Error> {
+        self.list("/api/v1/notify/digests", &[], limit).await
+    }
+
+    /// One digest: what it has collected, or how it ended.
+    pub async fn digest(&self, id: &str) -> Result<Value, Error> {
+        self.get(&format!("/api/v1/notify/digests/{}", segment(id))).await
+    }
+
     /// What several events would look like as one message: `rule`, `events`, and where wanted `action` and `control`.
     pub async fn preview_digest(&self, asked: &Value) -> Result<Value, Error> {
         Ok(self.send(self.request(Method::POST, "/api/v1/notify/digests:preview").json(asked)).await?.body)

@@ -39,6 +39,13 @@ pub enum ReportCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum DigestCommand {
+    /// Those that are being collected, the one that closes first first.
+    List {
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// One: what it has collected, or how it ended.
+    Get { id: String },
     /// What several events would look like as one message; nothing is sent or kept.
     Preview {
         /// A saved rule that is enabled.
@@ -162,8 +169,33 @@ fn row(rule: &Value) -> Value {
     row
 }
 
+const COLUMNS: &[output::Column] = &[
+    ("DIGEST", "/id"),
+    ("RULE", "/rule"),
+    ("ACTION", "/action"),
+    ("CHANNEL", "/channel"),
+    ("WHY", "/control"),
+    ("ALERTS", "/count"),
+    ("SEVERITY", "/severity"),
+    ("CLOSES", "/closesAt"),
+];
+
 pub async fn digest(global: &Global, command: DigestCommand) -> Result<(), Failure> {
-    let DigestCommand::Preview { rule, file, action, control, events } = command;
+    let client = Client::new(global)?;
+    let (rule, file, action, control, events) = match command {
+        DigestCommand::List { limit } => {
+            let items = client.digests(limit).await?;
+            output::list(global.output, &json!(items), &items, COLUMNS, "No digest is being collected.");
+            return Ok(());
+        }
+        DigestCommand::Get { id } => {
+            output::structured(global.output, &client.digest(&id).await?);
+            return Ok(());
+        }
+        DigestCommand::Preview { rule, file, action, control, events } => {
+            (rule, file, action, control, events)
+        }
+    };
     let rule = match (file, rule) {
         (Some(file), _) => files::document(&file)?,
         (None, Some(id)) => Value::String(id),
@@ -182,7 +214,7 @@ pub async fn digest(global: &Global, command: DigestCommand) -> Result<(), Failu
     if let Some(action) = action {
         asked["action"] = action.into();
     }
-    let preview = Client::new(global)?.preview_digest(&asked).await?;
+    let preview = client.preview_digest(&asked).await?;
     match global.output {
         Format::Table => output::say(&printable(&shown(&preview))),
         format => output::structured(format, &preview),

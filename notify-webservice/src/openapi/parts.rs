@@ -14,6 +14,9 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         "key" => json!({ "type": "string", "pattern": EVENT }),
         "file" => json!({ "enum": ["start.js", "swagger-ui-bundle.js", "swagger-ui.css"] }),
         "id" if route.path.contains("/deliveries/") => json!({ "type": "string", "pattern": DELIVERY }),
+        "id" if route.path.contains("/digests/") => {
+            json!({ "type": "string", "pattern": "^dig_[0-9a-f]{32}$" })
+        }
         "id" if route.path.contains("/quarantine/") => {
             json!({ "type": "string", "pattern": "^qtn_[0-9a-f]{37}$" })
         }

@@ -130,6 +130,36 @@ fn reports() -> Value {
 
 fn digests() -> Value {
     json!({
+        "Digest": {
+            "type": "object",
+            "required": ["id", "state"],
+            "properties": {
+                "id": { "type": "string", "pattern": "^dig_[0-9a-f]{32}$" },
+                "state": { "enum": ["open", "sent", "cancelled"] },
+                "rule": said("Of the alert that opened it; the summary of a storm takes those of all rules."),
+                "action": text(), "channel": text(),
+                "control": said("Why there is a digest."),
+                "count": number(), "severity": text(), "openedAt": time(), "closesAt": time(),
+                "items": {
+                    "type": "array", "maxItems": 1_000,
+                    "items": {
+                        "type": "object",
+                        "required": ["event", "rule", "action", "severity", "at"],
+                        "properties": {
+                            "event": text(), "rule": text(), "action": text(), "severity": text(),
+                            "at": time(), "ledgerSeq": number(),
+                        },
+                    },
+                },
+                "ledgerSeq": { "type": "integer", "minimum": 0, "description": "Of the entry that ended it." },
+                "record": { "description": "That entry, as the ledger has it." },
+            },
+        },
+        "DigestPage": {
+            "type": "object",
+            "required": ["items"],
+            "properties": { "items": list("Digest"), "nextPageToken": { "type": ["string", "null"] } },
+        },
         "DigestPreviewRequest": {
             "type": "object",
             "required": ["rule", "events"],

@@ -2,7 +2,7 @@
 
 use super::table::{OPERATOR, VIEWER, WRITE_PROBLEMS, get};
 use super::{BodyKind, Parameter, Route, Success};
-use crate::why::{digest_preview, noise_report, story};
+use crate::why::{digest_preview, digests, noise_report, story};
 use http::Method;
 use notify_core::problem::Code;
 
@@ -13,6 +13,7 @@ const PERIOD: &[Parameter] = &[
     },
     Parameter { name: "to", about: "Decisions before then (RFC 3339); without it, up to now." },
 ];
+const FIRST: &[Parameter] = &[Parameter { name: "limit", about: "At most so many, 1 to 500 (50)." }];
 const DIGEST_BODY: &[(&str, &str)] =
     &[("application/json", "DigestPreviewRequest"), ("application/yaml", "DigestPreviewRequest")];
 
@@ -38,6 +39,21 @@ pub(super) fn routes() -> Vec<Route> {
             parameters: PERIOD,
             success: answer!("The report, the noisiest rule first.", "NoiseReport"),
             ..get("/api/v1/notify/reports/noise", "noiseReport", |call| Box::pin(noise_report::read(call)))
+        },
+        Route {
+            tag: "digests",
+            summary: "Digests that are being collected, the one that closes first first",
+            parameters: FIRST,
+            success: answer!("Open digests.", "DigestPage"),
+            problems: &[Code::InvalidPageToken],
+            ..get("/api/v1/notify/digests", "listDigests", |call| Box::pin(digests::list(call)))
+        },
+        Route {
+            tag: "digests",
+            summary: "A digest: what it has collected, or the ledger entry of its end",
+            success: answer!("The digest.", "Digest"),
+            problems: &[Code::NotFound],
+            ..get("/api/v1/notify/digests/{id}", "readDigest", |call| Box::pin(digests::read(call)))
         },
         Route {
             method: Method::POST,

@@ -4,9 +4,10 @@ use crate::answer;
 use crate::app::{Answer, Call, store_problem};
 use crate::events::read::no_such;
 use http::StatusCode;
-use notify_core::ids::{DeliveryId, EventKey};
+use notify_core::ids::{DeliveryId, DigestId, EventKey};
 use notify_core::problem::Problem;
-use notify_core::story::{CurrentDelivery, EventFacts, Evidence, tell};
+use notify_core::story::{CurrentDelivery, CurrentDigest, CurrentHeld, EventFacts, Evidence, tell};
+use notify_core::time::Timestamp;
 use notify_store::StoreError;
 use notify_store::model::{Delivery, DeliveryFilter, EventState, LedgerEntry, Page};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use std::collections::{BTreeSet, VecDeque};
 /// Things that are looked up for one story: deliveries, held alerts, digests. An event that thousands of rules match has
 /// more; its story then says that it is not whole.
 const LOOKED_UP: usize = 300;
+/// Open digests that are asked when they close; of others the ledger says what was planned when the alert came.
+const OPEN_DIGESTS: u32 = 10_000;
 
 /// `GET /events/{key}/story`
 pub async fn read(call: Call) -> Answer {
@@ -66,16 +69,22 @@ async fn gather(call: &Call, key: &EventKey, event: EventFacts) -> Result<Eviden
             rows.push(current(&delivery));
         }
     }
-    let Found { entries, unreadable, .. } = found;
-    Ok(Evidence {
-        event,
-        entries,
-        unreadable,
-        complete,
-        deliveries: rows,
-        held: Vec::new(),
-        digests: Vec::new(),
-    })
+    let Found { entries, unreadable, named, .. } = found;
+    let held = store.held_of_event(tenant, key).await?;
+    let held = held
+        .into_iter()
+        .map(|held| CurrentHeld { id: held.id.as_str().to_owned(), release_at: held.release_at });
+    let mut digests = Vec::new();
+    if named.iter().any(|id| id.starts_with(DigestId::PREFIX)) {
+        for window in super::digests::open(call, OPEN_DIGESTS).await? {
+            if named.contains(window.id.as_str())
+                && let Ok(closes_at) = Timestamp::from_microsecond(window.closes_at)
+            {
+                digests.push(CurrentDigest { id: window.id.as_str().to_owned(), closes_at });
+            }
+        }
+    }
+    Ok(Evidence { event, entries, unreadable, complete, deliveries: rows, held: held.collect(), digests })
 }
 
 fn current(delivery: &Delivery) -> CurrentDelivery {
