@@ -2,14 +2,17 @@
 
 use crate::harness::{Answered, Service, assert_problem, service};
 use http::Method;
+use notify_core::duration::Length;
 use notify_core::ids::{ChannelId, DeliveryId, DigestId, EventKey, HeldId, RuleId, TenantId};
-use notify_core::ledger::EntryDraft;
 use notify_core::ledger::commitment::{Commitment, PlainDigest};
 use notify_core::ledger::entry::{AttemptEntry, Decision, EventEntry, Follows, Intent};
 use notify_core::ledger::noise_entries::{DigestClosed, DigestEntry, ReleaseEntry, ReleaseOutcome, Released};
-use notify_core::time::Clock;
-use notify_store::model::NewDelivery;
-use notify_store::{Commit, Effect};
+use notify_core::ledger::{EntryDraft, EntryKind};
+use notify_core::noise::{Control, Remembered, StateKey, StateRow, Window};
+use notify_core::severity::Severity;
+use notify_core::time::{Clock, rfc3339_millis};
+use notify_store::model::{NewDelivery, NewDigestItem, NewHeld};
+use notify_store::{Bookkeeping, Commit, Effect, NoiseChanges};
 use serde_json::{Map, Value, json};
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
@@ -190,6 +193,86 @@ async fn a_story_follows_what_becomes_of_each_decision() {
     assert_eq!(kinds(3), ["event", "digest", "attempt"]);
 
     for path in ["events/x/story".to_owned(), format!("events/{}/story", EventKey::derive(["absent"]))] {
+        assert_problem(&get(&service, &path).await, 404, "not-found");
+    }
+}
+
+/// What is stored now counts, not what was said when the alert came.
+#[tokio::test]
+async fn open_digests_and_held_alerts_are_shown_as_they_are_now() {
+    let service = service().await;
+    let key = decided(&service).await;
+    let now = service.clock.now();
+    let (later, id) = (now.checked_add(Length::from_secs(3_600).signed()).unwrap(), DigestId::derive(["d"]));
+    let (rule, action) = (RuleId::new("collects").unwrap(), "a".to_owned().try_into().unwrap());
+    let held = NewHeld {
+        id: HeldId::derive(["h"]),
+        event: key.clone(),
+        rule: RuleId::new("holds").unwrap(),
+        rule_version: 1,
+        action: "a".to_owned().try_into().unwrap(),
+        channel: ChannelId::new("chat").unwrap(),
+        control: "quiet-hours".into(),
+        message: "h".into(),
+        message_salt: [3; 32],
+        message_commitment: commitment("h").to_string(),
+        held_at: now,
+        release_at: later,
+    };
+    let window = Window {
+        id: id.clone(),
+        rule,
+        action,
+        channel: ChannelId::new("chat").unwrap(),
+        control: Control::Throttle,
+        opened_at: now.as_microsecond(),
+        closes_at: later.as_microsecond(),
+        cap_at: None,
+        count: 1,
+        severity: Severity::High,
+        max: None,
+        full: false,
+    };
+    let item = NewDigestItem {
+        digest: id.clone(),
+        number: 1,
+        event: key.clone(),
+        rule: window.rule.clone(),
+        action: window.action.clone(),
+        severity: Severity::High,
+        at: now,
+    };
+    let about = json!({ "release": "x" });
+    let noted = EntryDraft {
+        kind: EntryKind::Heartbeat,
+        subject: vec![("x".to_owned(), "ab".repeat(32))],
+        predicate: about.as_object().unwrap().clone(),
+        about: "x".into(),
+    };
+    commit(&service, vec![Effect::Hold(Box::new(held)), Effect::AddToDigest(Box::new(item))], vec![noted])
+        .await;
+    let remember =
+        vec![StateRow::of(StateKey::derive([b"d".as_slice()]), &Remembered::Window(Box::new(window)))];
+    let noise = NoiseChanges { remember, forget: vec![], next_timer: Some(later) };
+    let acme = TenantId::new("acme").unwrap();
+    let noise = Commit::bookkeeping(acme, vec![Bookkeeping::Noise(Box::new(noise))]);
+    service.store.commit(noise).await.unwrap();
+
+    let until = rfc3339_millis(later);
+    let story = get(&service, &format!("events/{key}/story")).await;
+    assert_eq!(story.text("/actions/2/end/until"), until, "{}", story.body);
+    assert_eq!(story.text("/actions/3/end/closesAt"), until, "{}", story.body);
+    let open = get(&service, "digests").await;
+    assert_eq!(
+        (open.text("/items/0/id"), open.text("/items/0/closesAt")),
+        (id.as_str(), until.as_str()),
+        "{}",
+        open.body
+    );
+    let one = get(&service, &format!("digests/{id}")).await;
+    assert_eq!((one.text("/state"), one.text("/items/0/event")), ("open", key.as_str()), "{}", one.body);
+    let absent = DigestId::derive(["absent"]);
+    for path in ["digests/x".to_owned(), format!("digests/{absent}")] {
         assert_problem(&get(&service, &path).await, 404, "not-found");
     }
 }
