@@ -48,6 +48,7 @@ fn document(kind: &str) -> Value {
         "inhibition" => {
             json!({ "source": { "match": { "type": ["t"] } }, "target": { "match": { "type": ["u"] } } })
         }
+        "policy" => return json!({ "schema": "notify-policy@1", "id": "noise", "name": MARK }),
         "bundle" => {
             return json!({ "schema": "notify-bundle@1", "id": "mine", "locale": "de", "messages": format!("a = {MARK}\n") });
         }
@@ -74,8 +75,12 @@ async fn acme_has_one_of_each(service: &Service) -> Owned {
         "silence",
         "override",
         "inhibition",
+        "policy",
     ] {
-        let place = format!("/api/v1/notify/{kind}s");
+        let place = match kind {
+            "policy" => "/api/v1/notify/policies".to_owned(),
+            kind => format!("/api/v1/notify/{kind}s"),
+        };
         let body = document(kind).to_string();
         let made = service.admin(Method::POST, &place, &[("content-type", JSON)], &body).await;
         assert_eq!(made.status.as_u16(), 201, "{kind}: {}", made.body);
@@ -168,6 +173,7 @@ fn ids(route: &Route, owned: &Owned) -> (String, String) {
     match collection {
         "rules" | "channels" | "templates" | "bundles" | "event-types" | "calendars" | "contacts"
         | "silences" | "overrides" | "inhibitions" => ("mine".to_owned(), "absent".to_owned()),
+        "policies" => ("noise".to_owned(), "absent".to_owned()),
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
         "deliveries" => (owned.delivery.clone(), DeliveryId::derive(["absent"]).to_string()),
         "digests" => (DigestId::derive(["mine"]).to_string(), DigestId::derive(["absent"]).to_string()),
@@ -310,7 +316,7 @@ async fn every_route_is_tried_with_every_scope() {
             let token = format!("Bearer {}", service.token("acme", &[held]));
             let answered = service.send(route.method.clone(), &path, &[("authorization", &token)], b"").await;
             match *cell {
-                "yes" => {
+                "yes" | "Policy" => {
                     let refused = [401, 403].contains(&answered.status.as_u16());
                     assert!(!refused, "{held} {path}: {}", answered.body);
                 }
