@@ -77,16 +77,22 @@ pub(crate) fn micros(length: Length) -> i64 {
 
 impl Window {
     /// With one more alert.
+    ///
+    /// An end is only moved later, and only by a window that has a cap: one that was opened under other terms, or that
+    /// waits for the end of quiet hours, keeps its end. Its number closes it once. An alert that is more severe than all
+    /// before it waits no longer than it would in a window of its own, since it may be let through where they were not.
     #[must_use]
     pub fn with_one_more(&self, now: i64, severity: Severity, terms: &Terms) -> Self {
         let mut next = self.clone();
         next.count = next.count.saturating_add(1);
-        next.severity = next.severity.max(severity);
-        if let Some(slides) = terms.slides {
-            let end = now.saturating_add(slides);
-            next.closes_at = next.cap_at.map_or(end, |cap| end.min(cap)).max(now);
+        if let (Some(slides), Some(cap)) = (terms.slides, next.cap_at) {
+            next.closes_at = next.closes_at.max(now.saturating_add(slides).min(cap));
         }
-        if next.max.is_some_and(|max| next.count >= max) {
+        if self.count > 0 && severity > self.severity {
+            next.closes_at = next.closes_at.min(terms.closes_at.max(now));
+        }
+        next.severity = next.severity.max(severity);
+        if !next.full && next.max.is_some_and(|max| next.count >= max) {
             next.closes_at = now;
             next.full = true;
         }
