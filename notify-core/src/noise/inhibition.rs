@@ -217,8 +217,11 @@ impl<'s> Sides<'s> {
         let mut targets = Vec::new();
         for standing in self.0.iter().filter(|standing| standing.target && !standing.resolve) {
             let Compiled { id, version, digest, .. } = standing.inhibition;
-            let by: &[Like] =
-                if standing.source { &[Like::SourceAlone] } else { &[Like::SourceAlone, Like::SourceAndTarget] };
+            let by: &[Like] = if standing.source {
+                &[Like::SourceAlone]
+            } else {
+                &[Like::SourceAlone, Like::SourceAndTarget]
+            };
             targets.extend(by.iter().map(|like| Target {
                 id,
                 version: *version,

@@ -54,7 +54,8 @@ mod tests {
         let pointers = ["/a".to_owned(), "/b".to_owned()];
         let of = |event: &Value| state_key("dedupe", &[], &pointers, event);
         assert_ne!(of(&json!({"a": "x", "b": ""})), of(&json!({"a": "", "b": "x"})));
-        let other = state_key("dedupe", &[], &["/b".to_owned(), "/c".to_owned()], &json!({"b": "x", "c": ""}));
+        let other =
+            state_key("dedupe", &[], &["/b".to_owned(), "/c".to_owned()], &json!({"b": "x", "c": ""}));
         assert_ne!(of(&json!({"a": "x", "b": ""})), other, "a key of other pointers begins anew");
     }
 }

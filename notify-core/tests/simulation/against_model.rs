@@ -1,7 +1,7 @@
 //! Plan and timers against the slow model: events, time, restarts and changes of the configuration at random, and each
 //! decision, release and digest compared.
 //!
-//! `NOTIFY_NOISE_CASES=20000` runs more of them.
+//! `NOTIFY_NOISE_CASES=4000` runs more of them, as `cargo xtask test --deep` does.
 
 use super::made_up::{change, tenant};
 use super::model::{Fate, Model};
@@ -12,6 +12,8 @@ use notify_core::ids::DigestId;
 use notify_core::noise::NoiseState;
 use notify_core::plan::{Planned, Verdict};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -43,11 +45,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let event = (0..STEPS.len(), 0..7_usize, 0..4_usize, 0..4_usize, 0..2_u8)
         .prop_map(|(later, kind, subject, severity, n)| Step::Event { later, kind, subject, severity, n });
     let change = (0..STEPS.len(), any::<u64>()).prop_map(|(later, seed)| Step::Change { later, seed });
-    prop::collection::vec(prop_oneof![20 => event, 1 => Just(Step::Restart), 2 => change], 1..70)
+    prop::collection::vec(prop_oneof![20 => event, 1 => Just(Step::Restart), 3 => change], 1..70)
 }
 
 fn event(number: usize, kind: usize, subject: usize, severity: usize, n: u8) -> Event {
-    let kinds = ["scan", "scan", "scan", "report", "service.down", "host.down", "host.up"];
+    let kinds = ["scan", "scan", "report", "service.down", "service.down", "host.down", "host.up"];
     let severities = ["low", "medium", "high", "critical"];
     let mut value = json!({
         "specversion": "1.0", "id": number.to_string(), "source": "/model", "type": kinds[kind],
@@ -94,7 +96,6 @@ fn compare_preview(site: &Site, event: &Event) {
         known.collect::<BTreeMap<_, _>>().into_iter().collect::<NoiseState>()
     });
     assert!(whole == of_part, "planned on a part of the state: {whole:#?} {of_part:#?}");
-    assert_eq!(whole.entry.to_owned(), of_part.entry);
 }
 
 fn sorted(all: &[Happened]) -> Vec<Happened> {
@@ -139,7 +140,7 @@ fn run(seed: u64, start: &str, steps: &[Step]) -> Site {
 }
 
 fn cases() -> u32 {
-    std::env::var("NOTIFY_NOISE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+    std::env::var("NOTIFY_NOISE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
 }
 
 proptest! {
@@ -149,4 +150,46 @@ proptest! {
     fn the_engine_does_as_the_slow_model(seed in 0..1_000_000_u64, start in 0..STARTS.len(), steps in steps()) {
         run(seed, STARTS[start], &steps);
     }
+}
+
+/// A comparison in which nothing happens proves nothing.
+#[test]
+fn together_the_random_runs_go_through_everything() {
+    let mut runner = TestRunner::deterministic();
+    let mut all: BTreeMap<String, usize> = BTreeMap::new();
+    for seed in 0..120 {
+        let steps = steps().new_tree(&mut runner).unwrap().current();
+        let site = run(seed, STARTS[seed as usize % STARTS.len()], &steps);
+        for (what, count) in super::tally(&site) {
+            *all.entry(what).or_default() += count;
+        }
+    }
+    let controls = [
+        "dedupe",
+        "silence",
+        "maintenance",
+        "inhibition",
+        "storm",
+        "throttle",
+        "quiet-hours",
+        "digest",
+        "budget",
+    ];
+    let mut expected: Vec<String> = controls.iter().map(|control| format!("bypassed {control}")).collect();
+    expected.extend(controls[1..].iter().map(|control| format!("also {control}")));
+    for line in [
+        "send none|held quiet-hours|held maintenance|suppressed channel-disabled",
+        "suppressed dedupe|suppressed silence|suppressed maintenance|suppressed inhibition|suppressed throttle",
+        "suppressed quiet-hours|suppressed budget",
+        "digested storm|digested throttle|digested quiet-hours|digested digest|digested budget",
+        "release held send none|release held hold quiet-hours|release held cancel rule-disabled",
+        "release held cancel channel-disabled|release held cancel silence",
+        "release digest hold quiet-hours|release digest cancel rule-disabled|release digest cancel channel-disabled",
+        "release digest cancel quiet-hours",
+        "digest - - storm|digest - - throttle|digest - - quiet-hours|digest - - digest|digest - - budget",
+    ] {
+        expected.extend(line.split('|').map(str::to_owned));
+    }
+    let never: Vec<_> = expected.iter().filter(|what| !all.contains_key(*what)).collect();
+    assert!(never.is_empty(), "{never:?} never happened: {all:#?}");
 }

@@ -60,7 +60,7 @@ fn action(random: &mut Random, id: &str) -> Value {
             "key": keys(random), "limit": 1 + random.below(4), "per": pick(random, &LENGTHS), "overflow": overflow(random),
         });
     }
-    if random.below(2) == 0 {
+    if random.below(3) == 0 {
         action["digest"] = digest(random);
     }
     if random.below(4) == 0 {
@@ -70,11 +70,11 @@ fn action(random: &mut Random, id: &str) -> Value {
 }
 
 fn hours(random: &mut Random) -> Value {
-    if random.below(2) == 0 {
+    if random.below(3) == 0 {
         return json!([]);
     }
     let mut hours =
-        json!({"calendar": pick(random, &["nights", "halves", "siesta"]), "holdUpTo": random.below(3)});
+        json!({"calendar": pick(random, &["nights", "halves", "siesta"]), "holdUpTo": random.below(4)});
     hours["mode"] = pick(random, &["hold", "hold", "digest", "drop"]).into();
     match random.below(3) {
         0 => hours["bypass"] = json!({"severity": pick(random, &["high", "critical"])}),
@@ -94,7 +94,7 @@ fn silence(random: &mut Random, id: &str, from: Timestamp) -> Value {
     if random.below(3) == 0 {
         silence["calendar"] = "patches".into();
     } else {
-        let minutes = [10, 60, 600];
+        let minutes = [10, 600, 3_000];
         silence["from"] = from.to_string().into();
         silence["until"] = (from + SignedDuration::from_mins(pick(random, &minutes))).to_string().into();
     }
@@ -118,8 +118,8 @@ fn bypass(random: &mut Random, id: &str, from: Timestamp) -> Value {
         "digest",
         "budget",
     ];
-    let mut controls = vec![pick(random, &all), pick(random, &all)];
-    controls.dedup();
+    let controls: Vec<_> = all.into_iter().filter(|_| random.below(3) == 0).chain(["inhibition"]).collect();
+    let controls: std::collections::BTreeSet<_> = controls.into_iter().collect();
     let until = from + SignedDuration::from_mins(pick(random, &[30, 600]));
     json!({"id": id, "reason": "a test", "controls": controls, "match": {"subject": [pick(random, &["s0", "s1", "s2"])]},
         "from": from.to_string(), "until": until.to_string()})
@@ -128,7 +128,8 @@ fn bypass(random: &mut Random, id: &str, from: Timestamp) -> Value {
 pub fn tenant(seed: u64, start: Timestamp) -> Tenant {
     let mut random = Random(seed);
     let random = &mut random;
-    let types = [json!(["scan"]), json!(["scan", "report"]), json!(["scan", "service.down", "host.down"])];
+    let types =
+        [json!(["scan"]), json!(["scan", "report"]), json!(["scan", "service.down", "host.down", "host.up"])];
     let rules = (0..3).map(|n| {
         let actions: Vec<_> = (0..1 + random.below(2)).map(|n| action(random, &format!("a{n}"))).collect();
         let mut rule = json!({"id": format!("r{n}"), "match": {"type": types[n]}, "actions": actions});
@@ -144,8 +145,8 @@ pub fn tenant(seed: u64, start: Timestamp) -> Tenant {
     channels[0]["maintenance"] = pick(random, &maintenance);
     channels[1]["budget"] = budget(random);
     channels[2]["contact"] = "ann".into();
-    let storm = if random.below(3) == 0 {
-        json!({"alerts": 6, "per": "1m", "ends": 2, "digestEvery": "5m"})
+    let storm = if random.below(2) == 0 {
+        json!({"alerts": 4, "per": "1m", "ends": 2, "digestEvery": "5m"})
     } else {
         "off".into()
     };
@@ -183,10 +184,23 @@ pub fn change(tenant: &mut Tenant, seed: u64, n: usize, now: Timestamp) {
     let random = &mut random;
     let rule = random.below(tenant.rules.len() as u64) as usize;
     let channel = random.below(tenant.channels.len() as u64) as usize;
-    let switch = |document: &mut Value| document["enabled"] = (document["enabled"] == false).into();
-    match random.below(10) {
-        0 | 1 => switch(&mut tenant.rules[rule]),
-        2 => switch(&mut tenant.channels[channel]),
+    // Not two at a time, or nothing is left.
+    let switch = |documents: &mut [Value], place: usize| {
+        let off = documents.iter().position(|document| document["enabled"] == false);
+        documents[off.unwrap_or(place)]["enabled"] = off.is_some().into();
+    };
+    match random.below(15) {
+        10 | 11 => tenant.channels[channel]["quietHours"] = hours(random),
+        12 | 14 => {
+            let until = now + SignedDuration::from_hours(30);
+            tenant
+                .silences
+                .push(json!({"id": format!("all{n}"), "reason": "a test", "channels": ["ops", "ann"],
+                "from": now.to_string(), "until": until.to_string()}));
+        }
+        13 => tenant.policies[0]["quietHours"] = hours(random),
+        0 | 1 => switch(&mut tenant.rules, rule),
+        2 => switch(&mut tenant.channels, channel),
         3 => tenant.channels[channel]["quietHours"] = hours(random),
         4 => tenant.contacts[0]["quietHours"] = hours(random),
         5 => tenant.silences.push(silence(random, &format!("s{n}"), now)),
