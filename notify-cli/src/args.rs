@@ -73,6 +73,36 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Calendars: quiet hours, maintenance, schedules.
+    Calendar {
+        #[command(subcommand)]
+        command: crate::commands::calendars::CalendarCommand,
+    },
+    /// Contacts: people and groups, and where they are reached.
+    Contact {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Silences: alerts that are not wanted, once or by a calendar.
+    Silence {
+        #[command(subcommand)]
+        command: crate::commands::muting::SilenceCommand,
+    },
+    /// Overrides: controls that do not stop some alerts for a time.
+    Override {
+        #[command(subcommand)]
+        command: crate::commands::muting::OverrideCommand,
+    },
+    /// The policy: quiet hours, maintenance and storms of the whole tenant.
+    Policy {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Inhibitions: while one thing is broken, what follows from it is not told.
+    Inhibition {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
     /// Quarantine: what came from a bus and could not be taken in.
     Quarantine {
         #[command(subcommand)]
@@ -87,6 +117,18 @@ pub enum Command {
     Delivery {
         #[command(subcommand)]
         command: DeliveryCommand,
+    },
+    /// Why an event became what it became: sent, not sent, held or collected.
+    Why(crate::commands::why::WhyArgs),
+    /// Reports about what was decided.
+    Report {
+        #[command(subcommand)]
+        command: crate::commands::why::ReportCommand,
+    },
+    /// Digests: many alerts as one message.
+    Digest {
+        #[command(subcommand)]
+        command: crate::commands::why::DigestCommand,
     },
     /// Standard Webhooks for receivers: listen, check, make secrets.
     Webhook {

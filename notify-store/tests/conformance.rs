@@ -2,6 +2,8 @@
 
 #[path = "conformance/dead_letters.rs"]
 mod dead_letters;
+#[path = "conformance/decided.rs"]
+mod decided;
 #[path = "conformance/deliveries.rs"]
 mod deliveries;
 #[path = "conformance/documents.rs"]
@@ -10,6 +12,8 @@ mod documents;
 mod events;
 #[path = "conformance/grouping.rs"]
 mod grouping;
+#[path = "conformance/history.rs"]
+mod history;
 #[path = "conformance/ledger.rs"]
 mod ledger;
 #[path = "conformance/quarantine.rs"]
@@ -59,10 +63,14 @@ const CASES: &[Case] = cases![
     grouping::many_tenants_at_once,
     grouping::large_commits,
     grouping::closing,
+    history::by_the_producers_id,
+    history::by_time,
+    history::decisions,
     ledger::entries_and_head,
     ledger::subtrees,
     ledger::openings,
     ledger::refused_entries,
+    decided::newest_first,
     quarantine::in_and_out,
     quarantine::pages_and_tenants,
 ];

@@ -11,6 +11,7 @@ use notify_core::problem::Problem;
 use notify_core::time::Timestamp;
 use notify_store::model::DeliveryFilter;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -28,6 +29,10 @@ pub trait Engine: Send + Sync + 'static {
     /// What would happen to this event of `event.tenant` now, and with `rule` in place of (or besides) the saved rules. Same code as
     /// production, no side effect. With `rule` only that rule is looked at.
     fn preview(&self, rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>>;
+
+    /// What these events would look like as one message, and the request that would carry it; nothing is sent or kept.
+    /// `not-found` when there is no such rule or action.
+    fn preview_digest(&self, asked: DigestAsked) -> BoxFuture<Result<DigestPreview, Problem>>;
 
     /// Which of the saved rules this event of `event.tenant` matches, and at most `nearest` of those that it misses by
     /// the least, each with the reason.
@@ -173,8 +178,17 @@ pub struct PreviewedAction {
     pub channel_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateId>,
-    /// `send`, or the reason why not (such as `channel-disabled`).
+    /// `send`, `render-failed`, `suppressed`, `held` or `digested`, as in the ledger.
     pub outcome: String,
+    /// What decided, when something stood in the way: a control, `channel-disabled` or `channel-missing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// What the ledger would say of it: until when, under which limit, with which versions.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    /// Controls that would have decided as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_applied: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
     /// The exact request with `‹secret:name›` in place of secrets: method and URL, headers, empty line, body.
@@ -184,6 +198,44 @@ pub struct PreviewedAction {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, usize>,
     /// Why there is no message or no request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// Events to be shown as one message.
+#[derive(Debug, Clone)]
+pub struct DigestAsked {
+    pub tenant: TenantId,
+    pub rule: RuleId,
+    /// In place of the saved rule.
+    pub unsaved: Option<Rule>,
+    /// Absent: the rule's first.
+    pub action: Option<ActionId>,
+    /// Why there would be a digest: `digest`, `throttle`, `quiet-hours`, `storm` or `budget`.
+    pub control: &'static str,
+    pub events: Vec<Event>,
+}
+
+/// A digest as it would be sent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DigestPreview {
+    pub rule: RuleId,
+    pub action: ActionId,
+    pub channel: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_type: Option<String>,
+    /// Absent: the built-in message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateId>,
+    /// Alerts in it, and those that the message shows.
+    pub count: u64,
+    pub retained: u64,
+    pub message: Message,
+    /// As in [`PreviewedAction::request`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Why the built-in message stands for the template, or why there is no request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }

@@ -17,6 +17,7 @@ mod http_service;
 mod ledger;
 pub mod lint_page;
 pub mod metrics;
+pub mod muting;
 pub mod openapi;
 mod operations;
 mod paging;
@@ -30,6 +31,7 @@ mod serve;
 #[cfg(test)]
 mod snapshot;
 pub mod turns;
+mod why;
 
 pub use app::{App, Limits};
 pub use http_service::{operations_router, router};

@@ -1,5 +1,6 @@
 //! One module per noun.
 
+pub mod calendars;
 pub mod config;
 pub mod deliveries;
 pub mod doctor;
@@ -9,6 +10,7 @@ pub mod events;
 pub mod ledger;
 pub mod lint;
 pub mod man;
+pub mod muting;
 pub mod plugins;
 pub mod quarantine;
 pub mod rule_eval;
@@ -21,3 +23,4 @@ pub mod tenants;
 pub mod tokens;
 pub mod verify;
 pub mod webhook;
+pub mod why;

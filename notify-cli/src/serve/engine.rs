@@ -11,8 +11,8 @@ use notify_core::plan::Explained;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
 use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule, Readiness,
-    Redrive, Redriven, Skipped,
+    Accepted, Actor, BoxFuture, DigestAsked, DigestPreview, Engine, PluginStatus, Preview, PreviewedAction,
+    PreviewedRule, Readiness, Redrive, Redriven, Skipped,
 };
 use notify_worker::Worker;
 use notify_worker::acts::{Previewed, PreviewedDecision};
@@ -60,6 +60,28 @@ impl Engine for StudioEngine {
             let rule = rule.map(|document| Version { version: 0, digest: unsaved_digest(), document });
             let previewed = worker.preview(&event.tenant.clone(), rule, &event).await?;
             Ok(by_rule(event, previewed, saved))
+        })
+    }
+
+    fn preview_digest(&self, asked: DigestAsked) -> BoxFuture<Result<DigestPreview, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        Box::pin(async move {
+            let DigestAsked { tenant, rule, unsaved, action, control, events } = asked;
+            let unsaved = unsaved.map(|document| Version { version: 0, digest: unsaved_digest(), document });
+            let rule = notify_worker::digest_preview::OfRule { rule, unsaved, action, control };
+            let shown = worker.preview_digest(&tenant, rule, &events).await?;
+            Ok(DigestPreview {
+                rule: shown.rule,
+                action: shown.action,
+                channel: shown.channel,
+                channel_type: shown.channel_type,
+                template: shown.template,
+                count: shown.count,
+                retained: shown.retained,
+                message: shown.message,
+                request: shown.request,
+                problem: shown.problem,
+            })
         })
     }
 
@@ -174,7 +196,10 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
                 channel: decision.channel,
                 channel_type: decision.channel_type,
                 template: decision.template,
-                outcome: decision.control.map_or_else(|| decision.outcome.to_owned(), str::to_owned),
+                outcome: decision.outcome.to_owned(),
+                control: decision.control.map(str::to_owned),
+                parameters: decision.parameters,
+                also_applied: decision.also_applied,
                 message: decision.message,
                 request: decision.request,
                 secrets: decision.secrets,

@@ -1,8 +1,11 @@
 //! `/openapi.json`: OpenAPI 3.1 built from the route table. `docs/openapi.json` is a snapshot that a test compares.
 
+mod calendars;
+mod muting;
 mod parts;
 mod rules;
 mod schemas;
+mod why;
 
 use crate::routes::{Access, Parameter, Route, routes};
 use http::Method;
@@ -126,7 +129,7 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "in": place,
                 "required": false,
                 "description": parameter.about,
-                "schema": parts::schema(parameter.name),
+                "schema": parts::schema_in(route, parameter),
             })
         })
     };

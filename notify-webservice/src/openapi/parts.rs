@@ -1,6 +1,6 @@
 //! Schemas of parameters, headers of answers, and examples: what the route table names, spelled out.
 
-use crate::routes::Route;
+use crate::routes::{Parameter, Route};
 use serde_json::{Map, Value, json};
 
 pub(super) const SLUG: &str = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$";
@@ -14,6 +14,9 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         "key" => json!({ "type": "string", "pattern": EVENT }),
         "file" => json!({ "enum": ["start.js", "swagger-ui-bundle.js", "swagger-ui.css"] }),
         "id" if route.path.contains("/deliveries/") => json!({ "type": "string", "pattern": DELIVERY }),
+        "id" if route.path.contains("/digests/") => {
+            json!({ "type": "string", "pattern": "^dig_[0-9a-f]{32}$" })
+        }
         "id" if route.path.contains("/quarantine/") => {
             json!({ "type": "string", "pattern": "^qtn_[0-9a-f]{37}$" })
         }
@@ -28,6 +31,12 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         ("/templates/", "Template"),
         ("/bundles/", "Bundle"),
         ("/event-types/", "EventType"),
+        ("/calendars/", "Calendar"),
+        ("/contacts/", "Contact"),
+        ("/silences/", "Silence"),
+        ("/overrides/", "Override"),
+        ("/inhibitions/", "Inhibition"),
+        ("/policies/", "Policy"),
     ];
     let made = collections.into_iter().find(|(collection, _)| route.path.contains(collection));
     if let Some(id) = made.and_then(|(_, kind)| example(kind)?.get("id").cloned()) {
@@ -36,13 +45,28 @@ pub fn in_path(route: &Route, name: &str) -> Value {
     parameter
 }
 
+/// A parameter of this route; one name may mean different things in different lists, and what is said to be a time is one,
+/// whatever its name.
+pub fn schema_in(route: &Route, parameter: &Parameter) -> Value {
+    match parameter.name {
+        _ if parameter.about.contains("(RFC 3339)") => json!({ "type": "string", "format": "date-time" }),
+        "state" if matches!(route.tag, "silences" | "overrides") => {
+            json!({ "enum": ["upcoming", "active", "expired"] })
+        }
+        name => schema(name),
+    }
+}
+
 /// A query parameter or header, by its name; one that is not listed here is text.
-pub fn schema(name: &str) -> Value {
+fn schema(name: &str) -> Value {
     match name {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "pageToken" => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
         "nearest" => json!({ "type": "integer", "minimum": 0, "maximum": 20, "default": 5 }),
-        "force" => json!({ "type": "boolean", "default": false }),
+        "after" => json!({ "type": "string", "format": "date-time" }),
+        "count" => json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 5 }),
+        "timeZone" => json!({ "type": "string", "examples": ["Europe/Berlin"] }),
+        "force" | "confirm" => json!({ "type": "boolean", "default": false }),
         "version" => json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 }),
         "from" => json!({ "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 }),
         "state" => json!({ "enum": ["scheduled", "delivered", "accepted", "dead", "cancelled"] }),
@@ -104,7 +128,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 13] = [
+pub const EXAMPLES: [&str; 20] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -113,11 +137,18 @@ pub const EXAMPLES: [&str; 13] = [
     "Template",
     "Bundle",
     "EventType",
+    "Calendar",
+    "Contact",
     "PreviewRequest",
     "ExplainRequest",
     "LintRequest",
     "ExportRequest",
     "ApplyRequest",
+    "Silence",
+    "Override",
+    "Inhibition",
+    "Policy",
+    "DigestPreviewRequest",
 ];
 
 const EVENT_TYPE: &str = include_str!("../../../resources/schemas/event-type.schema.json");
@@ -131,13 +162,22 @@ fn example(schema: &str) -> Option<Value> {
         "Channel" => include_str!("../../../resources/samples/documents/good/channel-minimal.yaml"),
         "Template" => include_str!("../../../templates/scan-result.yaml"),
         "Bundle" => include_str!("../../../resources/samples/documents/good/bundle-german.yaml"),
+        "Silence" => include_str!("../../../resources/samples/documents/good/silence-sample.yaml"),
+        "Override" => include_str!("../../../resources/samples/documents/good/override-sample.yaml"),
+        "Inhibition" => include_str!("../../../resources/samples/documents/good/inhibition-full.yaml"),
         "EventType" => {
             let schema: Value = serde_json::from_str(EVENT_TYPE).ok()?;
             return schema.pointer("/examples/0").cloned();
         }
+        "Calendar" => include_str!("../../../resources/calendars/nights-and-weekends.yaml"),
+        "Contact" => include_str!("../../../resources/samples/documents/good/contact-minimal.yaml"),
+        "Policy" => include_str!("../../../resources/samples/documents/good/policy-full.yaml"),
         "CloudEventBatch" => return Some(Value::Array(vec![example("CloudEvent")?])),
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
+        }
+        "DigestPreviewRequest" => {
+            return Some(json!({ "rule": example("Rule")?, "events": [example("CloudEvent")?] }));
         }
         "ApplyRequest" => return Some(json!({ "rules": [example("Rule")?], "dryRun": true })),
         "ExplainRequest" => return Some(json!({ "event": example("CloudEvent")? })),
@@ -157,6 +197,12 @@ pub fn published() -> Map<String, Value> {
         ("Template", include_str!("../../../resources/schemas/template.schema.json")),
         ("Bundle", include_str!("../../../resources/schemas/bundle.schema.json")),
         ("EventType", EVENT_TYPE),
+        ("Calendar", include_str!("../../../resources/schemas/calendar.schema.json")),
+        ("Contact", include_str!("../../../resources/schemas/contact.schema.json")),
+        ("Silence", include_str!("../../../resources/schemas/silence.schema.json")),
+        ("Override", include_str!("../../../resources/schemas/override.schema.json")),
+        ("Inhibition", include_str!("../../../resources/schemas/inhibition.schema.json")),
+        ("Policy", include_str!("../../../resources/schemas/policy.schema.json")),
     ];
     let mut all = Map::new();
     for (name, text) in files {
@@ -199,7 +245,7 @@ mod tests {
         for schema in EXAMPLES {
             assert!(example(schema).is_some_and(|example| !example.is_null()), "{schema}");
         }
-        assert_eq!(published().len(), 6);
+        assert_eq!(published().len(), 12);
         assert!(published().values().all(|schema| schema.is_object()));
     }
 }

@@ -35,9 +35,12 @@ pub fn all() -> Value {
         versions(),
         documents(),
         super::rules::all(),
+        super::calendars::all(),
+        super::muting::all(),
         deliveries(),
         ledger(),
         operations(),
+        super::why::all(),
     ] {
         if let Value::Object(members) = group {
             all.extend(members);
@@ -148,6 +151,12 @@ fn versions() -> Value {
         ("Template", "template"),
         ("Bundle", "bundle"),
         ("EventType", "event-type"),
+        ("Calendar", "calendar"),
+        ("Contact", "contact"),
+        ("Silence", "silence"),
+        ("Override", "override"),
+        ("Inhibition", "inhibition"),
+        ("Policy", "policy"),
     ] {
         let version = json!({
             "type": "object",
@@ -165,6 +174,15 @@ fn versions() -> Value {
                 },
             },
         });
+        let mut version = version;
+        if matches!(name, "Silence" | "Override") {
+            version["properties"]["state"] = json!({
+                "enum": ["upcoming", "active", "expired"],
+                "description": "Of the current version, at the time of the answer.",
+            });
+            version["properties"]["covers"] =
+                json!({ "type": "string", "description": "What it is about, in words." });
+        }
         all.insert(format!("{name}Version"), version);
         all.insert(format!("{name}VersionPage"), page(&format!("{name}Version")));
     }
@@ -195,7 +213,11 @@ fn documents() -> Value {
                             "type": "object",
                             "properties": {
                                 "action": text(), "channel": text(), "channelType": text(),
-                                "template": text(), "outcome": text(),
+                                "template": text(),
+                                "outcome": { "enum": ["send", "render-failed", "suppressed", "held", "digested"] },
+                                "control": { "type": "string", "description": "What decided, when something stood in the way." },
+                                "parameters": { "type": "object", "description": "What the ledger would say of it." },
+                                "alsoApplied": { "type": "array", "items": text() },
                                 "message": { "type": "object" },
                                 "request": { "type": "string", "description": "The exact request with ‹secret:name› in place of secrets." },
                                 "secrets": {
@@ -434,6 +456,10 @@ fn operations() -> Value {
                 "problems": {
                     "type": "array", "items": { "$ref": "#/components/schemas/Problem" },
                     "description": "Where several things are wrong at once (`rules:apply`): all of them, at most 200.",
+                },
+                "preview": {
+                    "$ref": "#/components/schemas/SilenceImpact",
+                    "description": "With `confirmation-required`: what the silence would have muted.",
                 },
                 "problemCount": { "type": "integer", "minimum": 1, "description": "How many there are." },
             },

@@ -1,8 +1,10 @@
 //! The one route table. The router, the access checks and `/openapi.json` are all built from it, so none of them can
 //! forget a route.
 
+mod muting;
 mod rules;
 mod table;
+mod why;
 
 use crate::app::{Answer, Call};
 use crate::auth::Scope;

@@ -2,7 +2,7 @@
 
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
-use crate::documents::{read, write};
+use crate::documents::{read, windows, write};
 use crate::{deliveries, docs_ui, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
@@ -15,15 +15,27 @@ const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
 const PUBLISH: Access = Access::AnyOf(&[Scope::Publish]);
 const AUDITOR: Access = Access::AnyOf(&[Scope::Auditor]);
 
-const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
-const TOKEN: Parameter = Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
+pub(super) const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
+pub(super) const TOKEN: Parameter =
+    Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
 const PAGE: &[Parameter] = &[LIMIT, TOKEN];
 pub(super) const VERSION: &[Parameter] =
     &[Parameter { name: "version", about: "An old version; without it the current one." }];
+const WINDOWS: &[Parameter] = &[
+    Parameter { name: "after", about: "Windows that end after this time (RFC 3339; now)." },
+    Parameter { name: "count", about: "How many, 1 to 100 (5)." },
+    Parameter { name: "timeZone", about: "Zone to read a calendar with `timeZone: contact` in (UTC)." },
+];
 const FORCE: &[Parameter] = &[Parameter {
     name: "force",
     about: "`true` saves the rule although its own tests fail; the ledger keeps that it was forced.",
 }];
+const EVENT_FILTER: &[Parameter] = &[
+    LIMIT,
+    TOKEN,
+    Parameter { name: "id", about: "Only events with this id of their producer, among the newest 20,000." },
+    Parameter { name: "source", about: "With `id`: the event of this source, however old." },
+];
 const DELIVERY_FILTER: &[Parameter] = &[
     LIMIT,
     TOKEN,
@@ -39,7 +51,7 @@ const ENTRIES: &[Parameter] = &[
     Parameter { name: "limit", about: "Entries in a page, 1 to 500 (50)." },
 ];
 
-const IF_MATCH: Parameter =
+pub(super) const IF_MATCH: Parameter =
     Parameter { name: "If-Match", about: "ETag of the version this write replaces, or `*`." };
 const IF_NONE_MATCH: Parameter = Parameter {
     name: "If-None-Match",
@@ -148,6 +160,7 @@ pub fn routes() -> Vec<Route> {
     all.extend(delivery_routes());
     all.extend(ledger_routes());
     all.extend(operations_routes());
+    all.extend(super::why::routes());
     all
 }
 
@@ -258,7 +271,7 @@ fn event_routes() -> Vec<Route> {
         Route {
             tag: "events",
             summary: "Events, newest first",
-            parameters: PAGE,
+            parameters: EVENT_FILTER,
             success: success![200 "A page." "EventPage"],
             problems: &[Code::InvalidPageToken],
             ..get("/api/v1/notify/events", "listEvents", |call| Box::pin(events::read::list(call)))
@@ -288,7 +301,7 @@ macro_rules! documents {
             Route {
                 method: Method::POST,
                 tag: $path,
-                summary: concat!("Create a ", $one),
+                summary: concat!("Create ", $one),
                 access: $write,
                 body: BodyKind::Document,
                 accepts: &[("application/yaml", $name), ("application/json", $name)],
@@ -301,7 +314,7 @@ macro_rules! documents {
             },
             Route {
                 tag: $path,
-                summary: concat!("Read a ", $one, " and its ETag"),
+                summary: concat!("Read ", $one, " and its ETag"),
                 parameters: VERSION,
                 headers: &[IF_NONE_MATCH],
                 success: &[ok!(200, "The document.", concat!($name, "Version")), UNCHANGED],
@@ -313,7 +326,7 @@ macro_rules! documents {
             Route {
                 method: Method::PUT,
                 tag: $path,
-                summary: concat!("Replace a ", $one, " with a new version"),
+                summary: concat!("Replace ", $one, " with a new version"),
                 access: $write,
                 body: BodyKind::Document,
                 accepts: &[("application/yaml", $name), ("application/json", $name)],
@@ -327,7 +340,7 @@ macro_rules! documents {
             Route {
                 method: Method::DELETE,
                 tag: $path,
-                summary: concat!("Delete a ", $one, "; its versions stay readable"),
+                summary: concat!("Delete ", $one, "; its versions stay readable"),
                 access: $write,
                 headers: &[IF_MATCH],
                 success: &[Success { status: 204, about: "Deleted.", schema: "", media: "" }],
@@ -343,7 +356,7 @@ macro_rules! documents {
             },
             Route {
                 tag: $path,
-                summary: concat!("Versions of a ", $one, ", newest first"),
+                summary: concat!("Versions of ", $one, ", newest first"),
                 parameters: PAGE,
                 success: &[ok!(200, "A page.", concat!($name, "VersionPage"))],
                 problems: &[Code::NotFound, Code::InvalidPageToken],
@@ -359,14 +372,35 @@ macro_rules! documents {
 
 fn document_routes() -> Vec<Route> {
     let mut all = Vec::new();
-    let rules = documents!(Rule, OPERATOR, "rules", "rule", "Rule", "Rules");
+    let rules = documents!(Rule, OPERATOR, "rules", "a rule", "Rule", "Rules");
     let writes = |route: &Route| matches!(route.method, Method::POST | Method::PUT);
     all.extend(rules.map(|route| if writes(&route) { Route { parameters: FORCE, ..route } } else { route }));
     all.extend(super::rules::acts());
-    all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
-    all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
-    all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));
-    all.extend(documents!(EventType, OPERATOR, "event-types", "event type", "EventType", "EventTypes"));
+    all.extend(documents!(Channel, ADMIN, "channels", "a channel", "Channel", "Channels"));
+    all.extend(documents!(Template, OPERATOR, "templates", "a template", "Template", "Templates"));
+    all.extend(documents!(Bundle, OPERATOR, "bundles", "a text bundle", "Bundle", "Bundles"));
+    all.extend(documents!(EventType, OPERATOR, "event-types", "an event type", "EventType", "EventTypes"));
+    all.extend(documents!(Calendar, OPERATOR, "calendars", "a calendar", "Calendar", "Calendars"));
+    all.push(Route {
+        tag: "calendars",
+        summary: "The next windows of a calendar, in local time and UTC",
+        parameters: WINDOWS,
+        success: success![200 "The windows." "CalendarWindows"],
+        problems: &[Code::NotFound, Code::InvalidParameter],
+        ..get("/api/v1/notify/calendars/{id}/windows", "listCalendarWindows", |call| {
+            Box::pin(windows::windows(call))
+        })
+    });
+    all.extend(documents!(Contact, OPERATOR, "contacts", "a contact", "Contact", "Contacts"));
+    let silences = documents!(Silence, OPERATOR, "silences", "a silence", "Silence", "Silences");
+    all.extend(silences.map(super::muting::silence));
+    all.extend(
+        documents!(Override, OPERATOR, "overrides", "an override", "Override", "Overrides")
+            .map(super::muting::over),
+    );
+    all.extend(documents!(Inhibition, OPERATOR, "inhibitions", "an inhibition", "Inhibition", "Inhibitions"));
+    all.extend(super::muting::acts());
+    all.extend(documents!(Policy, ADMIN, "policies", "a policy", "Policy", "Policies"));
     all
 }
 

@@ -6,7 +6,7 @@ use crate::harness::{Answered, Service, assert_problem, service};
 use http::Method;
 use notify_bus::Bus;
 use notify_bus::intake::{Message, Taken};
-use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TenantId};
+use notify_core::ids::{ActionId, ChannelId, DeliveryId, DigestId, EventKey, RuleId, TenantId};
 use notify_core::ledger::commitment::Commitment;
 use notify_core::ledger::{EntryDraft, EntryKind};
 use notify_core::time::Clock;
@@ -34,6 +34,20 @@ fn document(kind: &str) -> Value {
         "channel" => json!({ "type": "webhook" }),
         "template" => json!({ "message": { "title": MARK } }),
         "event-type" => json!({ "type": "t-of-acme", "dataSchema": { "title": MARK } }),
+        "calendar" => json!({ "timeZone": "UTC", "windows": [{ "name": MARK, "days": ["sat-sun"] }] }),
+        "contact" => json!({ "type": "person", "addresses": { "email": [MARK] } }),
+        "silence" => {
+            return json!({ "schema": "notify-silence@1", "id": "mine", "reason": MARK, "match": { "type": ["t"] }, "until": "2100-01-01T00:00:00Z" });
+        }
+        "override" => {
+            return json!({
+                "schema": "notify-override@1", "id": "mine", "reason": MARK, "controls": ["storm"],
+                "from": "2099-12-01T00:00:00Z", "until": "2099-12-31T00:00:00Z",
+            });
+        }
+        "inhibition" => {
+            json!({ "source": { "match": { "type": ["t"] } }, "target": { "match": { "type": ["u"] } } })
+        }
         "bundle" => {
             return json!({ "schema": "notify-bundle@1", "id": "mine", "locale": "de", "messages": format!("a = {MARK}\n") });
         }
@@ -49,7 +63,18 @@ fn event() -> Value {
 }
 
 async fn acme_has_one_of_each(service: &Service) -> Owned {
-    for kind in ["channel", "template", "bundle", "rule", "event-type"] {
+    for kind in [
+        "channel",
+        "template",
+        "bundle",
+        "rule",
+        "event-type",
+        "calendar",
+        "contact",
+        "silence",
+        "override",
+        "inhibition",
+    ] {
         let place = format!("/api/v1/notify/{kind}s");
         let body = document(kind).to_string();
         let made = service.admin(Method::POST, &place, &[("content-type", JSON)], &body).await;
@@ -114,7 +139,18 @@ async fn delivery_of(service: &Service, event: EventKey) -> DeliveryId {
     let about = event.to_string();
     let entry = EntryDraft { kind: EntryKind::Event, subject, predicate: Map::new(), about };
     let effects = vec![Effect::CreateDelivery(Box::new(delivery))];
-    service.store.commit(Commit::new(TenantId::new("acme").unwrap(), effects, vec![entry])).await.unwrap();
+    // A digest that is over: the ledger has its end.
+    let over = EntryDraft {
+        kind: EntryKind::Digest,
+        subject: vec![("message".to_owned(), "ab".repeat(32))],
+        predicate: Map::new(),
+        about: DigestId::derive(["mine"]).to_string(),
+    };
+    service
+        .store
+        .commit(Commit::new(TenantId::new("acme").unwrap(), effects, vec![entry, over]))
+        .await
+        .unwrap();
     id
 }
 
@@ -130,11 +166,11 @@ fn path(route: &Route, id: &str) -> String {
 fn ids(route: &Route, owned: &Owned) -> (String, String) {
     let collection = route.path.split('{').next().unwrap().trim_end_matches('/').rsplit('/').next().unwrap();
     match collection {
-        "rules" | "channels" | "templates" | "bundles" | "event-types" => {
-            ("mine".to_owned(), "absent".to_owned())
-        }
+        "rules" | "channels" | "templates" | "bundles" | "event-types" | "calendars" | "contacts"
+        | "silences" | "overrides" | "inhibitions" => ("mine".to_owned(), "absent".to_owned()),
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
         "deliveries" => (owned.delivery.clone(), DeliveryId::derive(["absent"]).to_string()),
+        "digests" => (DigestId::derive(["mine"]).to_string(), DigestId::derive(["absent"]).to_string()),
         "quarantine" => {
             let [sent_on, deleted] = owned.quarantined.clone();
             let id = if route.path.ends_with(":redrive") { sent_on } else { deleted };
@@ -152,7 +188,8 @@ fn body(route: &Route) -> (String, String) {
         return (JSON.to_owned(), String::new());
     };
     let body = match *schema {
-        "Rule" | "Channel" | "Template" | "Bundle" => document(&schema.to_ascii_lowercase()),
+        "Rule" | "Channel" | "Template" | "Bundle" | "Calendar" | "Contact" | "Silence" | "Override"
+        | "Inhibition" => document(&schema.to_ascii_lowercase()),
         "EventType" => document("event-type"),
         "ExplainRequest" => json!({ "event": event() }),
         other => panic!("{}: teach this test a {other}", route.path),
