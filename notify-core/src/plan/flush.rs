@@ -91,6 +91,18 @@ fn action_of<'s>(snapshot: &'s Snapshot, window: &Window) -> Option<(&'s Compile
     Some((rule, rule.rule.actions.iter().find(|action| action.id == window.action)?))
 }
 
+/// A storm's summary in the name of another alert in it, when the rule that opened it is gone: the other rules' alerts
+/// are none the worse for that.
+fn adopted(snapshot: &Snapshot, window: &Window, collected: &Collected) -> Option<Window> {
+    if window.control != Control::Storm || action_of(snapshot, window).is_some() {
+        return None;
+    }
+    collected.shown.iter().find_map(|shown| {
+        let other = Window { rule: shown.rule.clone(), action: shown.action.clone(), ..window.clone() };
+        action_of(snapshot, &other).is_some().then_some(other)
+    })
+}
+
 /// Judges a window whose time has come, and renders it with the versions that are current now.
 #[must_use]
 pub fn flush(
@@ -101,6 +113,8 @@ pub fn flush(
     at: Timestamp,
     entropy: &[u8; 32],
 ) -> Flush {
+    let adopted = adopted(snapshot, window, &collected);
+    let window = adopted.as_ref().unwrap_or(window);
     let found = action_of(snapshot, window);
     let digest = found.and_then(|(_, action)| action.digest.as_ref());
     let mut changes = vec![(key, next_period(snapshot, window, digest, &key, at))];
@@ -145,7 +159,8 @@ pub fn flush(
     }
 }
 
-/// Where also silence is sent, the next period opens as soon as one is over.
+/// Where also silence is sent, the next period opens as soon as one is over: as [`arm`] would open it, so not for each
+/// value that a key ever had.
 fn next_period(
     snapshot: &Snapshot,
     window: &Window,
@@ -153,19 +168,25 @@ fn next_period(
     key: &StateKey,
     at: Timestamp,
 ) -> Option<Remembered> {
-    let digest = digest.filter(|_| window.control == Control::Digest)?;
+    let digest = digest.filter(|digest| window.control == Control::Digest && digest.key.is_empty())?;
+    let (_, action) = action_of(snapshot, window)?;
+    // An action that was changed has its periods under another key: it may have got another channel.
+    if gate::digest_key(&window.rule, action, digest, &Value::Null) != *key {
+        return None;
+    }
     let channel = snapshot.channels.get(&window.channel)?;
-    period(snapshot, &channel.document, digest, &window.rule, &window.action, key, at)
+    period(snapshot, &channel.document, digest, &window.rule, &window.action, (key, window.id.as_str()), at)
 }
 
-/// An empty window of a scheduled digest that is sent even if nothing happens.
+/// An empty window of a scheduled digest that is sent even if nothing happens. `after` is what it follows: a period that
+/// was full ended before the calendar's window began, and so may the next one.
 fn period(
     snapshot: &Snapshot,
     channel: &Channel,
     digest: &Digest,
     rule: &RuleId,
     action: &ActionId,
-    key: &StateKey,
+    (key, after): (&StateKey, &str),
     at: Timestamp,
 ) -> Option<Remembered> {
     if digest.mode != DigestMode::Schedule || digest.empty != Empty::Send {
@@ -174,7 +195,7 @@ fn period(
     let calendar = snapshot.noise.calendars.get(digest.schedule.as_ref()?)?;
     let zone = gate::contact(snapshot, channel).map(|(_, contact)| &contact.time_zone);
     let closes_at = calendar.next_start(at, zone)?;
-    let parts = [snapshot.tenant.as_str(), &key.hex(), &rfc3339_millis(closes_at)];
+    let parts = [snapshot.tenant.as_str(), &key.hex(), after, &rfc3339_millis(closes_at)];
     Some(Remembered::Window(Box::new(Window {
         id: DigestId::derive(parts),
         rule: rule.clone(),
@@ -201,13 +222,14 @@ pub fn arm(snapshot: &Snapshot, state: &crate::noise::NoiseState, at: Timestamp)
             let Some(digest) = action.digest.as_ref().filter(|digest| digest.key.is_empty()) else {
                 continue;
             };
-            let owner = [rule.rule.id.as_str(), action.id.as_str()];
-            let key = crate::noise::values::state_key("digest", &owner, &[], &Value::Null);
+            let key = gate::digest_key(&rule.rule.id, action, digest, &Value::Null);
             if matches!(state.get(&key), Some(Remembered::Window(_))) {
                 continue;
             }
             let Some(channel) = snapshot.channels.get(&action.channel) else { continue };
-            let opened = period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, &key, at);
+            let after = rfc3339_millis(at);
+            let opened =
+                period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, (&key, &after), at);
             changes.extend(opened.map(|window| (key, Some(window))));
         }
     }
