@@ -12,6 +12,8 @@ mod events;
 mod grouping;
 #[path = "conformance/ledger.rs"]
 mod ledger;
+#[path = "conformance/noise.rs"]
+mod noise;
 #[path = "conformance/quarantine.rs"]
 mod quarantine;
 mod support;
@@ -63,6 +65,12 @@ const CASES: &[Case] = cases![
     ledger::subtrees,
     ledger::openings,
     ledger::refused_entries,
+    noise::states_and_versions,
+    noise::rounds,
+    noise::timers,
+    noise::held_alerts,
+    noise::digest_items,
+    noise::delivery_that_waits,
     quarantine::in_and_out,
     quarantine::pages_and_tenants,
 ];
