@@ -4,6 +4,7 @@
 mod baselines;
 mod clock;
 mod matching;
+mod planning;
 mod random;
 mod sets;
 mod update;
@@ -11,8 +12,15 @@ mod update;
 use clap::Parser;
 use std::path::PathBuf;
 
+/// As in the service.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
-#[command(name = "notify-bench", about = "Measures the rule matcher against its baselines")]
+#[command(
+    name = "notify-bench",
+    about = "Measures the rule matcher and noise control against their baselines"
+)]
 struct Arguments {
     #[command(subcommand)]
     scenario: Scenario,
@@ -25,6 +33,11 @@ struct Arguments {
 enum Scenario {
     /// Events per second by rule set and number of rules; memory; builds and changes.
     Match(matching::Arguments),
+    /// Events per second through all controls of noise; memory of a million live keys.
+    Plan(planning::Arguments),
+    /// Memory of a million live keys, in bytes: `plan` runs it in a process of its own.
+    #[command(hide = true)]
+    PlanMemory,
     /// Memory of one rule set, printed as bytes a rule: `match` runs it in a process of its own.
     #[command(hide = true)]
     Memory { set: sets::Set, rules: usize },
@@ -37,6 +50,11 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let figures = match arguments.scenario {
         Scenario::Match(scenario) => matching::run(&scenario)?,
+        Scenario::Plan(scenario) => planning::bench(&scenario)?,
+        Scenario::PlanMemory => {
+            println!("{}", planning::memory_here()?);
+            return Ok(());
+        }
         Scenario::Memory { set, rules } => {
             println!("{}", matching::bytes_per_rule_here(set, rules)?);
             return Ok(());

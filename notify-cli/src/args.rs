@@ -73,6 +73,31 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Calendars: quiet hours, maintenance, schedules.
+    Calendar {
+        #[command(subcommand)]
+        command: crate::commands::calendars::CalendarCommand,
+    },
+    /// Contacts: people and groups, and where they are reached.
+    Contact {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
+    /// Silences: alerts that are not wanted, once or by a calendar.
+    Silence {
+        #[command(subcommand)]
+        command: crate::commands::muting::SilenceCommand,
+    },
+    /// Overrides: controls that do not stop some alerts for a time.
+    Override {
+        #[command(subcommand)]
+        command: crate::commands::muting::OverrideCommand,
+    },
+    /// Inhibitions: while one thing is broken, what follows from it is not told.
+    Inhibition {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
     /// Quarantine: what came from a bus and could not be taken in.
     Quarantine {
         #[command(subcommand)]

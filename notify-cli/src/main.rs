@@ -71,6 +71,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::EventType { command } => {
             on_runtime(commands::documents::run(global, commands::documents::EVENT_TYPE, command))
         }
+        Command::Calendar { command } => on_runtime(commands::calendars::run(global, command)),
+        Command::Contact { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::CONTACT, command))
+        }
+        Command::Silence { command } => on_runtime(commands::muting::silence(global, command)),
+        Command::Override { command } => on_runtime(commands::muting::over(global, command)),
+        Command::Inhibition { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::INHIBITION, command))
+        }
         Command::Quarantine { command } => on_runtime(commands::quarantine::run(global, command)),
         Command::Event { command } => on_runtime(commands::events::run(global, command)),
         Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),

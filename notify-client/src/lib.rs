@@ -37,6 +37,11 @@ pub enum Documents {
     Templates,
     Bundles,
     EventTypes,
+    Calendars,
+    Contacts,
+    Silences,
+    Overrides,
+    Inhibitions,
 }
 
 impl Documents {
@@ -48,6 +53,11 @@ impl Documents {
             Self::Templates => "/api/v1/notify/templates",
             Self::Bundles => "/api/v1/notify/bundles",
             Self::EventTypes => "/api/v1/notify/event-types",
+            Self::Calendars => "/api/v1/notify/calendars",
+            Self::Contacts => "/api/v1/notify/contacts",
+            Self::Silences => "/api/v1/notify/silences",
+            Self::Overrides => "/api/v1/notify/overrides",
+            Self::Inhibitions => "/api/v1/notify/inhibitions",
         }
     }
 
@@ -139,6 +149,23 @@ impl Client {
         Ok(self.send(self.request(Method::POST, "/api/v1/notify/rules:preview").json(&body)).await?.body)
     }
 
+    /// The next windows of a calendar after a time (RFC 3339; absent: now). `time_zone`: where a calendar with `timeZone: contact` is
+    /// read.
+    pub async fn calendar_windows(
+        &self,
+        id: &str,
+        after: Option<&str>,
+        count: usize,
+        time_zone: Option<&str>,
+    ) -> Result<Value, Error> {
+        let count = count.to_string();
+        let mut query = vec![("count", count.as_str())];
+        query.extend(after.map(|after| ("after", after)));
+        query.extend(time_zone.map(|zone| ("timeZone", zone)));
+        let path = format!("{}/windows", Documents::Calendars.one(id));
+        Ok(self.send(self.request(Method::GET, &with_query(&path, &query))).await?.body)
+    }
+
     /// Why a saved rule matches an event or does not.
     pub async fn explain(&self, rule: &str, event: &Value, version: Option<u64>) -> Result<Value, Error> {
         let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
@@ -175,6 +202,35 @@ impl Client {
         let request = self.request(Method::PUT, &format!("{}?force=true", Documents::Rules.one(id)));
         let request = request.header(header::IF_MATCH, format!("\"{version}\""));
         self.send(with_document(request, rule)).await?.typed()
+    }
+
+    /// What a silence would have muted in the last days; nothing is saved.
+    pub async fn preview_silence(&self, silence: Vec<u8>) -> Result<Value, Error> {
+        let request = self.request(Method::POST, &format!("{}:preview", Documents::Silences.path()));
+        Ok(self.send(with_document(request, silence)).await?.body)
+    }
+
+    /// As [`Client::create`] of a silence, although it would have muted many alerts. The ledger keeps that.
+    pub async fn create_silence_confirmed(&self, silence: Vec<u8>) -> Result<Document, Error> {
+        let request = self.request(Method::POST, &format!("{}?confirm=true", Documents::Silences.path()));
+        self.send(with_document(request, silence)).await?.typed()
+    }
+
+    /// As [`Client::replace`] of a silence, although it would have muted many alerts. The ledger keeps that.
+    pub async fn replace_silence_confirmed(
+        &self,
+        id: &str,
+        version: u64,
+        silence: Vec<u8>,
+    ) -> Result<Document, Error> {
+        let request = self.request(Method::PUT, &format!("{}?confirm=true", Documents::Silences.one(id)));
+        let request = request.header(header::IF_MATCH, format!("\"{version}\""));
+        self.send(with_document(request, silence)).await?.typed()
+    }
+
+    /// Ends a silence or an override now. One that is over stays as it is.
+    pub async fn expire(&self, kind: Documents, id: &str) -> Result<Document, Error> {
+        self.send(self.request(Method::POST, &format!("{}:expire", kind.one(id)))).await?.typed()
     }
 
     /// What is suspicious about the saved rules, or about `rule` as if it were saved among them.

@@ -138,6 +138,8 @@ answers! {
         created_at: String,
         deleted: Option<bool>,
         document: Value,
+        state: Option<String>,
+        covers: Option<String>,
     }
     Event {
         key: String,

@@ -300,6 +300,19 @@ pub struct LedgerEntry {
     pub leaf_hash: [u8; 32],
 }
 
+/// An `event` entry with the event that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecidedEvent {
+    pub seq: u64,
+    /// When the event was accepted; where it is kept no longer, when the entry was made.
+    pub at: Timestamp,
+    /// As of [`LedgerEntry`]; a large entry comes in parts.
+    pub payload: Option<String>,
+    /// Absent, as the body is, where the event is kept no longer.
+    pub key: Option<EventKey>,
+    pub body: Option<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerHead {
     pub origin: String,

@@ -380,6 +380,15 @@ impl Store {
     ) -> Result<Vec<LedgerEntry>, StoreError> {
         self.inner.shared.ledger_entries(tenant, from, to, limit).await
     }
+    /// The `event` entries among `from..to`, newest first, each with its event.
+    pub async fn decided_events(
+        &self,
+        tenant: &TenantId,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<DecidedEvent>, StoreError> {
+        self.inner.shared.decided_events(tenant, from, to).await
+    }
     pub async fn ledger_entries_about(
         &self,
         tenant: &TenantId,

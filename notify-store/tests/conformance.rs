@@ -2,6 +2,8 @@
 
 #[path = "conformance/dead_letters.rs"]
 mod dead_letters;
+#[path = "conformance/decided.rs"]
+mod decided;
 #[path = "conformance/deliveries.rs"]
 mod deliveries;
 #[path = "conformance/documents.rs"]
@@ -71,6 +73,7 @@ const CASES: &[Case] = cases![
     noise::held_alerts,
     noise::digest_items,
     noise::delivery_that_waits,
+    decided::newest_first,
     quarantine::in_and_out,
     quarantine::pages_and_tenants,
 ];

@@ -17,6 +17,7 @@ mod http_service;
 mod ledger;
 pub mod lint_page;
 pub mod metrics;
+pub mod muting;
 pub mod openapi;
 mod operations;
 mod paging;

@@ -14,12 +14,13 @@ const TRIPLE: &str =
     if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
 
 /// Targets and the folders with further seeds. Those of the second list need the `service` feature.
-const TARGETS: [(&str, &[&str]); 9] = [
+const TARGETS: [(&str, &[&str]); 10] = [
     ("event", &["resources/samples/events"]),
     ("alertmanager", &["resources/samples/alertmanager"]),
     ("event_text", &["resources/samples/events"]),
     ("pattern", &[]),
     ("rule_file", &["resources/rules", "resources/channels", "templates", "resources/samples/documents/bad"]),
+    ("calendar", &["resources/samples/calendars"]),
     ("template", &["templates"]),
     ("canonical", &["resources/samples/events"]),
     ("export", &[]),

@@ -101,10 +101,10 @@ fn run() -> anyhow::Result<()> {
             Ok(())
         }
         Task::Test { deep } => tests::run(&root, deep),
-        Task::Bench { scenario, json } if scenario.as_deref() == Some("match") => {
+        Task::Bench { scenario: Some(scenario), json } if ["match", "plan"].contains(&scenario.as_str()) => {
             tools::run(&mut tools::cargo(&root, &["build", "--release", "--locked", "-p", "notify-bench"]))?;
             let mut bench = Command::new(tools::target_dir(&root).join("release/notify-bench"));
-            bench.arg("match");
+            bench.arg(scenario);
             if let Some(file) = json {
                 bench.arg("--json").arg(file);
             }

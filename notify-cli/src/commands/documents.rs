@@ -1,4 +1,4 @@
-//! `notify rule|channel|template|bundle|event-type`: versioned documents.
+//! `notify rule|channel|template|bundle|event-type|…`: versioned documents.
 
 use super::enabling;
 use crate::args::{ChannelCommand, DocumentCommand, Format, Global};
@@ -85,6 +85,65 @@ pub const EVENT_TYPE: Noun = Noun {
     ],
 };
 
+pub const CALENDAR: Noun = Noun {
+    kind: Kind::Calendar,
+    plural: "calendars",
+    columns: &[
+        ("ID", "/id"),
+        ("NAME", "/document/name"),
+        ("TIME ZONE", "/document/timeZone"),
+        ("DST", "/document/dst"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+pub const CONTACT: Noun = Noun {
+    kind: Kind::Contact,
+    plural: "contacts",
+    columns: &[
+        ("ID", "/id"),
+        ("NAME", "/document/name"),
+        ("TYPE", "/document/type"),
+        ("TIME ZONE", "/document/timeZone"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+/// Of what is in force for a while.
+const WITH_STATE: &[Column] = &[
+    ("ID", "/id"),
+    ("STATE", "/state"),
+    ("FROM", "/document/from"),
+    ("UNTIL", "/document/until"),
+    ("CALENDAR", "/document/calendar"),
+    ("COVERS", "/covers"),
+    ("REASON", "/document/reason"),
+];
+pub const SILENCE: Noun = Noun { kind: Kind::Silence, plural: "silences", columns: WITH_STATE };
+pub const OVERRIDE: Noun = Noun {
+    kind: Kind::Override,
+    plural: "overrides",
+    columns: &[
+        ("ID", "/id"),
+        ("STATE", "/state"),
+        ("UNTIL", "/document/until"),
+        ("CONTROLS", "/document/controls"),
+        ("COVERS", "/covers"),
+        ("REASON", "/document/reason"),
+    ],
+};
+pub const INHIBITION: Noun = Noun {
+    kind: Kind::Inhibition,
+    plural: "inhibitions",
+    columns: &[
+        ("ID", "/id"),
+        ("NAME", "/document/name"),
+        ("ENABLED", "/document/enabled"),
+        ("VERSION", "/version"),
+        ("CHANGED", "/createdAt"),
+    ],
+};
+
 pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Result<(), Failure> {
     let path = format!("/api/v1/notify/{}", noun.plural);
     if let DocumentCommand::Validate { file } = &command {
@@ -143,6 +202,7 @@ fn forced(noun: Noun, force: bool) -> Result<&'static str, Failure> {
     match (force, noun.kind) {
         (false, _) => Ok(""),
         (true, Kind::Rule) => Ok("?force=true"),
+        (true, Kind::Silence) => Ok("?confirm=true"),
         (true, kind) => Err(Failure::usage(
             format!("a {} has no tests that could be overridden", kind.as_str()),
             "leave `--force` out",

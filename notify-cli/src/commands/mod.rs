@@ -1,5 +1,6 @@
 //! One module per noun.
 
+pub mod calendars;
 pub mod config;
 pub mod deliveries;
 pub mod doctor;
@@ -9,6 +10,7 @@ pub mod events;
 pub mod ledger;
 pub mod lint;
 pub mod man;
+pub mod muting;
 pub mod plugins;
 pub mod quarantine;
 pub mod rule_eval;

@@ -5,6 +5,7 @@ mod offline;
 mod online;
 mod readme;
 mod rules;
+mod silences;
 mod webhook;
 mod webhook_tls;
 

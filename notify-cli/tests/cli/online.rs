@@ -11,15 +11,15 @@ use serde_json::Value;
 use std::path::Path;
 
 /// A served API and a folder with files.
-struct Site {
-    service: Service,
+pub struct Site {
+    pub service: Service,
     url: String,
     token: String,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
-async fn site() -> Site {
+pub async fn site() -> Site {
     let service = service().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -55,7 +55,7 @@ async fn site() -> Site {
 }
 
 impl Site {
-    async fn run(&self, arguments: &[&str]) -> Run {
+    pub async fn run(&self, arguments: &[&str]) -> Run {
         let (arguments, folder): (Vec<String>, _) =
             (arguments.iter().map(|text| (*text).to_owned()).collect(), self.folder.path().to_owned());
         let (url, token) = (self.url.clone(), self.token.clone());

@@ -1,6 +1,8 @@
 //! The fuzz targets over their corpus, and over what a few thousand blind changes make of it: what a fuzzer once found
 //! stays found, without one. `cargo xtask fuzz` searches on.
 
+#[path = "../../../fuzz/src/calendars.rs"]
+mod calendars;
 #[path = "../../../fuzz/src/documents.rs"]
 mod documents;
 #[path = "../../../fuzz/src/ledger.rs"]
@@ -111,6 +113,11 @@ fn event_texts() {
 fn rule_files() {
     let more = ["resources/rules", "resources/channels", "templates", "resources/samples/documents/bad"];
     check("rule_file", documents::rule_file, &more, 2_000);
+}
+
+#[test]
+fn calendars() {
+    check("calendar", calendars::calendar, &["resources/samples/calendars"], 500);
 }
 
 #[test]

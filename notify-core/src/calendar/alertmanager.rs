@@ -159,7 +159,7 @@ fn weekdays(text: &str) -> Result<String, String> {
 fn months(text: &str) -> Result<String, String> {
     let one = |text: &str| {
         let number = text.parse::<u8>().ok().filter(|n| (1..=12).contains(n));
-        words::month_name(text).filter(|_| text.len() > 3).or(number)
+        words::month_name(text).filter(|_| text.len() > 3 || text == "may").or(number)
     };
     let (first, last) = range(text, one, "month")?;
     if first > last {

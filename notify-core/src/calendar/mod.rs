@@ -9,8 +9,11 @@ pub mod contacts;
 pub mod day;
 mod entry;
 pub mod ical;
+pub mod import;
 mod intervals;
+pub mod lint;
 mod rrule;
+pub mod upcoming;
 mod words;
 mod zone;
 

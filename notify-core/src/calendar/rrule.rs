@@ -257,6 +257,9 @@ impl Rule {
     /// The starts on days of a range, rising.
     #[must_use]
     pub fn starts(&self, days: Range<i32>) -> Vec<i64> {
+        // Periods beyond are all taken for the last one.
+        const LAST: i32 = 50_000_000;
+        let days = days.start.min(LAST)..days.end.min(LAST);
         let (from, to) = (Day(days.start).start(), Day(days.end).start());
         if let Some(counted) = &self.counted {
             return counted.iter().copied().filter(|start| (from..to).contains(start)).collect();

@@ -57,8 +57,11 @@ pub fn weekdays(text: &str) -> Result<u8, Fault> {
 /// A bit for each month, January at bit 1; the range may go over the year's end.
 pub fn months(text: &str) -> Result<u16, Fault> {
     let one = |text: &str| {
-        month_name(text)
-            .or_else(|| digits(text).and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=12).contains(n)))
+        month_name(text).or_else(|| {
+            digits(text)
+                .filter(|n| text.len() <= 2 && (1..=12).contains(n))
+                .and_then(|n| u8::try_from(n).ok())
+        })
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (Some(first), Some(last)) = (one(first), one(last)) else {
@@ -94,7 +97,7 @@ pub fn years(text: &str) -> Result<(i32, i32), Fault> {
 pub fn days_of_month(text: &str) -> Result<(i8, i8), Fault> {
     let one = |text: &str| {
         let (sign, rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-        let number = digits(rest).and_then(|n| i8::try_from(n).ok())?;
+        let number = digits(rest).filter(|_| rest.len() <= 2).and_then(|n| i8::try_from(n).ok())?;
         (1..=31).contains(&number).then_some(sign * number)
     };
     let (first, last) = text.split_once("..").unwrap_or((text, text));
@@ -161,7 +164,7 @@ pub fn times(text: &str) -> Result<(i64, i64), Fault> {
 pub fn weekly(text: &str) -> Result<(u8, i64, i64), Fault> {
     let fix = "write e.g. `fri 18:00 - mon 08:00`";
     let side = |text: &str| {
-        let (day, at) = text.trim().split_once(' ')?;
+        let (day, at) = text.split_once(' ')?;
         Some((weekday(day)?, time(at)?))
     };
     let parts = text.split_once(" - ").and_then(|(from, to)| Some((side(from)?, side(to)?)));

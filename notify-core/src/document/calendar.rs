@@ -15,7 +15,7 @@ pub const SCHEMA: &str = "notify-calendar@1";
 /// `timeZone` of a calendar that is read in the zone of whoever is asked for.
 pub const CONTACT: &str = "contact";
 /// Most entries in each of `windows`, `holidays` and `except`.
-pub const MAX_ENTRIES: usize = 200;
+pub const MAX_ENTRIES: usize = 1_000;
 /// Most elements of one list inside an entry.
 pub const MAX_ELEMENTS: usize = 400;
 /// Longest RRULE, in characters.

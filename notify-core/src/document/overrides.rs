@@ -5,6 +5,7 @@ use super::reader::Reader;
 use super::scope::{self, Scope};
 use crate::duration::Length;
 use crate::ids::{ChannelId, OverrideId, RuleId};
+use crate::noise::Control;
 use crate::problem::{Code, Problem};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,18 +14,6 @@ use std::collections::BTreeMap;
 
 /// `schema: notify-override@1`.
 pub const SCHEMA: &str = "notify-override@1";
-/// Controls that can be bypassed, in the order in which they are asked.
-pub const CONTROLS: [&str; 9] = [
-    "dedupe",
-    "silence",
-    "maintenance",
-    "inhibition",
-    "storm",
-    "throttle",
-    "quiet-hours",
-    "digest",
-    "budget",
-];
 /// Longest time from `from` to `until`.
 pub const MAX_OVERRIDE: Length = Length::from_secs(30 * 86_400);
 
@@ -37,8 +26,8 @@ pub struct Override {
     pub reason: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Of [`CONTROLS`], at least one.
-    pub controls: Vec<String>,
+    /// At least one.
+    pub controls: Vec<Control>,
     /// EventBridge pattern over the CloudEvent; absent: every event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#match: Option<Value>,
@@ -102,20 +91,18 @@ pub fn parse_override(value: &Value) -> Result<Parsed<Override>, Problem> {
     seal(document, code)
 }
 
-fn controls(reader: &Reader, code: Code) -> Result<Vec<String>, Problem> {
+fn controls(reader: &Reader, code: Code) -> Result<Vec<Control>, Problem> {
     reader.need("controls", "name the controls to bypass, e.g. `[quiet-hours]`")?;
     let mut controls = Vec::new();
-    for (index, value) in reader.list("controls", 1..=CONTROLS.len())?.iter().enumerate() {
+    for (index, value) in reader.list("controls", 1..=Control::ALL.len())?.iter().enumerate() {
         let fault = |reason: &str| {
-            let fix = format!("name each once, of: {}", CONTROLS.join(", "));
+            let fix = format!("name each once, of: {}", Control::ALL.map(Control::as_str).join(", "));
             Err(Problem::new(code, format!("/controls/{index}"), reason, fix))
         };
-        match value.as_str().filter(|name| CONTROLS.contains(name)) {
+        match value.as_str().and_then(Control::from_name) {
             None => return fault("this is not a control"),
-            Some(name) if controls.iter().any(|known| known == name) => {
-                return fault("this control stands here twice");
-            }
-            Some(name) => controls.push(name.to_owned()),
+            Some(control) if controls.contains(&control) => return fault("this control stands here twice"),
+            Some(control) => controls.push(control),
         }
     }
     Ok(controls)

@@ -130,3 +130,76 @@ pub(super) fn chosen(reader: &Reader) -> Result<(), Problem> {
                `match: {type: [{exists: true}]}`";
     Err(reader.fault("match", "it does not say what it is about", fix))
 }
+
+/// Where a time stands to what is only in force for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Upcoming,
+    Active,
+    Expired,
+}
+
+impl Standing {
+    pub const ALL: [Self; 3] = [Self::Upcoming, Self::Active, Self::Expired];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upcoming => "upcoming",
+            Self::Active => "active",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl std::str::FromStr for Standing {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|standing| standing.as_str() == text).ok_or(())
+    }
+}
+
+impl Scope<'_> {
+    /// What is active applies at that time, within its calendar if it has one.
+    #[must_use]
+    pub fn standing(&self, at: Timestamp) -> Standing {
+        let ended = |until: Timestamp| until <= at || self.from.is_some_and(|from| until <= from);
+        if self.until.is_some_and(ended) {
+            Standing::Expired
+        } else if self.from.is_some_and(|from| at < from) {
+            Standing::Upcoming
+        } else {
+            Standing::Active
+        }
+    }
+
+    /// What it is about, for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let mut sentence = match self.rules {
+            [] => "alerts of all rules".to_owned(),
+            [rule] => format!("alerts of the rule {rule}"),
+            rules => format!("alerts of the rules {}", joined(rules)),
+        };
+        match self.channels {
+            [] => {}
+            [channel] => sentence.push_str(&format!(" to the channel {channel}")),
+            channels => sentence.push_str(&format!(" to the channels {}", joined(channels))),
+        }
+        if let Some(pattern) = self.pattern {
+            let text = pattern.to_string();
+            let shown: String = text.chars().take(SHOWN).collect();
+            let more = if shown.len() < text.len() { "…" } else { "" };
+            sentence.push_str(&format!(" for events that match {shown}{more}"));
+        }
+        sentence
+    }
+}
+
+/// Characters of a pattern in a sentence.
+const SHOWN: usize = 200;
+
+fn joined(ids: &[impl std::fmt::Display]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,8 +1,8 @@
 //! Overrides: controls that do not stop some alerts for a time.
 
+use super::control::Control;
 use super::scoped::{Builder, Entry, Matched, Scoped};
 use super::silence::digest_of;
-use crate::document::overrides::CONTROLS;
 use crate::document::{Kind, Override, Version};
 use crate::ids::{ChannelId, OverrideId, RuleId};
 use crate::ledger::commitment::PlainDigest;
@@ -20,8 +20,7 @@ struct Compiled {
     id: OverrideId,
     version: u64,
     digest: PlainDigest,
-    /// By place in [`CONTROLS`].
-    controls: [bool; CONTROLS.len()],
+    controls: Vec<Control>,
 }
 
 /// An override that bypasses a control for an alert.
@@ -42,7 +41,7 @@ impl Overrides {
         let (mut builder, mut broken) = (Builder::default(), Vec::new());
         for Version { version, digest, document } in documents {
             let id = document.id.clone();
-            let controls = CONTROLS.map(|control| document.controls.iter().any(|named| named == control));
+            let controls = document.controls.clone();
             let added = digest_of(&digest).and_then(|digest| {
                 builder.add(&document.scope(), Compiled { id: id.clone(), version, digest, controls })
             });
@@ -85,12 +84,11 @@ impl<'s> Bypasses<'s> {
 
     /// The override that lets this alert pass this control; of several the one that lasts longest, then by id.
     #[must_use]
-    pub fn bypassed(&self, rule: &RuleId, channel: &ChannelId, control: &str) -> Option<OverrideHit<'s>> {
+    pub fn bypassed(&self, rule: &RuleId, channel: &ChannelId, control: Control) -> Option<OverrideHit<'s>> {
         if self.is_empty() {
             return None;
         }
-        let place = CONTROLS.iter().position(|known| *known == control)?;
-        let named = |compiled: &Compiled| compiled.controls.get(place).copied().unwrap_or_default();
+        let named = |compiled: &Compiled| compiled.controls.contains(&control);
         let Entry { until, value, .. } = self.matched.longest(rule, channel, self.at, named)?;
         Some(OverrideHit { id: &value.id, version: value.version, digest: value.digest, until: *until })
     }

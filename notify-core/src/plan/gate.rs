@@ -50,7 +50,7 @@ impl<'a> Facts<'a> {
 
     /// The override that lets an alert pass a control.
     pub fn bypassed(&self, rule: &RuleId, channel: &ChannelId, control: Control) -> Option<&'a OverrideId> {
-        self.bypasses.bypassed(rule, channel, control.as_str()).map(|hit| hit.id)
+        self.bypasses.bypassed(rule, channel, control).map(|hit| hit.id)
     }
 
     /// The logical time in microseconds.

@@ -1,5 +1,6 @@
 //! Queries. Each carries its tenant in the SQL text, on both databases; row-level security is the second net.
 
+mod decided;
 pub mod deliveries;
 mod directory;
 mod documents;

@@ -1,8 +1,12 @@
 //! Whether a document may be saved: its form, its own meaning, and what it refers to.
 
 use crate::app::{Call, store_problem};
+use crate::muting;
 use notify_core::document::parse as document;
-use notify_core::document::{Bundle, Channel, EventType, Kind, Rule, Template};
+use notify_core::document::scope::Scope;
+use notify_core::document::{
+    Bundle, Channel, EventType, Inhibition, Kind, Override, Rule, Silence, Template,
+};
 use notify_core::json::Limits;
 use notify_core::problem::{Code, Problem};
 use notify_core::{render, yaml};
@@ -35,7 +39,10 @@ pub enum Parsed {
     Template(Box<Template>),
     Bundle(Box<Bundle>),
     EventType(Box<EventType>),
-    /// A calendar, contact, silence, inhibition, override or policy.
+    Silence(Box<Silence>),
+    Inhibition(Box<Inhibition>),
+    Override(Box<Override>),
+    /// A calendar, contact or policy.
     Noise,
 }
 
@@ -45,7 +52,9 @@ pub enum Parsed {
 /// The first problem.
 pub fn body(kind: Kind, call: &Call) -> Result<Checked, Problem> {
     let limits = Limits { max_bytes: call.app.limits.document_bytes, ..yaml::DOCUMENT_LIMITS };
-    value(kind, &yaml::parse_document(&call.body, call.header("content-type"), limits)?)
+    let mut document = yaml::parse_document(&call.body, call.header("content-type"), limits)?;
+    muting::begin_now(kind, &mut document, call.app.clock.now());
+    value(kind, &document)
 }
 
 /// A document that was read.
@@ -79,7 +88,22 @@ pub fn value(kind: Kind, value: &Value) -> Result<Checked, Problem> {
                 .map_err(|problem| problem.under("/dataSchema"))?;
             (event_type.id.clone(), body, digest, Parsed::EventType(Box::new(event_type)))
         }
-        Kind::Calendar | Kind::Contact | Kind::Silence | Kind::Inhibition | Kind::Override | Kind::Policy => {
+        Kind::Silence => {
+            let (silence, body, digest) = notify_core::document::parse_silence(value)?;
+            silence.scope().pattern()?;
+            (silence.id.to_string(), body, digest, Parsed::Silence(Box::new(silence)))
+        }
+        Kind::Inhibition => {
+            let (inhibition, body, digest) = notify_core::document::parse_inhibition(value)?;
+            inhibition.patterns()?;
+            (inhibition.id.to_string(), body, digest, Parsed::Inhibition(Box::new(inhibition)))
+        }
+        Kind::Override => {
+            let (document, body, digest) = notify_core::document::parse_override(value)?;
+            document.scope().pattern()?;
+            (document.id.to_string(), body, digest, Parsed::Override(Box::new(document)))
+        }
+        Kind::Calendar | Kind::Contact | Kind::Policy => {
             let (id, body, digest) = document::parse_any(kind, value)?;
             (id, body, digest, Parsed::Noise)
         }
@@ -91,7 +115,8 @@ pub fn value(kind: Kind, value: &Value) -> Result<Checked, Problem> {
 ///
 /// # Errors
 /// `unknown-reference`, or the engine's verdict on a channel.
-pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
+pub async fn against(kind: Kind, checked: &Checked, call: &Call) -> Result<(), Problem> {
+    super::uses::exist(kind, &checked.body, call).await?;
     match &checked.parsed {
         Parsed::Rule(rule) => {
             for (index, action) in rule.actions.iter().enumerate() {
@@ -114,7 +139,15 @@ pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
             let bundles = bundles(call).await?;
             render::validate_template(template, &bundles.iter().collect::<Vec<_>>())
         }
-        Parsed::Bundle(_) | Parsed::Noise => Ok(()),
+        Parsed::Bundle(_) | Parsed::Inhibition(_) | Parsed::Noise => Ok(()),
+        Parsed::Silence(silence) => {
+            named(&silence.scope(), call).await?;
+            match &silence.calendar {
+                Some(calendar) => must_exist(call, Kind::Calendar, calendar.as_str(), "/calendar").await,
+                None => Ok(()),
+            }
+        }
+        Parsed::Override(document) => named(&document.scope(), call).await,
         Parsed::EventType(event_type) => only_one_of_its_type(event_type, call).await,
     }
 }
@@ -124,6 +157,7 @@ pub async fn against(checked: &Checked, call: &Call) -> Result<(), Problem> {
 pub struct References {
     channels: HashSet<String>,
     templates: HashSet<String>,
+    calendars: HashSet<String>,
 }
 
 impl References {
@@ -131,6 +165,7 @@ impl References {
         match kind {
             Kind::Channel => drop(self.channels.insert(id)),
             Kind::Template => drop(self.templates.insert(id)),
+            Kind::Calendar => drop(self.calendars.insert(id)),
             _ => {}
         }
     }
@@ -163,15 +198,35 @@ fn missing(rule: &Rule, known: &References) -> Vec<Problem> {
     for (index, action) in rule.actions.iter().enumerate() {
         let channel = action.channel.as_str();
         if !known.channels.contains(channel) {
-            problems.push(unknown(Kind::Channel, channel, &format!("/actions/{index}/channel")));
+            problems.push(unknown_reference(Kind::Channel, channel, &format!("/actions/{index}/channel")));
         }
         if let Some(template) = &action.template
             && !known.templates.contains(template.as_str())
         {
-            problems.push(unknown(Kind::Template, template.as_str(), &format!("/actions/{index}/template")));
+            problems.push(unknown_reference(
+                Kind::Template,
+                template.as_str(),
+                &format!("/actions/{index}/template"),
+            ));
+        }
+        let schedule = action.digest.as_ref().and_then(|digest| digest.schedule.as_ref());
+        if let Some(calendar) = schedule.filter(|id| !known.calendars.contains(id.as_str())) {
+            let path = format!("/actions/{index}/digest/schedule");
+            problems.push(unknown_reference(Kind::Calendar, calendar.as_str(), &path));
         }
     }
     problems
+}
+
+/// A misspelt name would quietly do nothing.
+async fn named(scope: &Scope<'_>, call: &Call) -> Result<(), Problem> {
+    for (index, rule) in scope.rules.iter().enumerate() {
+        must_exist(call, Kind::Rule, rule.as_str(), &format!("/rules/{index}")).await?;
+    }
+    for (index, channel) in scope.channels.iter().enumerate() {
+        must_exist(call, Kind::Channel, channel.as_str(), &format!("/channels/{index}")).await?;
+    }
+    Ok(())
 }
 
 async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(), Problem> {
@@ -180,10 +235,10 @@ async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(),
     if found.is_some_and(|document| !document.deleted) {
         return Ok(());
     }
-    Err(unknown(kind, id, path))
+    Err(unknown_reference(kind, id, path))
 }
 
-fn unknown(kind: Kind, id: &str, path: &str) -> Problem {
+pub(super) fn unknown_reference(kind: Kind, id: &str, path: &str) -> Problem {
     let name = kind.as_str();
     Problem::new(
         Code::UnknownReference,
@@ -222,13 +277,14 @@ async fn bundles(call: &Call) -> Result<Vec<Bundle>, Problem> {
     Ok(all)
 }
 
-pub(super) fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
+pub(crate) fn stored<T: DeserializeOwned>(document: &Document) -> Option<T> {
     serde_json::from_str(&document.body).ok()
 }
 
 /// # Errors
 /// `in-use`, naming some of the rules that refer to it.
 pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
+    super::uses::unused(kind, id, call).await?;
     if !matches!(kind, Kind::Channel | Kind::Template) {
         return Ok(());
     }
@@ -261,7 +317,7 @@ pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
 }
 
 /// All current documents of a kind.
-pub(super) async fn each(call: &Call, kind: Kind, mut look: impl FnMut(&Document)) -> Result<(), Problem> {
+pub(crate) async fn each(call: &Call, kind: Kind, mut look: impl FnMut(&Document)) -> Result<(), Problem> {
     let mut page = Page { limit: PAGE, after: None };
     loop {
         let found = call.app.store.documents(call.tenant(), kind, &page).await;

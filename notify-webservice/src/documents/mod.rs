@@ -11,12 +11,15 @@ pub mod preview;
 pub mod read;
 pub mod record;
 pub mod rule_tests;
+pub mod uses;
+pub mod windows;
 pub mod write;
 
 use crate::app::internal;
+use crate::muting;
 use notify_core::document::Kind;
 use notify_core::problem::{Code, Problem};
-use notify_core::time::rfc3339_millis;
+use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::model::Document;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -36,6 +39,12 @@ pub struct DocumentView {
     /// After a write that was forced: what would have refused it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<Problem>,
+    /// Of a silence or override: how it stands at the time of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// Of a silence or override: what it is about, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub covers: Option<String>,
 }
 
 impl DocumentView {
@@ -51,7 +60,18 @@ impl DocumentView {
             created_at: rfc3339_millis(document.created_at),
             deleted: document.deleted,
             forced: Vec::new(),
+            state: None,
+            covers: None,
         })
+    }
+
+    /// With how it stands at this time, where it is of a kind that is only in force for a while.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if let Some((state, covers)) = muting::told(self.kind, self.document.get(), now) {
+            (self.state, self.covers) = (Some(state.as_str()), Some(covers));
+        }
+        self
     }
 
     #[must_use]

@@ -57,7 +57,7 @@ pub async fn preview(call: Call) -> Answer {
 /// A rule that passes every check of one that is saved.
 async fn unsaved_rule(call: &Call, value: Value) -> Result<Rule, Problem> {
     let checked = call.in_turn(move || check::value(Kind::Rule, &value)).await??;
-    check::against(&checked, call).await?;
+    check::against(Kind::Rule, &checked, call).await?;
     match checked.parsed {
         Parsed::Rule(rule) => Ok(*rule),
         _ => Err(answer::internal()),

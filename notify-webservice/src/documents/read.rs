@@ -40,7 +40,10 @@ async fn find(kind: Kind, id: &str, version: Option<u64>, call: &Call) -> Result
     let found = call.app.store.document(call.tenant(), kind, id, version).await;
     match found.map_err(|error| store_problem(&call.request, &error))? {
         // A deleted document is gone as such, but its versions can be read: decisions refer to them.
-        Some(document) if version.is_some() || !document.deleted => DocumentView::of(document, &call.request),
+        Some(document) if version.is_some() => DocumentView::of(document, &call.request),
+        Some(document) if !document.deleted => {
+            Ok(DocumentView::of(document, &call.request)?.at(call.app.clock.now()))
+        }
         _ => match version {
             Some(version) => Err(Problem::new(
                 Code::NotFound,

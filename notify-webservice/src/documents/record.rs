@@ -45,7 +45,7 @@ pub fn actor_bytes(caller: &Caller) -> Vec<u8> {
     json!({ "subject": caller.actor.subject, "token": caller.actor.token }).to_string().into_bytes()
 }
 
-/// A change of one document. Channels may hold addresses: only a commitment to them is recorded. `forced`: codes of
+/// A change of one document. Channels and contacts hold addresses: only a commitment to them is recorded. `forced`: codes of
 /// the problems that would have refused it.
 ///
 /// # Errors
@@ -65,7 +65,7 @@ pub fn config(
     let act = format!("config:{}/{id}@{version}:{}", kind.as_str(), action.as_str());
     let (actor, opening) = commit(&entropy, &act, "actor", actor_bytes(caller));
     let mut openings = vec![opening];
-    let content = if kind == Kind::Channel {
+    let content = if matches!(kind, Kind::Channel | Kind::Contact) {
         let (content, opening) = commit(&entropy, &act, "config", body.as_bytes().to_vec());
         openings.push(opening);
         DocumentContent::Committed(content)

@@ -2,12 +2,14 @@
 //! configuration's version as a guard and is tried again when another write came first. So no rule can come to refer
 //! to a channel that was deleted a moment before.
 
-use super::check::{self, Checked};
+use super::check::{self, Checked, Parsed};
 use super::idempotency::{Idempotent, decorate};
 use super::precondition::IfMatch;
 use super::{DocumentView, not_found, record, rule_tests};
 use crate::answer;
 use crate::app::{Answer, Call, internal, store_problem};
+use crate::muting;
+use crate::muting::impact::{self, Impact};
 use http::StatusCode;
 use notify_core::document::Kind;
 use notify_core::ids::is_slug;
@@ -19,10 +21,10 @@ use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
 use serde_json::value::to_value;
 
 /// Writes of one tenant are rare; who loses this often meets a flood.
-const TRIES: usize = 16;
+pub(crate) const TRIES: usize = 16;
 
 /// What a try came to.
-enum Try {
+pub(crate) enum Settled {
     Done(axum::response::Response),
     /// Another write came first: look again.
     Again,
@@ -80,32 +82,76 @@ async fn write(
     if let Some(answer) = answered {
         return Ok(answer);
     }
-    let force = call.query.get::<bool>("force", "`true` or `false`")?.unwrap_or_default();
+    let flag = |name| call.query.get::<bool>(name, "`true` or `false`").map(Option::unwrap_or_default);
+    // A route knows one of them at most.
+    let insists = flag("force")? || flag("confirm")?;
     let checked = check::body(kind, call)?;
-    let failing = Failing { refusal: rule_tests::refusal(&checked, call).await?, force };
+    let objections = Objections {
+        refusal: rule_tests::refusal(&checked, call).await?,
+        impact: impact::of_write(&checked, call).await?,
+        insists,
+        again: false,
+    };
     for _ in 0..TRIES {
-        match try_put(kind, call, &checked, &failing, repeat.as_ref(), &decide).await? {
-            Try::Done(response) => return Ok(response),
-            Try::Again => {}
+        match try_put(kind, call, &checked, &objections, repeat.as_ref(), &decide).await? {
+            Settled::Done(response) => return Ok(response),
+            Settled::Again => {}
         }
     }
     Err(too_busy())
 }
 
-/// What a document's own tests say against it, and whether its author insists.
-struct Failing {
+/// What may be said against a document that is right in itself, and whether its author insists.
+#[derive(Default)]
+struct Objections {
+    /// Of a rule's own tests.
     refusal: Option<Problem>,
-    force: bool,
+    /// What a silence would have muted.
+    impact: Option<Impact>,
+    insists: bool,
+    /// It was saved before, and what it names may have gone since.
+    again: bool,
+}
+
+impl Objections {
+    fn to(&self, checked: &Checked, replaced: Option<&Document>) -> Option<Problem> {
+        match (&self.impact, &checked.parsed) {
+            (Some(impact), Parsed::Silence(silence)) => impact.objection(replaced, silence),
+            _ => rule_tests::objection(self.refusal.as_ref(), replaced, checked).cloned(),
+        }
+    }
+}
+
+/// Saves another version of what is current, without asking what may be said against it: it says less than before.
+pub(crate) async fn put_again(
+    kind: Kind,
+    call: &Call,
+    checked: &Checked,
+    version: u64,
+) -> Result<Settled, Problem> {
+    let objections = Objections { again: true, ..Objections::default() };
+    let decide = |current: Option<&Document>, id: &str| match current {
+        Some(current) if !current.deleted => {
+            IfMatch::Version(version).check(kind, id, current.version)?;
+            Ok(ConfigAction::Replace)
+        }
+        _ => not_found(kind, id),
+    };
+    match try_put(kind, call, checked, &objections, None, &decide).await {
+        // Somebody else was quicker: the caller looks again.
+        Err(problem) if problem.code == Code::PreconditionFailed => Ok(Settled::Again),
+        settled => settled,
+    }
 }
 
 async fn try_put(
     kind: Kind,
     call: &Call,
     checked: &Checked,
-    failing: &Failing,
+    objections: &Objections,
     repeat: Option<&Idempotent>,
     decide: &impl Fn(Option<&Document>, &str) -> Result<ConfigAction, Problem>,
-) -> Result<Try, Problem> {
+) -> Result<Settled, Problem> {
     let (store, tenant) = (&call.app.store, call.tenant());
     let failed = |error| store_problem(&call.request, &error);
     // Read before everything else: what changes after this is noticed by the guard.
@@ -115,14 +161,19 @@ async fn try_put(
     if action == ConfigAction::Create {
         // Counted at the configuration that the commit is guarded with, so two creations cannot both be the last.
         room_for_one_more(kind, call).await?;
+        muting::not_over(kind, &checked.body, call.app.clock.now())?;
     }
-    check::against(checked, call).await?;
+    if !objections.again {
+        check::against(kind, checked, call).await?;
+    }
     // A document that was deleted is no measure of what only switches it.
     let replaced = current.as_ref().filter(|current| !current.deleted);
-    let forced: Vec<Problem> =
-        rule_tests::objection(failing.refusal.as_ref(), replaced, checked).into_iter().cloned().collect();
-    if let (false, Some(refusal)) = (failing.force, forced.first()) {
-        return Err(refusal.clone());
+    let forced: Vec<Problem> = objections.to(checked, replaced).into_iter().collect();
+    if let (false, Some(refusal)) = (objections.insists, forced.first()) {
+        return match &objections.impact {
+            Some(impact) => Ok(Settled::Done(impact.refused(refusal, call))),
+            None => Err(refusal.clone()),
+        };
     }
 
     let at = truncate_to_millis(call.app.clock.now());
@@ -140,7 +191,7 @@ async fn try_put(
         created_at: at,
         deleted: false,
     };
-    let view = DocumentView { forced, ..DocumentView::of(document, &call.request)? };
+    let view = DocumentView { forced, ..DocumentView::of(document, &call.request)?.at(at) };
     let view = to_value(&view).map_err(|error| internal(&call.request, &error))?;
     let status = if action == ConfigAction::Create { StatusCode::CREATED } else { StatusCode::OK };
 
@@ -164,8 +215,8 @@ async fn try_put(
         // Also when this very request was sent twice at once: the next try finds its answer.
         None => {
             return match repeat {
-                Some(repeat) => Ok(repeat.answered_before(call).await?.map_or(Try::Again, Try::Done)),
-                None => Ok(Try::Again),
+                Some(repeat) => Ok(repeat.answered_before(call).await?.map_or(Settled::Again, Settled::Done)),
+                None => Ok(Settled::Again),
             };
         }
     };
@@ -175,7 +226,7 @@ async fn try_put(
     }
     let mut response = answer::bytes(status, "application/json", body.into_bytes());
     decorate(&mut response, &view);
-    Ok(Try::Done(response))
+    Ok(Settled::Done(response))
 }
 
 async fn room_for_one_more(kind: Kind, call: &Call) -> Result<(), Problem> {
@@ -258,7 +309,7 @@ async fn settle(call: &Call, commit: Commit) -> Result<Option<Committed>, Proble
     }
 }
 
-fn too_busy() -> Problem {
+pub(crate) fn too_busy() -> Problem {
     Problem::new(
         Code::Unavailable,
         "",

@@ -1,5 +1,7 @@
 //! `/openapi.json`: OpenAPI 3.1 built from the route table. `docs/openapi.json` is a snapshot that a test compares.
 
+mod calendars;
+mod muting;
 mod parts;
 mod rules;
 mod schemas;
@@ -126,7 +128,7 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "in": place,
                 "required": false,
                 "description": parameter.about,
-                "schema": parts::schema(parameter.name),
+                "schema": parts::schema_in(route, parameter.name),
             })
         })
     };

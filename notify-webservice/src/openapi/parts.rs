@@ -28,6 +28,11 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         ("/templates/", "Template"),
         ("/bundles/", "Bundle"),
         ("/event-types/", "EventType"),
+        ("/calendars/", "Calendar"),
+        ("/contacts/", "Contact"),
+        ("/silences/", "Silence"),
+        ("/overrides/", "Override"),
+        ("/inhibitions/", "Inhibition"),
     ];
     let made = collections.into_iter().find(|(collection, _)| route.path.contains(collection));
     if let Some(id) = made.and_then(|(_, kind)| example(kind)?.get("id").cloned()) {
@@ -36,13 +41,26 @@ pub fn in_path(route: &Route, name: &str) -> Value {
     parameter
 }
 
+/// A parameter of this route; one name may mean different things in different lists.
+pub fn schema_in(route: &Route, name: &str) -> Value {
+    match name {
+        "state" if matches!(route.tag, "silences" | "overrides") => {
+            json!({ "enum": ["upcoming", "active", "expired"] })
+        }
+        name => schema(name),
+    }
+}
+
 /// A query parameter or header, by its name; one that is not listed here is text.
-pub fn schema(name: &str) -> Value {
+fn schema(name: &str) -> Value {
     match name {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "pageToken" => json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
         "nearest" => json!({ "type": "integer", "minimum": 0, "maximum": 20, "default": 5 }),
-        "force" => json!({ "type": "boolean", "default": false }),
+        "after" => json!({ "type": "string", "format": "date-time" }),
+        "count" => json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 5 }),
+        "timeZone" => json!({ "type": "string", "examples": ["Europe/Berlin"] }),
+        "force" | "confirm" => json!({ "type": "boolean", "default": false }),
         "version" => json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 }),
         "from" => json!({ "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 }),
         "state" => json!({ "enum": ["scheduled", "delivered", "accepted", "dead", "cancelled"] }),
@@ -104,7 +122,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 13] = [
+pub const EXAMPLES: [&str; 18] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -113,11 +131,16 @@ pub const EXAMPLES: [&str; 13] = [
     "Template",
     "Bundle",
     "EventType",
+    "Calendar",
+    "Contact",
     "PreviewRequest",
     "ExplainRequest",
     "LintRequest",
     "ExportRequest",
     "ApplyRequest",
+    "Silence",
+    "Override",
+    "Inhibition",
 ];
 
 const EVENT_TYPE: &str = include_str!("../../../resources/schemas/event-type.schema.json");
@@ -131,10 +154,15 @@ fn example(schema: &str) -> Option<Value> {
         "Channel" => include_str!("../../../resources/samples/documents/good/channel-minimal.yaml"),
         "Template" => include_str!("../../../templates/scan-result.yaml"),
         "Bundle" => include_str!("../../../resources/samples/documents/good/bundle-german.yaml"),
+        "Silence" => include_str!("../../../resources/samples/documents/good/silence-sample.yaml"),
+        "Override" => include_str!("../../../resources/samples/documents/good/override-sample.yaml"),
+        "Inhibition" => include_str!("../../../resources/samples/documents/good/inhibition-full.yaml"),
         "EventType" => {
             let schema: Value = serde_json::from_str(EVENT_TYPE).ok()?;
             return schema.pointer("/examples/0").cloned();
         }
+        "Calendar" => include_str!("../../../resources/calendars/nights-and-weekends.yaml"),
+        "Contact" => include_str!("../../../resources/samples/documents/good/contact-minimal.yaml"),
         "CloudEventBatch" => return Some(Value::Array(vec![example("CloudEvent")?])),
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
@@ -157,6 +185,11 @@ pub fn published() -> Map<String, Value> {
         ("Template", include_str!("../../../resources/schemas/template.schema.json")),
         ("Bundle", include_str!("../../../resources/schemas/bundle.schema.json")),
         ("EventType", EVENT_TYPE),
+        ("Calendar", include_str!("../../../resources/schemas/calendar.schema.json")),
+        ("Contact", include_str!("../../../resources/schemas/contact.schema.json")),
+        ("Silence", include_str!("../../../resources/schemas/silence.schema.json")),
+        ("Override", include_str!("../../../resources/schemas/override.schema.json")),
+        ("Inhibition", include_str!("../../../resources/schemas/inhibition.schema.json")),
     ];
     let mut all = Map::new();
     for (name, text) in files {
@@ -199,7 +232,7 @@ mod tests {
         for schema in EXAMPLES {
             assert!(example(schema).is_some_and(|example| !example.is_null()), "{schema}");
         }
-        assert_eq!(published().len(), 6);
+        assert_eq!(published().len(), 11);
         assert!(published().values().all(|schema| schema.is_object()));
     }
 }

@@ -35,6 +35,8 @@ pub fn all() -> Value {
         versions(),
         documents(),
         super::rules::all(),
+        super::calendars::all(),
+        super::muting::all(),
         deliveries(),
         ledger(),
         operations(),
@@ -148,6 +150,11 @@ fn versions() -> Value {
         ("Template", "template"),
         ("Bundle", "bundle"),
         ("EventType", "event-type"),
+        ("Calendar", "calendar"),
+        ("Contact", "contact"),
+        ("Silence", "silence"),
+        ("Override", "override"),
+        ("Inhibition", "inhibition"),
     ] {
         let version = json!({
             "type": "object",
@@ -165,6 +172,15 @@ fn versions() -> Value {
                 },
             },
         });
+        let mut version = version;
+        if matches!(name, "Silence" | "Override") {
+            version["properties"]["state"] = json!({
+                "enum": ["upcoming", "active", "expired"],
+                "description": "Of the current version, at the time of the answer.",
+            });
+            version["properties"]["covers"] =
+                json!({ "type": "string", "description": "What it is about, in words." });
+        }
         all.insert(format!("{name}Version"), version);
         all.insert(format!("{name}VersionPage"), page(&format!("{name}Version")));
     }
@@ -434,6 +450,10 @@ fn operations() -> Value {
                 "problems": {
                     "type": "array", "items": { "$ref": "#/components/schemas/Problem" },
                     "description": "Where several things are wrong at once (`rules:apply`): all of them, at most 200.",
+                },
+                "preview": {
+                    "$ref": "#/components/schemas/SilenceImpact",
+                    "description": "With `confirmation-required`: what the silence would have muted.",
                 },
                 "problemCount": { "type": "integer", "minimum": 1, "description": "How many there are." },
             },

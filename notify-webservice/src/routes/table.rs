@@ -2,7 +2,7 @@
 
 use super::{Access, BodyKind, Parameter, Route, Success};
 use crate::auth::Scope;
-use crate::documents::{read, write};
+use crate::documents::{read, windows, write};
 use crate::{deliveries, docs_ui, events, ledger, operations, quarantine};
 use http::Method;
 use notify_core::document::Kind;
@@ -15,11 +15,17 @@ const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
 const PUBLISH: Access = Access::AnyOf(&[Scope::Publish]);
 const AUDITOR: Access = Access::AnyOf(&[Scope::Auditor]);
 
-const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
-const TOKEN: Parameter = Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
+pub(super) const LIMIT: Parameter = Parameter { name: "limit", about: "Items in a page, 1 to 500 (50)." };
+pub(super) const TOKEN: Parameter =
+    Parameter { name: "pageToken", about: "`nextPageToken` of the page before." };
 const PAGE: &[Parameter] = &[LIMIT, TOKEN];
 pub(super) const VERSION: &[Parameter] =
     &[Parameter { name: "version", about: "An old version; without it the current one." }];
+const WINDOWS: &[Parameter] = &[
+    Parameter { name: "after", about: "Windows that end after this time (RFC 3339; now)." },
+    Parameter { name: "count", about: "How many, 1 to 100 (5)." },
+    Parameter { name: "timeZone", about: "Zone to read a calendar with `timeZone: contact` in (UTC)." },
+];
 const FORCE: &[Parameter] = &[Parameter {
     name: "force",
     about: "`true` saves the rule although its own tests fail; the ledger keeps that it was forced.",
@@ -39,7 +45,7 @@ const ENTRIES: &[Parameter] = &[
     Parameter { name: "limit", about: "Entries in a page, 1 to 500 (50)." },
 ];
 
-const IF_MATCH: Parameter =
+pub(super) const IF_MATCH: Parameter =
     Parameter { name: "If-Match", about: "ETag of the version this write replaces, or `*`." };
 const IF_NONE_MATCH: Parameter = Parameter {
     name: "If-None-Match",
@@ -367,6 +373,26 @@ fn document_routes() -> Vec<Route> {
     all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
     all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));
     all.extend(documents!(EventType, OPERATOR, "event-types", "event type", "EventType", "EventTypes"));
+    all.extend(documents!(Calendar, OPERATOR, "calendars", "calendar", "Calendar", "Calendars"));
+    all.push(Route {
+        tag: "calendars",
+        summary: "The next windows of a calendar, in local time and UTC",
+        parameters: WINDOWS,
+        success: success![200 "The windows." "CalendarWindows"],
+        problems: &[Code::NotFound, Code::InvalidParameter],
+        ..get("/api/v1/notify/calendars/{id}/windows", "listCalendarWindows", |call| {
+            Box::pin(windows::windows(call))
+        })
+    });
+    all.extend(documents!(Contact, OPERATOR, "contacts", "contact", "Contact", "Contacts"));
+    let silences = documents!(Silence, OPERATOR, "silences", "silence", "Silence", "Silences");
+    all.extend(silences.map(super::muting::silence));
+    all.extend(
+        documents!(Override, OPERATOR, "overrides", "n override", "Override", "Overrides")
+            .map(super::muting::over),
+    );
+    all.extend(documents!(Inhibition, OPERATOR, "inhibitions", "n inhibition", "Inhibition", "Inhibitions"));
+    all.extend(super::muting::acts());
     all
 }
 

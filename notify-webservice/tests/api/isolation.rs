@@ -34,6 +34,20 @@ fn document(kind: &str) -> Value {
         "channel" => json!({ "type": "webhook" }),
         "template" => json!({ "message": { "title": MARK } }),
         "event-type" => json!({ "type": "t-of-acme", "dataSchema": { "title": MARK } }),
+        "calendar" => json!({ "timeZone": "UTC", "windows": [{ "name": MARK, "days": ["sat-sun"] }] }),
+        "contact" => json!({ "type": "person", "addresses": { "email": [MARK] } }),
+        "silence" => {
+            return json!({ "schema": "notify-silence@1", "id": "mine", "reason": MARK, "match": { "type": ["t"] }, "until": "2100-01-01T00:00:00Z" });
+        }
+        "override" => {
+            return json!({
+                "schema": "notify-override@1", "id": "mine", "reason": MARK, "controls": ["storm"],
+                "from": "2099-12-01T00:00:00Z", "until": "2099-12-31T00:00:00Z",
+            });
+        }
+        "inhibition" => {
+            json!({ "source": { "match": { "type": ["t"] } }, "target": { "match": { "type": ["u"] } } })
+        }
         "bundle" => {
             return json!({ "schema": "notify-bundle@1", "id": "mine", "locale": "de", "messages": format!("a = {MARK}\n") });
         }
@@ -49,7 +63,18 @@ fn event() -> Value {
 }
 
 async fn acme_has_one_of_each(service: &Service) -> Owned {
-    for kind in ["channel", "template", "bundle", "rule", "event-type"] {
+    for kind in [
+        "channel",
+        "template",
+        "bundle",
+        "rule",
+        "event-type",
+        "calendar",
+        "contact",
+        "silence",
+        "override",
+        "inhibition",
+    ] {
         let place = format!("/api/v1/notify/{kind}s");
         let body = document(kind).to_string();
         let made = service.admin(Method::POST, &place, &[("content-type", JSON)], &body).await;
@@ -130,9 +155,8 @@ fn path(route: &Route, id: &str) -> String {
 fn ids(route: &Route, owned: &Owned) -> (String, String) {
     let collection = route.path.split('{').next().unwrap().trim_end_matches('/').rsplit('/').next().unwrap();
     match collection {
-        "rules" | "channels" | "templates" | "bundles" | "event-types" => {
-            ("mine".to_owned(), "absent".to_owned())
-        }
+        "rules" | "channels" | "templates" | "bundles" | "event-types" | "calendars" | "contacts"
+        | "silences" | "overrides" | "inhibitions" => ("mine".to_owned(), "absent".to_owned()),
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
         "deliveries" => (owned.delivery.clone(), DeliveryId::derive(["absent"]).to_string()),
         "quarantine" => {
@@ -152,7 +176,8 @@ fn body(route: &Route) -> (String, String) {
         return (JSON.to_owned(), String::new());
     };
     let body = match *schema {
-        "Rule" | "Channel" | "Template" | "Bundle" => document(&schema.to_ascii_lowercase()),
+        "Rule" | "Channel" | "Template" | "Bundle" | "Calendar" | "Contact" | "Silence" | "Override"
+        | "Inhibition" => document(&schema.to_ascii_lowercase()),
         "EventType" => document("event-type"),
         "ExplainRequest" => json!({ "event": event() }),
         other => panic!("{}: teach this test a {other}", route.path),

@@ -61,6 +61,8 @@ fn document(kind: &str, members: &Value) -> Sent {
         "rule" => json!({ "match": { "type": ["t"] }, "actions": [{ "id": "a", "channel": "base" }] }),
         "channel" => json!({ "type": "webhook" }),
         "event-type" => json!({ "type": id, "dataSchema": {} }),
+        "calendar" => json!({ "timeZone": "UTC", "windows": [{ "days": ["sat-sun"] }] }),
+        "contact" => json!({ "type": "person" }),
         _ => json!({ "message": { "title": "x" } }),
     };
     document["schema"] = json!(format!("notify-{kind}@1"));

@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod calendars;
 mod cloudevents_sdk;
 mod connections;
 mod deliveries;
@@ -18,5 +19,6 @@ mod quarantine;
 mod requests;
 mod rules;
 mod signed;
+mod silences;
 mod turns;
 mod verifiable;

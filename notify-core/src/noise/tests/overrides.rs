@@ -1,10 +1,9 @@
 //! Overrides against a list that is scanned override by override.
 
 use super::{events, minute, patterns, version};
-use crate::document::overrides::CONTROLS;
 use crate::document::{Kind, Override, Version};
 use crate::ids::{ChannelId, RuleId};
-use crate::noise::Overrides;
+use crate::noise::{Control, Overrides};
 use crate::pattern::Pattern;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ prop_compose! {
         channel in prop::option::of(0..3_u8),
         from in prop::option::of(0..60_i64),
         lasts in 0..30_i64,
-        controls in prop::sample::subsequence(CONTROLS.to_vec(), 1..=CONTROLS.len()),
+        controls in prop::sample::subsequence(Control::ALL.to_vec(), 1..=9),
     ) -> Value {
         let mut value = json!({
             "schema": "notify-override@1", "reason": "r", "controls": controls,
@@ -54,9 +53,9 @@ proptest! {
             let (rule, channel) = (RuleId::new(format!("r{rule}")).unwrap(), ChannelId::new(format!("h{channel}")).unwrap());
             let at = minute(at);
             let bypasses = overrides.of_event(&event, at);
-            for control in CONTROLS.into_iter().chain(["incident"]) {
+            for control in Control::ALL {
                 let about = documents.iter().map(|version| &version.document).filter(|document| {
-                    document.controls.iter().any(|named| named == control)
+                    document.controls.contains(&control)
                         && document.r#match.as_ref().is_none_or(|p| Pattern::compile(p).unwrap().matches(&event))
                         && (document.rules.is_empty() || document.rules.contains(&rule))
                         && (document.channels.is_empty() || document.channels.contains(&channel))

@@ -243,3 +243,32 @@ fn what_lies_within_a_scope() {
     check(base(), with("from", minute(1).to_string().into()), false);
     check(json!({ "rules": ["a"], "until": minute(9).to_string() }), base(), false);
 }
+
+#[test]
+fn what_stands_in_lists() {
+    let check = |silence: Value, at: i64, state: &str, sentence: &str| {
+        let mut base = json!({ "schema": "notify-silence@1", "id": "s", "reason": "r" });
+        base.as_object_mut().unwrap().extend(silence.as_object().unwrap().clone());
+        let version: Version<Silence> = version(Kind::Silence, &base, 1);
+        let scope = version.document.scope();
+        assert_eq!(
+            (scope.standing(minute(at)).as_str(), scope.sentence().as_str()),
+            (state, sentence),
+            "{silence}"
+        );
+    };
+    let once = || json!({ "rules": ["a"], "from": minute(1).to_string(), "until": minute(2).to_string() });
+    check(once(), 0, "upcoming", "alerts of the rule a");
+    check(once(), 1, "active", "alerts of the rule a");
+    check(once(), 2, "expired", "alerts of the rule a");
+    let recurring = json!({ "match": { "type": ["t"] }, "channels": ["c", "d"], "calendar": "nights" });
+    check(
+        recurring,
+        0,
+        "active",
+        r#"alerts of all rules to the channels c, d for events that match {"type":["t"]}"#,
+    );
+    let ended_before =
+        json!({ "rules": ["a", "b"], "from": minute(5).to_string(), "until": minute(5).to_string() });
+    check(ended_before, 0, "expired", "alerts of the rules a, b");
+}

@@ -1,6 +1,7 @@
 //! Silences against a list that is scanned silence by silence.
 
 use super::{events, minute, patterns, version};
+use crate::document::scope::Standing;
 use crate::document::{Kind, Silence, Version};
 use crate::ids::{CalendarId, ChannelId, RuleId};
 use crate::noise::{Inside, SilenceHit, Silences};
@@ -123,6 +124,11 @@ proptest! {
             prop_assert_eq!(found(covering.silence(&rule, &channel, at)), once.clone());
             prop_assert_eq!(found(covering.maintenance(&rule, &channel, at, &calendars)), recurring.clone());
             let both = silences.covering(&event, &rule, &channel, at, &calendars);
+            if let Some(hit) = &both {
+                // What lists call active is what mutes.
+                let version = documents.iter().find(|version| version.document.id == *hit.id).unwrap();
+                prop_assert_eq!(version.document.scope().standing(at), Standing::Active);
+            }
             prop_assert_eq!(found(both), once.or(recurring));
         }
     }

@@ -1,0 +1,175 @@
+//! What documents name of other documents for noise control: calendars, contacts and members. Read from their JSON, so
+//! that one list serves the check before a write and the check before a delete.
+
+use super::check::{each, unknown_reference};
+use crate::app::{Call, internal, store_problem};
+use notify_core::calendar::contacts;
+use notify_core::document::{Contact, Kind};
+use notify_core::ids::ContactId;
+use notify_core::problem::{Code, Problem};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+
+/// Users named when something cannot be deleted.
+const NAMED: usize = 5;
+
+/// A document that another one names, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    pub kind: Kind,
+    pub id: String,
+    pub path: String,
+}
+
+/// Members of documents that name others: who has them, where (`*`: each element), and what they name. A new field that
+/// names a calendar or contact gets its line here.
+const FIELDS: [(Kind, &str, Kind); 10] = [
+    (Kind::Rule, "/actions/*/digest/schedule", Kind::Calendar),
+    (Kind::Channel, "/quietHours/*/calendar", Kind::Calendar),
+    (Kind::Channel, "/maintenance/*/calendar", Kind::Calendar),
+    (Kind::Channel, "/contact", Kind::Contact),
+    (Kind::Contact, "/quietHours/*/calendar", Kind::Calendar),
+    (Kind::Contact, "/members/*", Kind::Contact),
+    (Kind::Silence, "/calendar", Kind::Calendar),
+    (Kind::Policy, "/quietHours/*/calendar", Kind::Calendar),
+    (Kind::Policy, "/maintenance/*/calendar", Kind::Calendar),
+    (Kind::Override, "/calendar", Kind::Calendar),
+];
+
+/// What a document names.
+#[must_use]
+pub fn named(kind: Kind, document: &Value) -> Vec<Use> {
+    let mut found = Vec::new();
+    for (_, pointer, named) in FIELDS.iter().filter(|(of, ..)| *of == kind) {
+        let mut open = vec![(document, String::new())];
+        for token in pointer.split('/').skip(1) {
+            open = open.into_iter().flat_map(|(value, path)| step(value, &path, token)).collect();
+        }
+        found
+            .extend(open.into_iter().filter_map(|(value, path)| {
+                Some(Use { kind: *named, id: value.as_str()?.to_owned(), path })
+            }));
+    }
+    found
+}
+
+fn step<'v>(value: &'v Value, path: &str, token: &str) -> Vec<(&'v Value, String)> {
+    match (token, value) {
+        ("*", Value::Array(items)) => {
+            items.iter().enumerate().map(|(index, item)| (item, format!("{path}/{index}"))).collect()
+        }
+        (name, Value::Object(members)) => {
+            members.get(name).map(|value| (value, format!("{path}/{name}"))).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// # Errors
+/// `unknown-reference` for the first that does not exist; `invalid-contact` for a group that would contain itself.
+pub async fn exist(kind: Kind, body: &str, call: &Call) -> Result<(), Problem> {
+    let document: Value = serde_json::from_str(body).map_err(|error| internal(&call.request, &error))?;
+    let mut seen = HashSet::new();
+    for used in named(kind, &document) {
+        if !seen.insert((used.kind, used.id.clone())) {
+            continue;
+        }
+        let found = call.app.store.document(call.tenant(), used.kind, &used.id, None).await;
+        let found = found.map_err(|error| store_problem(&call.request, &error))?;
+        if found.is_none_or(|document| document.deleted) {
+            return Err(unknown_reference(used.kind, &used.id, &used.path));
+        }
+    }
+    if kind == Kind::Contact { no_circle(&document, call).await } else { Ok(()) }
+}
+
+/// A group is in no group that is in it.
+async fn no_circle(document: &Value, call: &Call) -> Result<(), Problem> {
+    let group: Contact =
+        serde_json::from_value(document.clone()).map_err(|error| internal(&call.request, &error))?;
+    if group.members.is_empty() {
+        return Ok(());
+    }
+    let mut groups: BTreeMap<ContactId, Vec<ContactId>> = BTreeMap::new();
+    each(call, Kind::Contact, |document| {
+        if let Ok(contact) = serde_json::from_str::<Contact>(&document.body)
+            && !contact.members.is_empty()
+        {
+            groups.insert(contact.id, contact.members);
+        }
+    })
+    .await?;
+    let of = |id: &ContactId| groups.get(id).map_or(&[][..], Vec::as_slice);
+    let Some(chain) = contacts::cycle(&group.id, &group.members, of) else { return Ok(()) };
+    let first = chain.get(1).and_then(|first| group.members.iter().position(|member| member == *first));
+    let path = format!("/members/{}", first.unwrap_or_default());
+    let chain = chain.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" → ");
+    let reason = format!("the group would be a member of itself: {chain}");
+    Err(Problem::new(Code::InvalidContact, path, reason, "leave one of these members out"))
+}
+
+/// # Errors
+/// `in-use`, naming some of the documents that name this one.
+pub async fn unused(kind: Kind, id: &str, call: &Call) -> Result<(), Problem> {
+    let users: HashSet<Kind> =
+        FIELDS.iter().filter(|(.., named)| *named == kind).map(|(of, ..)| *of).collect();
+    let mut found = Vec::new();
+    for user in Kind::ALL.into_iter().filter(|of| users.contains(of)) {
+        each(call, user, |document| {
+            let Ok(body) = serde_json::from_str(&document.body) else { return };
+            if named(user, &body).iter().any(|used| used.kind == kind && used.id == id) {
+                found.push(format!("{} `{}`", user.as_str(), document.id));
+            }
+        })
+        .await?;
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let more = found.len().saturating_sub(NAMED);
+    let mut shown = found.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        shown.push_str(&format!(" and {more} more"));
+    }
+    let reason = format!("the {} `{id}` is used by {shown}", kind.as_str());
+    Err(Problem::new(Code::InUse, "", reason, "change or delete those first"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_named_is_found_with_its_place() {
+        let check = |kind: Kind, document: Value, expected: &[(&str, &str, &str)]| {
+            let found = named(kind, &document);
+            let found: Vec<_> =
+                found.iter().map(|used| (used.kind.as_str(), used.id.as_str(), used.path.as_str())).collect();
+            assert_eq!(found, expected, "{document}");
+        };
+        let hours = json!([{ "calendar": "a" }, { "calendar": "b", "mode": "drop" }]);
+        check(
+            Kind::Channel,
+            json!({ "quietHours": hours, "maintenance": [{ "calendar": "m" }], "contact": "anna" }),
+            &[
+                ("calendar", "a", "/quietHours/0/calendar"),
+                ("calendar", "b", "/quietHours/1/calendar"),
+                ("calendar", "m", "/maintenance/0/calendar"),
+                ("contact", "anna", "/contact"),
+            ],
+        );
+        check(
+            Kind::Contact,
+            json!({ "members": ["x", "y"] }),
+            &[("contact", "x", "/members/0"), ("contact", "y", "/members/1")],
+        );
+        check(
+            Kind::Rule,
+            json!({ "actions": [{}, { "digest": { "schedule": "daily" } }] }),
+            &[("calendar", "daily", "/actions/1/digest/schedule")],
+        );
+        check(Kind::Silence, json!({ "calendar": "m" }), &[("calendar", "m", "/calendar")]);
+        check(Kind::Template, json!({ "calendar": "m" }), &[]);
+    }
+}
