@@ -93,6 +93,11 @@ pub enum Command {
         #[command(subcommand)]
         command: crate::commands::muting::OverrideCommand,
     },
+    /// The policy: quiet hours, maintenance and storms of the whole tenant.
+    Policy {
+        #[command(subcommand)]
+        command: DocumentCommand,
+    },
     /// Inhibitions: while one thing is broken, what follows from it is not told.
     Inhibition {
         #[command(subcommand)]
@@ -112,6 +117,18 @@ pub enum Command {
     Delivery {
         #[command(subcommand)]
         command: DeliveryCommand,
+    },
+    /// Why an event became what it became: sent, not sent, held or collected.
+    Why(crate::commands::why::WhyArgs),
+    /// Reports about what was decided.
+    Report {
+        #[command(subcommand)]
+        command: crate::commands::why::ReportCommand,
+    },
+    /// Digests: many alerts as one message.
+    Digest {
+        #[command(subcommand)]
+        command: crate::commands::why::DigestCommand,
     },
     /// Standard Webhooks for receivers: listen, check, make secrets.
     Webhook {

@@ -75,6 +75,12 @@ const COMMANDS: &[(&str, &str)] = &[
     ("deleteOverride", "override delete"),
     ("listOverrideVersions", "override versions"),
     ("expireOverride", "override expire"),
+    ("listPolicies", "policy list"),
+    ("createPolicy", "policy create"),
+    ("readPolicy", "policy get"),
+    ("replacePolicy", "policy replace"),
+    ("deletePolicy", "policy delete"),
+    ("listPolicyVersions", "policy versions"),
     ("listInhibitions", "inhibition list"),
     ("createInhibition", "inhibition create"),
     ("readInhibition", "inhibition get"),
@@ -97,6 +103,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("readiness", "service ready"),
     ("metrics", "service metrics"),
     ("openApi", "service openapi"),
+    ("readStory", "why"),
+    ("noiseReport", "report noise"),
+    ("previewDigest", "digest preview"),
+    ("listDigests", "digest list"),
+    ("readDigest", "digest get"),
 ];
 
 /// What a person does with a command above, offered once more in the form that another program speaks, and pages for a

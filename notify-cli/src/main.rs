@@ -77,12 +77,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Silence { command } => on_runtime(commands::muting::silence(global, command)),
         Command::Override { command } => on_runtime(commands::muting::over(global, command)),
+        Command::Policy { command } => {
+            on_runtime(commands::documents::run(global, commands::documents::POLICY, command))
+        }
         Command::Inhibition { command } => {
             on_runtime(commands::documents::run(global, commands::documents::INHIBITION, command))
         }
         Command::Quarantine { command } => on_runtime(commands::quarantine::run(global, command)),
         Command::Event { command } => on_runtime(commands::events::run(global, command)),
         Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),
+        Command::Why(args) => on_runtime(commands::why::why(global, &args)),
+        Command::Report { command } => on_runtime(commands::why::report(global, command)),
+        Command::Digest { command } => on_runtime(commands::why::digest(global, command)),
         Command::Plugin { command } => on_runtime(commands::plugins::run(global, &command)),
         Command::Tenant { command } => on_runtime(commands::tenants::run(global, command)),
         Command::Token { command } => commands::tokens::run(global, &command),

@@ -42,6 +42,7 @@ pub enum Documents {
     Silences,
     Overrides,
     Inhibitions,
+    Policies,
 }
 
 impl Documents {
@@ -58,6 +59,7 @@ impl Documents {
             Self::Silences => "/api/v1/notify/silences",
             Self::Overrides => "/api/v1/notify/overrides",
             Self::Inhibitions => "/api/v1/notify/inhibitions",
+            Self::Policies => "/api/v1/notify/policies",
         }
     }
 
@@ -99,6 +101,42 @@ impl Client {
 
     pub async fn event(&self, key: &str) -> Result<Event, Error> {
         self.typed(&format!("{EVENTS}/{}", segment(key))).await
+    }
+
+    /// Events with this id of their producer: of one source, or of all among the newest ones.
+    pub async fn events_with_id(&self, id: &str, source: Option<&str>) -> Result<Vec<Event>, Error> {
+        let mut query = vec![("id", id)];
+        query.extend(source.map(|source| ("source", source)));
+        self.list(EVENTS, &query, u32::MAX).await
+    }
+
+    /// Why an event became what it became.
+    pub async fn story(&self, key: &str) -> Result<Value, Error> {
+        self.get(&format!("{EVENTS}/{}/story", segment(key))).await
+    }
+
+    /// How noisy each rule was, between two times (RFC 3339).
+    pub async fn noise_report(&self, from: Option<&str>, to: Option<&str>) -> Result<Value, Error> {
+        let query: Vec<_> = [("from", from), ("to", to)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        self.get(&with_query("/api/v1/notify/reports/noise", &query)).await
+    }
+
+    /// Digests that are being collected.
+    pub async fn digests(&self, limit: u32) -> Result<Vec<Value>, Error> {
+        self.list("/api/v1/notify/digests", &[], limit).await
+    }
+
+    /// One digest: what it has collected, or how it ended.
+    pub async fn digest(&self, id: &str) -> Result<Value, Error> {
+        self.get(&format!("/api/v1/notify/digests/{}", segment(id))).await
+    }
+
+    /// What several events would look like as one message: `rule`, `events`, and where wanted `action` and `control`.
+    pub async fn preview_digest(&self, asked: &Value) -> Result<Value, Error> {
+        Ok(self.send(self.request(Method::POST, "/api/v1/notify/digests:preview").json(asked)).await?.body)
     }
 
     pub async fn documents(&self, kind: Documents, limit: u32) -> Result<Vec<Document>, Error> {

@@ -405,6 +405,30 @@ impl Store {
     ) -> Result<Vec<[u8; 32]>, StoreError> {
         self.inner.shared.ledger_nodes(tenant, wanted).await
     }
+    /// Events with this id of their producer, newest first, among the `newest` ones.
+    pub async fn events_with_id(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        newest: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.inner.shared.events_with_id(tenant, id, newest, limit).await
+    }
+    /// The first number of the log whose entry is of that time or later; the log's size when there is none.
+    pub async fn ledger_seq_at(&self, tenant: &TenantId, at: Timestamp) -> Result<u64, StoreError> {
+        self.inner.shared.ledger_seq_at(tenant, at).await
+    }
+    /// Statements of the entries `from..to` of the kinds `event`, `release` and `digest`, in order; `None` for one that
+    /// is pruned.
+    pub async fn ledger_decisions(
+        &self,
+        tenant: &TenantId,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        self.inner.shared.ledger_decisions(tenant, from, to).await
+    }
     /// Openings of everything the entries `from..to` commit to that still exist.
     pub async fn openings(&self, tenant: &TenantId, from: u64, to: u64) -> Result<Vec<Opening>, StoreError> {
         self.inner.shared.openings(tenant, from, to).await

@@ -12,6 +12,8 @@ mod documents;
 mod events;
 #[path = "conformance/grouping.rs"]
 mod grouping;
+#[path = "conformance/history.rs"]
+mod history;
 #[path = "conformance/ledger.rs"]
 mod ledger;
 #[path = "conformance/noise.rs"]
@@ -63,6 +65,9 @@ const CASES: &[Case] = cases![
     grouping::many_tenants_at_once,
     grouping::large_commits,
     grouping::closing,
+    history::by_the_producers_id,
+    history::by_time,
+    history::decisions,
     ledger::entries_and_head,
     ledger::subtrees,
     ledger::openings,

@@ -29,6 +29,10 @@ pub trait Engine: Send + Sync + 'static {
     /// production, no side effect. With `rule` only that rule is looked at.
     fn preview(&self, rule: Option<Rule>, event: Event) -> BoxFuture<Result<Preview, Problem>>;
 
+    /// What these events would look like as one message, and the request that would carry it; nothing is sent or kept.
+    /// `not-found` when there is no such rule or action.
+    fn preview_digest(&self, asked: DigestAsked) -> BoxFuture<Result<DigestPreview, Problem>>;
+
     /// Which of the saved rules this event of `event.tenant` matches, and at most `nearest` of those that it misses by
     /// the least, each with the reason.
     fn explain(&self, event: Event, nearest: usize) -> BoxFuture<Result<Explained, Problem>>;
@@ -184,6 +188,44 @@ pub struct PreviewedAction {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, usize>,
     /// Why there is no message or no request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// Events to be shown as one message.
+#[derive(Debug, Clone)]
+pub struct DigestAsked {
+    pub tenant: TenantId,
+    pub rule: RuleId,
+    /// In place of the saved rule.
+    pub unsaved: Option<Rule>,
+    /// Absent: the rule's first.
+    pub action: Option<ActionId>,
+    /// Why there would be a digest: `digest`, `throttle`, `quiet-hours`, `storm` or `budget`.
+    pub control: &'static str,
+    pub events: Vec<Event>,
+}
+
+/// A digest as it would be sent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DigestPreview {
+    pub rule: RuleId,
+    pub action: ActionId,
+    pub channel: ChannelId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_type: Option<String>,
+    /// Absent: the built-in message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateId>,
+    /// Alerts in it, and those that the message shows.
+    pub count: u64,
+    pub retained: u64,
+    pub message: Message,
+    /// As in [`PreviewedAction::request`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Why the built-in message stands for the template, or why there is no request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }

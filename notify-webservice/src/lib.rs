@@ -31,6 +31,7 @@ mod serve;
 #[cfg(test)]
 mod snapshot;
 pub mod turns;
+mod why;
 
 pub use app::{App, Limits};
 pub use http_service::{operations_router, router};

@@ -4,12 +4,13 @@
 //! or dead letter) and back to [`poll`] when something is due again. `lanes` keeps one channel from taking the places
 //! of all, `planning` one tenant from taking the processor of all. [`snapshots`] holds the compiled configuration,
 //! [`clock`] is the only place that reads the time, [`acts`] are what people ask for:
-//! preview and replay, `explain` says which rules match, [`redrive`] that for many at once; [`channels`] disables what does not work; [`anchor`] keeps the last checkpoints outside the database.
+//! preview and replay, [`digest_preview`] is that of many events as one message, `explain` says which rules match, [`redrive`] that for many at once; [`channels`] disables what does not work; [`anchor`] keeps the last checkpoints outside the database.
 
 pub mod acts;
 pub mod anchor;
 pub mod channels;
 pub mod clock;
+pub mod digest_preview;
 pub mod dispatch;
 mod explain;
 mod lanes;

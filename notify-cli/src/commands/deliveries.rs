@@ -68,7 +68,7 @@ fn filter(args: &DeliveryListArgs) -> Result<DeliveryFilter, Failure> {
 }
 
 /// A time as it was typed: RFC 3339, or how long ago.
-fn point(text: &str) -> Result<String, Failure> {
+pub(super) fn point(text: &str) -> Result<String, Failure> {
     if text.parse::<Timestamp>().is_ok() {
         return Ok(text.to_owned());
     }

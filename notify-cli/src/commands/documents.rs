@@ -132,6 +132,11 @@ pub const OVERRIDE: Noun = Noun {
         ("REASON", "/document/reason"),
     ],
 };
+pub const POLICY: Noun = Noun {
+    kind: Kind::Policy,
+    plural: "policies",
+    columns: &[("ID", "/id"), ("NAME", "/document/name"), ("VERSION", "/version"), ("CHANGED", "/createdAt")],
+};
 pub const INHIBITION: Noun = Noun {
     kind: Kind::Inhibition,
     plural: "inhibitions",

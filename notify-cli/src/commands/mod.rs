@@ -23,3 +23,4 @@ pub mod tenants;
 pub mod tokens;
 pub mod verify;
 pub mod webhook;
+pub mod why;

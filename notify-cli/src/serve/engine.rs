@@ -11,8 +11,8 @@ use notify_core::plan::Explained;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
 use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Engine, PluginStatus, Preview, PreviewedAction, PreviewedRule, Readiness,
-    Redrive, Redriven, Skipped,
+    Accepted, Actor, BoxFuture, DigestAsked, DigestPreview, Engine, PluginStatus, Preview, PreviewedAction,
+    PreviewedRule, Readiness, Redrive, Redriven, Skipped,
 };
 use notify_worker::Worker;
 use notify_worker::acts::{Previewed, PreviewedDecision};
@@ -60,6 +60,28 @@ impl Engine for StudioEngine {
             let rule = rule.map(|document| Version { version: 0, digest: unsaved_digest(), document });
             let previewed = worker.preview(&event.tenant.clone(), rule, &event).await?;
             Ok(by_rule(event, previewed, saved))
+        })
+    }
+
+    fn preview_digest(&self, asked: DigestAsked) -> BoxFuture<Result<DigestPreview, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        Box::pin(async move {
+            let DigestAsked { tenant, rule, unsaved, action, control, events } = asked;
+            let unsaved = unsaved.map(|document| Version { version: 0, digest: unsaved_digest(), document });
+            let rule = notify_worker::digest_preview::OfRule { rule, unsaved, action, control };
+            let shown = worker.preview_digest(&tenant, rule, &events).await?;
+            Ok(DigestPreview {
+                rule: shown.rule,
+                action: shown.action,
+                channel: shown.channel,
+                channel_type: shown.channel_type,
+                template: shown.template,
+                count: shown.count,
+                retained: shown.retained,
+                message: shown.message,
+                request: shown.request,
+                problem: shown.problem,
+            })
         })
     }
 

@@ -234,8 +234,6 @@ pub fn plan(
             making.decide(&facts, rule, action, &mut view);
         }
     }
-    // After its own alerts were judged: a source never mutes what it brings itself.
-    fire(&facts, &mut view);
     let Making { decisions, deliveries, holds, items, .. } = making;
     let event_salt = salt(entropy, event.key.as_str(), "event", 0);
     let entry = entry::EventEntry {

@@ -17,7 +17,7 @@ macro_rules! select {
     };
 }
 
-fn event(row: &Row, tenant: &TenantId) -> Result<Event, StoreError> {
+pub(super) fn event(row: &Row, tenant: &TenantId) -> Result<Event, StoreError> {
     Ok(Event {
         tenant: tenant.clone(),
         accepted_seq: row.count(1)?,
@@ -35,6 +35,10 @@ fn event(row: &Row, tenant: &TenantId) -> Result<Event, StoreError> {
         },
     })
 }
+
+/// Above a number, by the producer's id.
+pub(super) const WITH_ID: &str =
+    select!("WHERE tenant = $1 AND seq > $2 AND id = $3 ORDER BY seq DESC LIMIT $4");
 
 impl Shared {
     pub async fn known_events(

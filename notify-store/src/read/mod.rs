@@ -5,6 +5,7 @@ pub mod deliveries;
 mod directory;
 mod documents;
 mod events;
+mod history;
 mod ledger;
 mod noise;
 mod quarantine;

@@ -12,7 +12,7 @@ use notify_core::yaml;
 use serde_json::{Map, Value};
 
 /// The members of a request, each known by name.
-pub(super) fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+pub(crate) fn members(call: &Call, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let limits = Limits { max_bytes: call.app.limits.document_bytes, ..yaml::DOCUMENT_LIMITS };
     let Value::Object(members) = yaml::parse_document(&call.body, call.header("content-type"), limits)?
     else {
@@ -55,7 +55,7 @@ pub async fn preview(call: Call) -> Answer {
 }
 
 /// A rule that passes every check of one that is saved.
-async fn unsaved_rule(call: &Call, value: Value) -> Result<Rule, Problem> {
+pub(crate) async fn unsaved_rule(call: &Call, value: Value) -> Result<Rule, Problem> {
     let checked = call.in_turn(move || check::value(Kind::Rule, &value)).await??;
     check::against(Kind::Rule, &checked, call).await?;
     match checked.parsed {

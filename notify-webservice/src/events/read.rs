@@ -3,6 +3,7 @@
 use crate::answer;
 use crate::app::{Answer, Call, store_problem};
 use crate::deliveries;
+use crate::why::story;
 use http::StatusCode;
 use notify_core::ids::EventKey;
 use notify_core::problem::{Code, Problem};
@@ -16,6 +17,20 @@ const DELIVERIES_SHOWN: u32 = 100;
 /// `GET /events`: newest first, without bodies.
 pub async fn list(call: Call) -> Answer {
     let page = call.page()?;
+    let source = call.query.text("source");
+    if let Some(id) = call.query.text("id") {
+        let found = story::by_id(&call, id, source).await?;
+        let items: Vec<_> = found.iter().map(summary).collect();
+        return Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": null })));
+    }
+    if source.is_some() {
+        return Err(Problem::new(
+            Code::InvalidParameter,
+            "source",
+            "a source alone finds no events",
+            "give `id`, the producer's id of the event, as well",
+        ));
+    }
     let found = call.app.store.events(call.tenant(), &page).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     let items: Vec<_> = found.items.iter().map(summary).collect();
@@ -49,7 +64,7 @@ pub async fn read(call: Call) -> Answer {
     Ok(answer::json(StatusCode::OK, &view))
 }
 
-fn no_such(call: &Call) -> Answer {
+pub fn no_such(call: &Call) -> Answer {
     Err(Problem::new(
         Code::NotFound,
         "",

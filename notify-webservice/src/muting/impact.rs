@@ -61,7 +61,7 @@ pub struct Impact {
 /// `POST /silences:preview`: the silence is the body, as for a create; nothing is saved.
 pub async fn preview(call: Call) -> Answer {
     let checked = check::body(Kind::Silence, &call)?;
-    check::against(&checked, &call).await?;
+    check::against(Kind::Silence, &checked, &call).await?;
     let Parsed::Silence(silence) = &checked.parsed else { return Err(answer::internal()) };
     Ok(answer::json(StatusCode::OK, &of(silence, &call).await?))
 }

@@ -5,6 +5,7 @@ mod muting;
 mod parts;
 mod rules;
 mod schemas;
+mod why;
 
 use crate::routes::{Access, Parameter, Route, routes};
 use http::Method;
@@ -128,7 +129,7 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "in": place,
                 "required": false,
                 "description": parameter.about,
-                "schema": parts::schema_in(route, parameter.name),
+                "schema": parts::schema_in(route, parameter),
             })
         })
     };

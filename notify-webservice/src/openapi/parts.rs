@@ -1,6 +1,6 @@
 //! Schemas of parameters, headers of answers, and examples: what the route table names, spelled out.
 
-use crate::routes::Route;
+use crate::routes::{Parameter, Route};
 use serde_json::{Map, Value, json};
 
 pub(super) const SLUG: &str = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$";
@@ -14,6 +14,9 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         "key" => json!({ "type": "string", "pattern": EVENT }),
         "file" => json!({ "enum": ["start.js", "swagger-ui-bundle.js", "swagger-ui.css"] }),
         "id" if route.path.contains("/deliveries/") => json!({ "type": "string", "pattern": DELIVERY }),
+        "id" if route.path.contains("/digests/") => {
+            json!({ "type": "string", "pattern": "^dig_[0-9a-f]{32}$" })
+        }
         "id" if route.path.contains("/quarantine/") => {
             json!({ "type": "string", "pattern": "^qtn_[0-9a-f]{37}$" })
         }
@@ -33,6 +36,7 @@ pub fn in_path(route: &Route, name: &str) -> Value {
         ("/silences/", "Silence"),
         ("/overrides/", "Override"),
         ("/inhibitions/", "Inhibition"),
+        ("/policies/", "Policy"),
     ];
     let made = collections.into_iter().find(|(collection, _)| route.path.contains(collection));
     if let Some(id) = made.and_then(|(_, kind)| example(kind)?.get("id").cloned()) {
@@ -41,9 +45,11 @@ pub fn in_path(route: &Route, name: &str) -> Value {
     parameter
 }
 
-/// A parameter of this route; one name may mean different things in different lists.
-pub fn schema_in(route: &Route, name: &str) -> Value {
-    match name {
+/// A parameter of this route; one name may mean different things in different lists, and what is said to be a time is one,
+/// whatever its name.
+pub fn schema_in(route: &Route, parameter: &Parameter) -> Value {
+    match parameter.name {
+        _ if parameter.about.contains("(RFC 3339)") => json!({ "type": "string", "format": "date-time" }),
         "state" if matches!(route.tag, "silences" | "overrides") => {
             json!({ "enum": ["upcoming", "active", "expired"] })
         }
@@ -122,7 +128,7 @@ pub fn all_examples() -> Value {
 }
 
 /// Schemas that have an example.
-pub const EXAMPLES: [&str; 18] = [
+pub const EXAMPLES: [&str; 20] = [
     "CloudEvent",
     "CloudEventBatch",
     "AlertmanagerWebhook",
@@ -141,6 +147,8 @@ pub const EXAMPLES: [&str; 18] = [
     "Silence",
     "Override",
     "Inhibition",
+    "Policy",
+    "DigestPreviewRequest",
 ];
 
 const EVENT_TYPE: &str = include_str!("../../../resources/schemas/event-type.schema.json");
@@ -163,9 +171,13 @@ fn example(schema: &str) -> Option<Value> {
         }
         "Calendar" => include_str!("../../../resources/calendars/nights-and-weekends.yaml"),
         "Contact" => include_str!("../../../resources/samples/documents/good/contact-minimal.yaml"),
+        "Policy" => include_str!("../../../resources/samples/documents/good/policy-full.yaml"),
         "CloudEventBatch" => return Some(Value::Array(vec![example("CloudEvent")?])),
         "PreviewRequest" => {
             return Some(json!({ "event": example("CloudEvent")?, "rule": example("Rule")? }));
+        }
+        "DigestPreviewRequest" => {
+            return Some(json!({ "rule": example("Rule")?, "events": [example("CloudEvent")?] }));
         }
         "ApplyRequest" => return Some(json!({ "rules": [example("Rule")?], "dryRun": true })),
         "ExplainRequest" => return Some(json!({ "event": example("CloudEvent")? })),
@@ -190,6 +202,7 @@ pub fn published() -> Map<String, Value> {
         ("Silence", include_str!("../../../resources/schemas/silence.schema.json")),
         ("Override", include_str!("../../../resources/schemas/override.schema.json")),
         ("Inhibition", include_str!("../../../resources/schemas/inhibition.schema.json")),
+        ("Policy", include_str!("../../../resources/schemas/policy.schema.json")),
     ];
     let mut all = Map::new();
     for (name, text) in files {
@@ -232,7 +245,7 @@ mod tests {
         for schema in EXAMPLES {
             assert!(example(schema).is_some_and(|example| !example.is_null()), "{schema}");
         }
-        assert_eq!(published().len(), 11);
+        assert_eq!(published().len(), 12);
         assert!(published().values().all(|schema| schema.is_object()));
     }
 }

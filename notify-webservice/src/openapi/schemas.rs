@@ -40,6 +40,7 @@ pub fn all() -> Value {
         deliveries(),
         ledger(),
         operations(),
+        super::why::all(),
     ] {
         if let Value::Object(members) = group {
             all.extend(members);
@@ -155,6 +156,7 @@ fn versions() -> Value {
         ("Silence", "silence"),
         ("Override", "override"),
         ("Inhibition", "inhibition"),
+        ("Policy", "policy"),
     ] {
         let version = json!({
             "type": "object",

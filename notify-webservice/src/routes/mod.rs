@@ -4,6 +4,7 @@
 mod muting;
 mod rules;
 mod table;
+mod why;
 
 use crate::app::{Answer, Call};
 use crate::auth::Scope;

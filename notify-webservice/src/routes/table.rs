@@ -30,6 +30,12 @@ const FORCE: &[Parameter] = &[Parameter {
     name: "force",
     about: "`true` saves the rule although its own tests fail; the ledger keeps that it was forced.",
 }];
+const EVENT_FILTER: &[Parameter] = &[
+    LIMIT,
+    TOKEN,
+    Parameter { name: "id", about: "Only events with this id of their producer, among the newest 20,000." },
+    Parameter { name: "source", about: "With `id`: the event of this source, however old." },
+];
 const DELIVERY_FILTER: &[Parameter] = &[
     LIMIT,
     TOKEN,
@@ -154,6 +160,7 @@ pub fn routes() -> Vec<Route> {
     all.extend(delivery_routes());
     all.extend(ledger_routes());
     all.extend(operations_routes());
+    all.extend(super::why::routes());
     all
 }
 
@@ -264,7 +271,7 @@ fn event_routes() -> Vec<Route> {
         Route {
             tag: "events",
             summary: "Events, newest first",
-            parameters: PAGE,
+            parameters: EVENT_FILTER,
             success: success![200 "A page." "EventPage"],
             problems: &[Code::InvalidPageToken],
             ..get("/api/v1/notify/events", "listEvents", |call| Box::pin(events::read::list(call)))
@@ -294,7 +301,7 @@ macro_rules! documents {
             Route {
                 method: Method::POST,
                 tag: $path,
-                summary: concat!("Create a ", $one),
+                summary: concat!("Create ", $one),
                 access: $write,
                 body: BodyKind::Document,
                 accepts: &[("application/yaml", $name), ("application/json", $name)],
@@ -307,7 +314,7 @@ macro_rules! documents {
             },
             Route {
                 tag: $path,
-                summary: concat!("Read a ", $one, " and its ETag"),
+                summary: concat!("Read ", $one, " and its ETag"),
                 parameters: VERSION,
                 headers: &[IF_NONE_MATCH],
                 success: &[ok!(200, "The document.", concat!($name, "Version")), UNCHANGED],
@@ -319,7 +326,7 @@ macro_rules! documents {
             Route {
                 method: Method::PUT,
                 tag: $path,
-                summary: concat!("Replace a ", $one, " with a new version"),
+                summary: concat!("Replace ", $one, " with a new version"),
                 access: $write,
                 body: BodyKind::Document,
                 accepts: &[("application/yaml", $name), ("application/json", $name)],
@@ -333,7 +340,7 @@ macro_rules! documents {
             Route {
                 method: Method::DELETE,
                 tag: $path,
-                summary: concat!("Delete a ", $one, "; its versions stay readable"),
+                summary: concat!("Delete ", $one, "; its versions stay readable"),
                 access: $write,
                 headers: &[IF_MATCH],
                 success: &[Success { status: 204, about: "Deleted.", schema: "", media: "" }],
@@ -349,7 +356,7 @@ macro_rules! documents {
             },
             Route {
                 tag: $path,
-                summary: concat!("Versions of a ", $one, ", newest first"),
+                summary: concat!("Versions of ", $one, ", newest first"),
                 parameters: PAGE,
                 success: &[ok!(200, "A page.", concat!($name, "VersionPage"))],
                 problems: &[Code::NotFound, Code::InvalidPageToken],
@@ -365,15 +372,15 @@ macro_rules! documents {
 
 fn document_routes() -> Vec<Route> {
     let mut all = Vec::new();
-    let rules = documents!(Rule, OPERATOR, "rules", "rule", "Rule", "Rules");
+    let rules = documents!(Rule, OPERATOR, "rules", "a rule", "Rule", "Rules");
     let writes = |route: &Route| matches!(route.method, Method::POST | Method::PUT);
     all.extend(rules.map(|route| if writes(&route) { Route { parameters: FORCE, ..route } } else { route }));
     all.extend(super::rules::acts());
-    all.extend(documents!(Channel, ADMIN, "channels", "channel", "Channel", "Channels"));
-    all.extend(documents!(Template, OPERATOR, "templates", "template", "Template", "Templates"));
-    all.extend(documents!(Bundle, OPERATOR, "bundles", "text bundle", "Bundle", "Bundles"));
-    all.extend(documents!(EventType, OPERATOR, "event-types", "event type", "EventType", "EventTypes"));
-    all.extend(documents!(Calendar, OPERATOR, "calendars", "calendar", "Calendar", "Calendars"));
+    all.extend(documents!(Channel, ADMIN, "channels", "a channel", "Channel", "Channels"));
+    all.extend(documents!(Template, OPERATOR, "templates", "a template", "Template", "Templates"));
+    all.extend(documents!(Bundle, OPERATOR, "bundles", "a text bundle", "Bundle", "Bundles"));
+    all.extend(documents!(EventType, OPERATOR, "event-types", "an event type", "EventType", "EventTypes"));
+    all.extend(documents!(Calendar, OPERATOR, "calendars", "a calendar", "Calendar", "Calendars"));
     all.push(Route {
         tag: "calendars",
         summary: "The next windows of a calendar, in local time and UTC",
@@ -384,15 +391,16 @@ fn document_routes() -> Vec<Route> {
             Box::pin(windows::windows(call))
         })
     });
-    all.extend(documents!(Contact, OPERATOR, "contacts", "contact", "Contact", "Contacts"));
-    let silences = documents!(Silence, OPERATOR, "silences", "silence", "Silence", "Silences");
+    all.extend(documents!(Contact, OPERATOR, "contacts", "a contact", "Contact", "Contacts"));
+    let silences = documents!(Silence, OPERATOR, "silences", "a silence", "Silence", "Silences");
     all.extend(silences.map(super::muting::silence));
     all.extend(
-        documents!(Override, OPERATOR, "overrides", "n override", "Override", "Overrides")
+        documents!(Override, OPERATOR, "overrides", "an override", "Override", "Overrides")
             .map(super::muting::over),
     );
-    all.extend(documents!(Inhibition, OPERATOR, "inhibitions", "n inhibition", "Inhibition", "Inhibitions"));
+    all.extend(documents!(Inhibition, OPERATOR, "inhibitions", "an inhibition", "Inhibition", "Inhibitions"));
     all.extend(super::muting::acts());
+    all.extend(documents!(Policy, ADMIN, "policies", "a policy", "Policy", "Policies"));
     all
 }
 

@@ -19,7 +19,8 @@ use notify_store::model::NewEvent;
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
 use notify_webservice::auth::{Authenticator, Issue, Publisher, Publishers, Scope, TokenKey, issue_token};
 use notify_webservice::engine::{
-    Accepted, Actor, BoxFuture, Check, Engine, PluginStatus, Preview, Readiness, Redrive, Redriven,
+    Accepted, Actor, BoxFuture, Check, DigestAsked, DigestPreview, Engine, PluginStatus, Preview, Readiness,
+    Redrive, Redriven,
 };
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
@@ -130,6 +131,27 @@ impl Engine for TestEngine {
             unmatched: 0,
             nearest: None,
         })))
+    }
+    fn preview_digest(&self, asked: DigestAsked) -> BoxFuture<Result<DigestPreview, Problem>> {
+        let unsaved = asked.unsaved.and_then(|rule| rule.actions.into_iter().next());
+        Box::pin(std::future::ready(match unsaved {
+            Some(action) => Ok(DigestPreview {
+                rule: asked.rule,
+                action: action.id,
+                channel: action.channel,
+                channel_type: None,
+                template: None,
+                count: asked.events.len() as u64,
+                retained: 0,
+                message: notify_core::message::Message {
+                    title: asked.control.to_owned(),
+                    ..Default::default()
+                },
+                request: None,
+                problem: None,
+            }),
+            None => Err(Problem::new(Code::NotFound, "/rule", "there is no such rule", "")),
+        }))
     }
     /// With the tenant's rules as they are stored.
     fn explain(&self, event: Event, nearest: usize) -> BoxFuture<Result<Explained, Problem>> {

@@ -6,7 +6,7 @@ use crate::harness::{Answered, Service, assert_problem, service};
 use http::Method;
 use notify_bus::Bus;
 use notify_bus::intake::{Message, Taken};
-use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TenantId};
+use notify_core::ids::{ActionId, ChannelId, DeliveryId, DigestId, EventKey, RuleId, TenantId};
 use notify_core::ledger::commitment::Commitment;
 use notify_core::ledger::{EntryDraft, EntryKind};
 use notify_core::time::Clock;
@@ -139,7 +139,18 @@ async fn delivery_of(service: &Service, event: EventKey) -> DeliveryId {
     let about = event.to_string();
     let entry = EntryDraft { kind: EntryKind::Event, subject, predicate: Map::new(), about };
     let effects = vec![Effect::CreateDelivery(Box::new(delivery))];
-    service.store.commit(Commit::new(TenantId::new("acme").unwrap(), effects, vec![entry])).await.unwrap();
+    // A digest that is over: the ledger has its end.
+    let over = EntryDraft {
+        kind: EntryKind::Digest,
+        subject: vec![("message".to_owned(), "ab".repeat(32))],
+        predicate: Map::new(),
+        about: DigestId::derive(["mine"]).to_string(),
+    };
+    service
+        .store
+        .commit(Commit::new(TenantId::new("acme").unwrap(), effects, vec![entry, over]))
+        .await
+        .unwrap();
     id
 }
 
@@ -159,6 +170,7 @@ fn ids(route: &Route, owned: &Owned) -> (String, String) {
         | "silences" | "overrides" | "inhibitions" => ("mine".to_owned(), "absent".to_owned()),
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
         "deliveries" => (owned.delivery.clone(), DeliveryId::derive(["absent"]).to_string()),
+        "digests" => (DigestId::derive(["mine"]).to_string(), DigestId::derive(["absent"]).to_string()),
         "quarantine" => {
             let [sent_on, deleted] = owned.quarantined.clone();
             let id = if route.path.ends_with(":redrive") { sent_on } else { deleted };

@@ -22,3 +22,4 @@ mod signed;
 mod silences;
 mod turns;
 mod verifiable;
+mod why;
