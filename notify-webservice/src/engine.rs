@@ -11,6 +11,7 @@ use notify_core::problem::Problem;
 use notify_core::time::Timestamp;
 use notify_store::model::DeliveryFilter;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -177,8 +178,17 @@ pub struct PreviewedAction {
     pub channel_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateId>,
-    /// `send`, or the reason why not (such as `channel-disabled`).
+    /// `send`, `render-failed`, `suppressed`, `held` or `digested`, as in the ledger.
     pub outcome: String,
+    /// What decided, when something stood in the way: a control, `channel-disabled` or `channel-missing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// What the ledger would say of it: until when, under which limit, with which versions.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    /// Controls that would have decided as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_applied: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
     /// The exact request with `‹secret:name›` in place of secrets: method and URL, headers, empty line, body.

@@ -44,6 +44,18 @@ pub(super) fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// `send`, or what stands in the way and until when.
+fn decided(action: &Value) -> String {
+    let (outcome, control) = (text(action, "/outcome"), text(action, "/control"));
+    let until = ["/parameters/until", "/parameters/closesAt"].map(|pointer| text(action, pointer));
+    let until = until.into_iter().find(|time| !time.is_empty());
+    match (control, until) {
+        ("", _) => outcome.to_owned(),
+        (control, None) => format!("{outcome} by {control}"),
+        (control, Some(until)) => format!("{outcome} by {control} until {until}"),
+    }
+}
+
 fn preview_text(preview: &Value) -> String {
     let mut out = String::new();
     for rule in list(preview, "matched") {
@@ -54,9 +66,15 @@ fn preview_text(preview: &Value) -> String {
                 "  action {} → channel {}: {}",
                 text(action, "/action"),
                 text(action, "/channel"),
-                text(action, "/outcome")
+                decided(action)
             );
-            let _ = writeln!(out, "    title: {}", text(action, "/message/title"));
+            if !text(action, "/message/title").is_empty() {
+                let _ = writeln!(out, "    title: {}", text(action, "/message/title"));
+            }
+            let also: Vec<_> = list(action, "alsoApplied").filter_map(Value::as_str).collect();
+            if !also.is_empty() {
+                let _ = writeln!(out, "    without that: {} would have decided", also.join(", "));
+            }
             if let Some(problem) = action.get("problem") {
                 let _ = writeln!(out, "    problem: {}", text(problem, "/reason"));
             }

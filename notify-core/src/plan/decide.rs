@@ -222,6 +222,9 @@ pub fn plan(
     let unmatched = snapshot.rule_count().saturating_sub(matching.len()) as u64;
     let facts = Facts::of(snapshot, event, logical);
     let mut view = View::new(state);
+    // Before its own alerts are judged: what it ends mutes nothing any more. A source never mutes itself
+    // (`noise::inhibition`).
+    fire(&facts, &mut view);
     let mut making = Making {
         decisions: Vec::new(),
         deliveries: Vec::new(),

@@ -23,8 +23,9 @@ pub struct Use {
 
 /// Members of documents that name others: who has them, where (`*`: each element), and what they name. A new field that
 /// names a calendar or contact gets its line here.
-const FIELDS: [(Kind, &str, Kind); 10] = [
+const FIELDS: [(Kind, &str, Kind); 11] = [
     (Kind::Rule, "/actions/*/digest/schedule", Kind::Calendar),
+    (Kind::Rule, "/actions/*/digest/template", Kind::Template),
     (Kind::Channel, "/quietHours/*/calendar", Kind::Calendar),
     (Kind::Channel, "/maintenance/*/calendar", Kind::Calendar),
     (Kind::Channel, "/contact", Kind::Contact),

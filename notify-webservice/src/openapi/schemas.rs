@@ -213,7 +213,11 @@ fn documents() -> Value {
                             "type": "object",
                             "properties": {
                                 "action": text(), "channel": text(), "channelType": text(),
-                                "template": text(), "outcome": text(),
+                                "template": text(),
+                                "outcome": { "enum": ["send", "render-failed", "suppressed", "held", "digested"] },
+                                "control": { "type": "string", "description": "What decided, when something stood in the way." },
+                                "parameters": { "type": "object", "description": "What the ledger would say of it." },
+                                "alsoApplied": { "type": "array", "items": text() },
                                 "message": { "type": "object" },
                                 "request": { "type": "string", "description": "The exact request with ‹secret:name› in place of secrets." },
                                 "secrets": {
