@@ -16,6 +16,8 @@ mod grouping;
 mod history;
 #[path = "conformance/ledger.rs"]
 mod ledger;
+#[path = "conformance/noise.rs"]
+mod noise;
 #[path = "conformance/quarantine.rs"]
 mod quarantine;
 mod support;
@@ -70,6 +72,12 @@ const CASES: &[Case] = cases![
     ledger::subtrees,
     ledger::openings,
     ledger::refused_entries,
+    noise::states_and_versions,
+    noise::rounds,
+    noise::timers,
+    noise::held_alerts,
+    noise::digest_items,
+    noise::delivery_that_waits,
     decided::newest_first,
     quarantine::in_and_out,
     quarantine::pages_and_tenants,

@@ -3,8 +3,10 @@
 mod support;
 
 use notify_core::ids::TenantId;
+use notify_core::ledger::EntryKind;
+use notify_core::noise::{Remembered, StateKey, StateRow};
 use notify_store::model::{Lease, NewDelivery};
-use notify_store::{Backend, Guard, Refused, Store, StoreError};
+use notify_store::{Backend, Bookkeeping, Commit, Effect, Guard, NoiseChanges, Refused, Store, StoreError};
 use notify_testkit::proxy::{Cut, Ending, Proxy, Toward, When};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::BTreeSet;
@@ -116,6 +118,20 @@ const UNDER_SECURITY: [&str; 16] = [
     "document_changes",
 ];
 
+/// Something in each table of noise control.
+fn noisy(id: &TenantId) -> Commit {
+    let effects = vec![
+        Effect::AcceptPlanned(Box::new(event("noise"))),
+        Effect::Hold(Box::new(held("noise", 99))),
+        Effect::AddToDigest(Box::new(item("x", 1, "noise"))),
+    ];
+    let mut commit = Commit::new(id.clone(), effects, vec![draft(EntryKind::Event, "noise")]);
+    let remember = vec![StateRow::of(StateKey([1; 16]), &Remembered::Bucket(1))];
+    let changes = NoiseChanges { remember, ..NoiseChanges::default() };
+    commit.bookkeeping.push(Bookkeeping::Noise(Box::new(changes)));
+    commit
+}
+
 #[test]
 fn row_level_security() {
     runtime().block_on(async {
@@ -128,6 +144,7 @@ fn row_level_security() {
             store.commit(accept(id, event("a"), vec![delivery("a")])).await.unwrap();
             store.commit(record(id, attempt("a", 1, DELIVERED))).await.unwrap();
             store.commit(put_aside(id, &message("qtn_1", 1))).await.unwrap();
+            store.commit(noisy(id)).await.unwrap();
         }
         let mut raw = PgConnection::connect(&url).await.unwrap();
         // Every table with a tenant's data is on the list: a new one must be put under security too.

@@ -45,6 +45,8 @@ const MAX_TRIES: u8 = 4;
 const LOOK_UP_AFTER_A_REPEAT: u32 = 32;
 /// How long to wait after the store failed.
 const AFTER_A_FAULT: Duration = Duration::from_millis(500);
+/// Clocks are set, machines are suspended: whoever waits for a timer looks at the time again this often.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(10);
 /// Commits under way at once: one is being made durable while the next is planned.
 const COMMITS_UNDER_WAY: usize = 2;
 
@@ -125,10 +127,16 @@ impl Owner {
             let clock = Arc::clone(&self.shared.clock);
             let look_again = async {
                 let next = if self.behind { Some(pause.unwrap_or(Timestamp::MIN)) } else { None };
+                // What is due by the last decision's time does not wait for a clock that was set back.
+                let overdue = |due: Timestamp| self.last_logical.is_some_and(|last| due <= last);
+                let timer = timer.map(|due| if overdue(due) { Timestamp::MIN } else { due });
                 let timer = timer.map(|due| due.max(self.look_again_at.unwrap_or(due)));
                 match next.into_iter().chain(timer).min() {
                     None => std::future::pending().await,
-                    Some(at) => crate::clock::wait_until(clock.as_ref(), at).await,
+                    Some(at) => {
+                        let look = crate::clock::after(clock.now(), LOOK_AT_THE_CLOCK);
+                        crate::clock::wait_until(clock.as_ref(), at.min(look)).await;
+                    }
                 }
             };
             // What is under way has to land before a timer fires, or before anything is planned after a refusal.
@@ -188,7 +196,7 @@ impl Owner {
         self.behind |= landed.pending;
         self.remembered(landed.version, landed.error.as_ref());
         match landed.error {
-            Some(StoreError::Refused(Refused::LeaseLost)) => self.lease = None,
+            Some(StoreError::Refused(Refused::LeaseLost)) => self.lost_lease(),
             Some(StoreError::Refused(Refused::ConfigChanged { .. })) => {
                 if let Err(error) = self.shared.snapshots.reload(&self.tenant).await {
                     tracing::error!(tenant = %self.tenant, %error, "the configuration could not be reloaded");
@@ -202,7 +210,19 @@ impl Owner {
     /// Whether nothing may be planned before all that is under way has landed.
     fn must_settle(&self) -> bool {
         let Some(memory) = &self.memory else { return true };
-        memory.in_trouble() || !self.waiting.is_empty() || memory.is_due(self.shared.clock.now())
+        memory.in_trouble() || !self.waiting.is_empty() || memory.is_due(self.due_by())
+    }
+
+    /// Timers fire by the time of the next decision: that of the clock, or of the last one where the clock was set back.
+    fn due_by(&self) -> Timestamp {
+        let now = self.shared.clock.now();
+        self.last_logical.map_or(now, |last| last.max(now))
+    }
+
+    /// Somebody else has the lease, or nobody: what is left to do here may be ours again.
+    fn lost_lease(&mut self) {
+        self.lease = None;
+        self.behind = true;
     }
 
     /// What is to be done before new events are taken: mend what a refusal left, fire timers, plan what waits.
@@ -214,6 +234,8 @@ impl Owner {
             if let Err(error) = self.settle().await {
                 tracing::error!(tenant = %self.tenant, %error, "noise control cannot go on; trying again");
                 self.memory = None;
+                // Timers are known from memory alone: without it only this brings us back to them.
+                self.behind = true;
                 self.look_again_at = Some(crate::clock::after(self.shared.clock.now(), AFTER_A_FAULT));
                 // Nobody waits for a store that cannot be read: they are told to come back.
                 for item in std::mem::take(&mut self.waiting) {
@@ -241,24 +263,35 @@ impl Owner {
 
     /// Nothing is under way: takes back what was refused, and fires what is due.
     async fn settle(&mut self) -> Result<(), StoreError> {
+        self.recover();
+        let wanted = self.behind || !self.waiting.is_empty() || self.lease.is_some();
+        // Memory is its owner's: it can be large, and means nothing to anybody else.
+        if self.memory.is_none() && wanted && self.hold_lease().await? {
+            self.load_memory().await?;
+        }
+        // As many as are due now, so that a timer that is due at once again cannot hold up everything.
+        let now = self.due_by();
+        loop {
+            let config = self.shared.snapshots.get(&self.tenant).await?.config_version;
+            if self.memory.as_ref().is_some_and(|memory| memory.armed_for != Some(config)) {
+                self.arm(now).await?;
+                self.recover();
+            }
+            if !self.memory.as_ref().is_some_and(|memory| memory.is_due(now)) || !self.fire(now).await? {
+                break;
+            }
+            self.recover();
+        }
+        // With memory the timers are gone as well; it is read again at once.
+        self.behind |= self.memory.is_none() && self.lease.is_some();
+        Ok(())
+    }
+
+    /// Takes back what was refused; what cannot be taken back is read again.
+    fn recover(&mut self) {
         if self.memory.as_mut().is_some_and(|memory| !memory.recover()) {
             self.memory = None;
         }
-        if self.memory.is_none() && (self.behind || !self.waiting.is_empty() || self.lease.is_some()) {
-            self.load_memory().await?;
-        }
-        let config = self.shared.snapshots.get(&self.tenant).await?.config_version;
-        if self.memory.as_ref().is_some_and(|memory| memory.armed_for != Some(config)) {
-            self.arm(self.shared.clock.now()).await?;
-        }
-        // As many as are due now, so that a timer that is due at once again cannot hold up everything.
-        let now = self.shared.clock.now();
-        while self.memory.as_ref().is_some_and(|memory| memory.is_due(now) && !memory.in_trouble()) {
-            if !self.fire(now).await? {
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Reads what noise control remembers, unless it is there.

@@ -238,6 +238,10 @@ impl Worker {
         if let Err(error) = self.shared.snapshots.reload(tenant).await {
             tracing::error!(tenant = %tenant, %error, "the configuration could not be reloaded");
         }
+        // A digest that is sent even if nothing happens opens its first period now, not with the next event.
+        if self.shared.snapshots.get(tenant).await.is_ok_and(|snapshot| snapshot.sends_silence()) {
+            self.wake_owner(tenant);
+        }
     }
 
     #[must_use]

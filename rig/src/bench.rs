@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// `throughput`, `latency`, or both when absent; `rules` only when asked for.
-    #[arg(value_parser = ["throughput", "latency", "rules"])]
+    /// `throughput`, `latency`, or both when absent; `rules` and `noise` only when asked for.
+    #[arg(value_parser = ["throughput", "latency", "rules", "noise"])]
     scenario: Option<String>,
     /// Also write the figures to this file.
     #[arg(long)]
@@ -76,6 +76,9 @@ async fn scenarios(
     if arguments.scenario.as_deref() == Some("rules") {
         figures.push(crate::bench_rules::run(stage, &home.join("rules"), arguments).await?);
     }
+    if arguments.scenario.as_deref() == Some("noise") {
+        figures.push(crate::bench_noise::run(stage, &home.join("noise"), arguments).await?);
+    }
     Ok(figures)
 }
 
@@ -107,6 +110,7 @@ async fn throughput(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow:
         sent.iter().map(|sent| (sent.answered - sent.due).as_secs_f64() * 1000.0).collect();
     Ok(serde_json::json!({
         "scenario": "throughput",
+        "controls": seed::CONTROLS_OFF,
         "connections": arguments.connections,
         "events": arguments.events,
         "accepted_per_s": round(count / accepted_in.as_secs_f64()),
@@ -165,6 +169,7 @@ async fn latency(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::Re
     let flush_p99 = before.1.max(after.1);
     Ok(serde_json::json!({
         "scenario": "latency",
+        "controls": seed::CONTROLS_OFF,
         "rate_per_s": arguments.rate,
         "events": sent.len(),
         "p50_ms": percentile(&mut times, 0.50),

@@ -79,6 +79,7 @@ pub async fn run(stage: &Path, home: &Path, arguments: &Arguments) -> anyhow::Re
     Ok(serde_json::json!({
         "scenario": "rules",
         "rules": rules,
+        "controls": seed::CONTROLS_OFF,
         "connections": arguments.connections,
         "events": arguments.events,
         "delivered_per_s_one_rule": one.rates.iter().copied().map(round).collect::<Vec<_>>(),
@@ -145,7 +146,8 @@ async fn apply(studio: &mut Studio, rules: u64) -> anyhow::Result<(Duration, Dur
         serde_json::json!({
             "schema": "notify-rule@1", "id": format!("item-{number}"), "name": format!("Item {number}"),
             "match": { "type": ["load.tick"], "subject": [format!("item-{number}")], "severity": ["high"] },
-            "actions": [{ "id": "hook", "channel": "load" }],
+            "storm": "off",
+            "actions": [{ "id": "hook", "channel": "load", "dedupe": "off", "throttle": "off" }],
         })
     };
     let request = serde_json::json!({ "set": "bench", "rules": (0..rules).map(rule).collect::<Vec<_>>() });
@@ -174,7 +176,8 @@ async fn change(many: &mut Loaded, receiver: &Receiver, number: u64) -> anyhow::
     let rule = serde_json::json!({
         "schema": "notify-rule@1", "id": format!("change-{number}"), "name": "A change",
         "match": { "type": ["load.tick"], "subject": [format!("item-{subject}")] },
-        "actions": [{ "id": "hook", "channel": "load" }],
+        "storm": "off",
+        "actions": [{ "id": "hook", "channel": "load", "dedupe": "off", "throttle": "off" }],
     });
     let body = serde_json::to_vec(&rule)?;
     let before = receiver.count();

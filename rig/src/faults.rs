@@ -260,8 +260,8 @@ async fn add_channel(
 
 async fn add_rule(studio: &mut Studio, id: &str, pattern: &Value) -> anyhow::Result<()> {
     let rule = json!({
-        "schema": "notify-rule@1", "id": id, "name": id, "match": pattern,
-        "actions": [{"id": "hook", "channel": id}],
+        "schema": "notify-rule@1", "id": id, "name": id, "match": pattern, "storm": "off",
+        "actions": [{"id": "hook", "channel": id, "dedupe": "off", "throttle": "off"}],
     });
     studio.call("POST", "/api/v1/notify/rules", "application/json", &serde_json::to_vec(&rule)?).await?;
     Ok(())

@@ -25,6 +25,9 @@ pub struct Arguments {
     /// Events per second.
     #[arg(long, default_value_t = 500)]
     rate: u32,
+    /// With noise control on: what is open, held and counted when the kill comes.
+    #[arg(long)]
+    noise: bool,
     /// Seed of the kill times, printed with each run.
     #[arg(long)]
     seed: Option<u64>,
@@ -38,11 +41,15 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
         Some(seed) => seed,
         None => getrandom::u64()?,
     };
-    println!("kill test: {} rounds at {}/s, seed {seed}", arguments.rounds, arguments.rate);
+    let controls = if arguments.noise { "noise control on" } else { seed::CONTROLS_OFF };
+    println!("kill test: {} rounds at {}/s, seed {seed}, {controls}", arguments.rounds, arguments.rate);
     let mut random = seed;
+    if arguments.noise {
+        return with_noise_control(stage, &arguments, random).await;
+    }
     let clean_rounds = arguments.rounds.div_ceil(5);
     for round in 0..arguments.rounds + clean_rounds {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = drawn(random);
         let after = Duration::from_millis(300 + (random >> 33) % 2_200);
         // Every third round the receiver is down until after the restart. The last rounds stop cleanly.
         let (down, clean) = (round % 3 == 2, round >= arguments.rounds);
@@ -58,6 +65,30 @@ pub async fn run(stage: &Path, arguments: Arguments) -> anyhow::Result<()> {
         println!("{what}: {summary}");
     }
     println!("kill test: all {} rounds hold", arguments.rounds + clean_rounds);
+    Ok(())
+}
+
+/// Draws the next number.
+const fn drawn(random: u64) -> u64 {
+    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
+}
+
+async fn with_noise_control(stage: &Path, arguments: &Arguments, mut random: u64) -> anyhow::Result<()> {
+    let seed = random;
+    for round in 0..arguments.rounds {
+        random = drawn(random);
+        // Also into the end of the quiet hours, and past it.
+        let after = Duration::from_millis(300 + (random >> 33) % 5_000);
+        let what = format!("round {round}: SIGKILL after {} ms", after.as_millis());
+        let home = std::env::temp_dir().join(format!("notify-kill-noise-{}-{round}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&home);
+        let summary = crate::kill_noise::round(stage, &home.join("studio"), arguments.rate, after).await;
+        let summary =
+            summary.with_context(|| format!("{what} (seed {seed}); home kept: {}", home.display()))?;
+        std::fs::remove_dir_all(&home)?;
+        println!("{what}: {summary}");
+    }
+    println!("kill test: all {} rounds hold", arguments.rounds);
     Ok(())
 }
 

@@ -6,11 +6,13 @@
 //! line, HTTP and files.
 
 mod bench;
+mod bench_noise;
 mod bench_rules;
 mod clock;
 mod faults;
 mod http;
 mod kill;
+mod kill_noise;
 mod misbehave;
 mod publisher;
 mod receiver;

@@ -265,7 +265,8 @@ async fn seed_channels(studio: &mut Studio, receiver: &Receiver, secret: &str) -
 fn rule(channel: &str, event_type: Value) -> Value {
     json!({
         "schema": "notify-rule@1", "id": channel, "name": channel, "match": { "type": [event_type] },
-        "actions": [{ "id": "send", "channel": channel }],
+        "storm": "off",
+        "actions": [{ "id": "send", "channel": channel, "dedupe": "off", "throttle": "off" }],
     })
 }
 

@@ -168,6 +168,18 @@ impl Studio {
         Ok(answer)
     }
 
+    /// Replaces a document, whatever its version.
+    pub async fn replace(&mut self, path: &str, body: &[u8]) -> anyhow::Result<()> {
+        let bearer = format!("Bearer {}", self.token().await?);
+        let headers =
+            [("authorization", bearer.as_str()), ("content-type", "application/json"), ("if-match", "*")];
+        let answer = Connection::new(self.address).send("PUT", path, &headers, body).await?;
+        if !(200..300).contains(&answer.status) {
+            bail!("PUT {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        Ok(())
+    }
+
     /// Proportional memory (PSS, KiB) of the studio and its connector hosts.
     pub fn memory_kib(&self) -> anyhow::Result<u64> {
         let root = self.child.as_ref().and_then(Child::id).context("the studio does not run")?;

@@ -66,6 +66,9 @@ enum Task {
     Kill {
         #[arg(long, default_value_t = 10)]
         rounds: u32,
+        /// With noise control on: open digests, held alerts, counted repeats.
+        #[arg(long)]
+        noise: bool,
         /// Repeat a run by its printed seed.
         #[arg(long)]
         seed: Option<u64>,
@@ -129,10 +132,13 @@ fn run() -> anyhow::Result<()> {
             }
             tools::run(&mut rig)
         }
-        Task::Kill { rounds, seed } => {
+        Task::Kill { rounds, noise, seed } => {
             stage::stage(&root)?;
             let mut rig = rig(&root);
             rig.args(["kill", "--rounds", &rounds.to_string()]);
+            if noise {
+                rig.args(["--noise", "--rate", "200"]);
+            }
             if let Some(seed) = seed {
                 rig.args(["--seed", &seed.to_string()]);
             }

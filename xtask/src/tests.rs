@@ -65,7 +65,9 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     })?;
     report.area("kill", || {
         let rounds = if deep { "100" } else { "10" };
-        tools::run(rig(root).args(["kill", "--rounds", rounds]))
+        tools::run(rig(root).args(["kill", "--rounds", rounds]))?;
+        let rounds = if deep { "100" } else { "4" };
+        tools::run(rig(root).args(["kill", "--noise", "--rate", "200", "--rounds", rounds]))
     })?;
     report.area("faults", || {
         let arguments: &[&str] = if deep { &["--strict"] } else { &["--events", "6000", "--seconds", "8"] };

@@ -234,6 +234,12 @@ impl Snapshot {
         self.armed.values().map(AsRef::as_ref)
     }
 
+    /// Whether some digest is sent even if nothing happens.
+    #[must_use]
+    pub fn sends_silence(&self) -> bool {
+        !self.armed.is_empty()
+    }
+
     /// How many rules are enabled.
     #[must_use]
     pub fn rule_count(&self) -> usize {

@@ -296,7 +296,6 @@ async fn recorded(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(
         if let Some(until) = row.waits_until {
             let until = Arg::from(until);
             requeued.push([tenant(state, *slot), Arg::Int(row.seq), until.clone(), until, Arg::NullText]);
-            continue;
         }
         let (Some(recorded), Some(now)) = (&row.recorded, row.state) else { continue };
         let attempt = recorded.attempt;
@@ -311,6 +310,8 @@ async fn recorded(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(
             Arg::from(attempt.finished_at),
         ]);
         match (&attempt.follows, now) {
+            // An attempt of the same round, before the delivery was told to wait: its place is known.
+            (_, DeliveryState::Scheduled) if row.waits_until.is_some() => {}
             (Follows::Retry { due_at, claim }, DeliveryState::Scheduled) => {
                 let (ready_at, token) = match claim {
                     Some((token, until)) => (*until, Arg::from(&token.0)),

@@ -2,11 +2,14 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 use notify_core::document::Kind;
-use notify_core::ids::{ActionId, ChannelId, DeliveryId, EventKey, RuleId, TenantId};
+use notify_core::ids::{ActionId, ChannelId, DeliveryId, DigestId, EventKey, HeldId, RuleId, TenantId};
 use notify_core::ledger::commitment::Commitment;
 use notify_core::ledger::{EntryDraft, EntryKind};
+use notify_core::severity::Severity;
 use notify_core::time::Timestamp;
-use notify_store::model::{Attempt, ClaimToken, DeliveryState, Follows, NewDelivery, NewEvent, Quarantined};
+use notify_store::model::{
+    Attempt, ClaimToken, DeliveryState, Follows, NewDelivery, NewDigestItem, NewEvent, NewHeld, Quarantined,
+};
 use notify_store::{Backend, Commit, Effect, OpenOptions, Store};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -163,6 +166,46 @@ pub fn delivery(name: &str) -> NewDelivery {
         created_at: at(11),
         due_at: at(20),
         claim: None,
+    }
+}
+
+pub fn held_id(name: &str) -> HeldId {
+    HeldId::derive([name])
+}
+
+/// The alert of the event of the same name, until this second.
+pub fn held(name: &str, until: i64) -> NewHeld {
+    let made = delivery(name);
+    NewHeld {
+        id: held_id(name),
+        event: event(name).key,
+        rule: made.rule,
+        rule_version: made.rule_version,
+        action: made.action,
+        channel: made.channel,
+        control: "quiet-hours".into(),
+        message: made.message,
+        message_salt: made.message_salt,
+        message_commitment: made.message_commitment,
+        held_at: at(10),
+        release_at: at(until),
+    }
+}
+
+pub fn digest(name: &str) -> DigestId {
+    DigestId::derive([name])
+}
+
+/// The alert of the event of this name as a part of a digest.
+pub fn item(of: &str, number: u32, name: &str) -> NewDigestItem {
+    NewDigestItem {
+        digest: digest(of),
+        number,
+        event: event(name).key,
+        rule: RuleId::new("r").unwrap(),
+        action: ActionId::new("a").unwrap(),
+        severity: if number % 2 == 0 { Severity::None } else { Severity::Critical },
+        at: at(10 + i64::from(number)),
     }
 }
 

@@ -107,6 +107,8 @@ impl Owner {
             Ok(more) => self.behind = more,
             Err(error) => {
                 tracing::error!(tenant = %self.tenant, %error, "pending events could not be planned; trying again");
+                // Plans of this batch are remembered and will not be written: repeats of nothing.
+                self.memory = None;
                 self.behind = true;
                 self.look_again_at = Some(after(self.shared.clock.now(), AFTER_A_FAULT));
             }
@@ -183,7 +185,7 @@ impl Owner {
             Err(error) => {
                 self.remembered(version, Some(&error));
                 match error {
-                    StoreError::Refused(Refused::LeaseLost) => self.lease = None,
+                    StoreError::Refused(Refused::LeaseLost) => self.lost_lease(),
                     StoreError::Refused(Refused::NoiseChanged { .. }) => {}
                     StoreError::Refused(Refused::ConfigChanged { .. } | Refused::NotPending { .. }) => {
                         self.shared.snapshots.reload(&self.tenant).await?;

@@ -24,10 +24,13 @@ impl Owner {
     /// way: what a digest collected is durable.
     pub(super) async fn fire(&mut self, now: Timestamp) -> Result<bool, StoreError> {
         if !self.hold_lease().await? {
-            // Their owner fires them; we look again when it does not.
+            // Their owner fires them; we look again until it has.
             self.memory = None;
+            self.behind = true;
             return Ok(false);
         }
+        // An idle owner's lease has run out meanwhile, and its memory went with it.
+        self.load_memory().await?;
         let snapshot = self.shared.snapshots.get(&self.tenant).await?;
         let at = self.logical(now);
         let (mut batch, mut noted) = (Batch::default(), Noted::default());
@@ -53,8 +56,10 @@ impl Owner {
     /// Opens the periods of digests that are sent even if nothing happens.
     pub(super) async fn arm(&mut self, now: Timestamp) -> Result<bool, StoreError> {
         if !self.hold_lease().await? {
+            self.memory = None;
             return Ok(false);
         }
+        self.load_memory().await?;
         let snapshot = self.shared.snapshots.get(&self.tenant).await?;
         let Some(memory) = &mut self.memory else { return Ok(false) };
         memory.armed_for = Some(snapshot.config_version);

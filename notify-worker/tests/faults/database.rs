@@ -1,7 +1,8 @@
 //! Between worker and PostgreSQL: commits whose answer is lost, sessions that break in the middle, a server that dies.
 
+use crate::account::verified;
 use crate::receiver::Receiver;
-use crate::site::{channel, deliveries, verified, worker};
+use crate::site::{channel, deliveries, worker};
 use crate::studio::{Studio, eventually};
 use notify_core::event::Event;
 use notify_core::problem::Code;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A studio whose every statement goes through a proxy.
-async fn through(server: &PostgresServer, database: &str) -> (Studio, Proxy) {
+pub async fn through(server: &PostgresServer, database: &str) -> (Studio, Proxy) {
     let url = server.url_for(database);
     let (head, rest) = url.split_once("127.0.0.1:").unwrap();
     let (port, name) = rest.split_once('/').unwrap();
@@ -27,7 +28,7 @@ async fn through(server: &PostgresServer, database: &str) -> (Studio, Proxy) {
 }
 
 /// As with two processes on one database; claims run out soon enough for a test.
-fn options(options: &mut WorkerOptions) {
+pub fn options(options: &mut WorkerOptions) {
     options.sweep = Some(Duration::from_millis(200));
     options.attempt_timeout = Duration::from_secs(1);
 }
@@ -41,7 +42,7 @@ async fn cut_next_commit(proxy: &Proxy, cut: Cut) {
 }
 
 /// The two sides of a lost answer: the server never heard the COMMIT, or it did and nobody heard the server.
-fn cuts() -> [(&'static str, Cut); 2] {
+pub fn cuts() -> [(&'static str, Cut); 2] {
     [
         (
             "not-written",
@@ -139,7 +140,7 @@ async fn wait_until_delivered(studio: &Studio, count: usize, patience: Duration)
 }
 
 /// Sends an event until it is accepted, as a careful publisher does.
-async fn publish(worker: &Worker, event: Event) {
+pub async fn publish(worker: &Worker, event: Event) {
     loop {
         match worker.accept(event.clone()).await {
             Ok(_) => return,

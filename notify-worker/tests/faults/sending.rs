@@ -1,8 +1,9 @@
 //! Between worker and receiver: whatever happens on the line, a delivery ends delivered or dead with a reason, every
 //! attempt carries the same id and bytes, and the ledger says what happened.
 
+use crate::account::verified;
 use crate::receiver::Receiver;
-use crate::site::{channel, deliveries, verified, worker};
+use crate::site::{channel, deliveries, worker};
 use crate::studio::{Studio, eventually, now};
 use notify_store::model::DeliveryState;
 use notify_testkit::proxy::{Cut, Ending, Fault, Proxy, Script, Toward, When};

@@ -1,4 +1,4 @@
-//! A studio with the real webhook plug-in, channels on it, and its ledger's verdict.
+//! A studio with the real webhook plug-in, and channels on it.
 
 use crate::receiver::SECRET;
 use crate::studio::{Studio, eventually};
@@ -10,12 +10,6 @@ use notify_connector_host::secrets::SecretResolver;
 use notify_connector_host::stage::stage_plugin;
 use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_core::document::Kind;
-use notify_core::ledger::export::writer::{Export, StoredEntry};
-use notify_core::ledger::export::{ExportFiles, Report, VerifyOptions, verify};
-use notify_core::ledger::keys::{ExportKey, LogKeys};
-use notify_core::ledger::policy::Policy;
-use notify_core::ledger::tree::Hash;
-use notify_core::ledger::trust::{LogKeyRange, Trust};
 use notify_store::model::{Delivery, DeliveryFilter, Page};
 use notify_worker::{Worker, WorkerOptions};
 use serde_json::json;
@@ -83,41 +77,4 @@ pub async fn deliveries(studio: &Studio) -> Vec<Delivery> {
             None => return all,
         }
     }
-}
-
-/// Exports the whole ledger and has the product's verifier judge it: every attempt has its intent, no delivery ends
-/// twice, no number is missing.
-pub async fn verified(studio: &Studio) -> Report {
-    let head = studio.store.ledger_head(&studio.tenant).await.unwrap().unwrap();
-    let mut entries = Vec::new();
-    while (entries.len() as u64) < head.size {
-        let from = entries.len() as u64;
-        entries.extend(studio.store.ledger_entries(&studio.tenant, from, head.size, 500).await.unwrap());
-    }
-    let stored = |entry: &'_ notify_store::model::LedgerEntry| (entry.seq, Hash(entry.leaf_hash));
-    let export = Export {
-        entries: entries
-            .iter()
-            .map(|entry| StoredEntry {
-                seq: stored(entry).0,
-                payload: entry.payload.as_deref(),
-                leaf_hash: stored(entry).1,
-            })
-            .collect(),
-        checkpoint: &head.checkpoint,
-        ..Export::default()
-    };
-    let export_key = ExportKey::from_seed(&[1; 32]);
-    let mut files = ExportFiles::new();
-    for (name, bytes) in export.files(&export_key).unwrap() {
-        files.add(&name, bytes);
-    }
-    let log = LogKeys::new("test.example", [7; 32]).unwrap().log_key(&head.origin).unwrap();
-    let key = log.note_key().unwrap();
-    let policy = Policy::without_witnesses([&key]);
-    let keys = Trust::keys_json(&[export_key.public().clone()], &[LogKeyRange::always(key)]).unwrap();
-    let trust = Trust::parse(policy.as_bytes(), keys.as_bytes()).unwrap();
-    let report = verify(&files, &trust, VerifyOptions::default());
-    assert!(report.is_verified(), "{report}");
-    report
 }

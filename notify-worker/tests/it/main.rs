@@ -3,11 +3,15 @@
 //! `signatures` really send: the webhook plug-in in its process, to a receiver on loopback.
 
 mod acceptance;
+mod account;
 mod brokers;
 mod channels;
 mod configuration;
 mod deliveries;
 mod intake;
+mod noise;
+mod noise_hours;
+mod noise_sites;
 mod planning;
 mod receiver;
 mod redrive;

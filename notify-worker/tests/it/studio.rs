@@ -142,6 +142,29 @@ impl Studio {
             .unwrap();
     }
 
+    /// Deletes a document as the API does, without telling any worker.
+    pub async fn delete(&self, kind: Kind, id: &str) {
+        let commitment = |field: &str, bytes: &[u8]| Commitment::of(&salt(&[9; 32], id, field, 0), bytes);
+        let entry = ConfigEntry {
+            document_kind: kind.as_str().into(),
+            document: id.into(),
+            version: 1,
+            action: ConfigAction::Delete,
+            content: DocumentContent::Committed(commitment("config", b"gone")),
+            actor: commitment("actor", b"tests"),
+            forced: vec![],
+        };
+        let effect = Effect::DeleteDocument { kind, id: id.into(), at: now() };
+        let commit = Commit::new(self.tenant.clone(), vec![effect], vec![entry.into_draft()]);
+        self.store.commit(commit).await.unwrap();
+    }
+
+    /// Another process' view of the same database, which must not be a file.
+    pub async fn sibling(&self, backend: Backend) -> Self {
+        let store = Store::open(on_backend(backend)).await.unwrap();
+        Self { store, tenant: self.tenant.clone(), folder: tempfile::tempdir().unwrap() }
+    }
+
     /// A rule with one action: events of this type go to this channel.
     pub async fn rule(&self, id: &str, r#type: &str, channel: &str) {
         let rule = json!({
@@ -171,9 +194,25 @@ impl Studio {
         secrets: Arc<SecretResolver>,
         adjust: impl FnOnce(&mut WorkerOptions),
     ) -> Worker {
+        self.worker_by(Arc::new(SystemClock), host, secrets, adjust).await
+    }
+
+    /// A worker that sends nothing, by this clock.
+    pub async fn worker_at(&self, clock: Arc<dyn Clock>, adjust: impl FnOnce(&mut WorkerOptions)) -> Worker {
+        let secrets = Arc::new(SecretResolver::with_environment(None, "NONE_", |_| None));
+        self.worker_by(clock, host(self.folder.path()), secrets, adjust).await
+    }
+
+    async fn worker_by(
+        &self,
+        clock: Arc<dyn Clock>,
+        host: Arc<ConnectorHost>,
+        secrets: Arc<SecretResolver>,
+        adjust: impl FnOnce(&mut WorkerOptions),
+    ) -> Worker {
         let mut options = WorkerOptions::new("tests".into());
         adjust(&mut options);
-        Worker::start(self.store.clone(), host, secrets, Arc::new(SystemClock), options).await.unwrap()
+        Worker::start(self.store.clone(), host, secrets, clock, options).await.unwrap()
     }
 
     pub fn folder(&self) -> &Path {
