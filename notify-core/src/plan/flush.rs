@@ -15,6 +15,7 @@ use crate::ledger::noise_entries::{DigestClosed, DigestEntry, ReleaseEntry, Rele
 use crate::noise::remembered::Remembered;
 use crate::noise::window::Window;
 use crate::noise::{Change, Control, StateKey};
+use crate::problem::Problem;
 use crate::render::{DigestInput, DigestItem};
 use crate::severity::Severity;
 use crate::time::{Timestamp, rfc3339_millis};
@@ -142,7 +143,7 @@ pub fn flush(
     match (judgement, found, channel) {
         (Judgement::Send, Some((rule, action)), Some(channel)) => {
             let sending = Sending { snapshot, window, rule, action, channel };
-            let (delivery, entry) = sending.make(collected, at, entropy);
+            let (delivery, entry, _) = sending.make(collected, at, entropy);
             Flush { judgement: Some(Judgement::Send), delivery: Some(delivery), changes, entry: Some(entry) }
         }
         (Judgement::Hold { until }, ..) => {
@@ -157,6 +158,22 @@ pub fn flush(
             Flush { judgement: Some(Judgement::Cancel), delivery: None, changes, entry }
         }
     }
+}
+
+/// A digest as its flush would render it, whether it would be sent or not: for previews. `None` where its action or its
+/// channel does not exist. With the reason why the built-in message stands in place of the template's.
+#[must_use]
+pub fn rendered_digest(
+    snapshot: &Snapshot,
+    window: &Window,
+    collected: Collected,
+    at: Timestamp,
+) -> Option<(PlannedDelivery, Option<Problem>)> {
+    let (rule, action) = action_of(snapshot, window)?;
+    let channel = snapshot.channels.get(&window.channel)?;
+    let sending = Sending { snapshot, window, rule, action, channel };
+    let (delivery, _, failed) = sending.make(collected, at, &[0; 32]);
+    Some((delivery, failed))
 }
 
 /// Where also silence is sent, the next period opens as soon as one is over: as [`arm`] would open it, so not for each
@@ -268,7 +285,12 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    fn make(&self, collected: Collected, at: Timestamp, entropy: &[u8; 32]) -> (PlannedDelivery, EntryDraft) {
+    fn make(
+        &self,
+        collected: Collected,
+        at: Timestamp,
+        entropy: &[u8; 32],
+    ) -> (PlannedDelivery, EntryDraft, Option<Problem>) {
         let Self { snapshot, window, rule, action, channel } = *self;
         let locale = locale(snapshot, Some(action), &channel.document);
         let retained = collected.shown.len() as u64;
@@ -320,7 +342,7 @@ impl Sending<'_> {
             tzdb: tzdb_version().to_owned(),
             intent: intent.to_entry(),
         };
-        (delivery, entry.into_draft())
+        (delivery, entry.into_draft(), rendered.failed)
     }
 
     /// With the title that the alert alone would have had; its own rule may be another one than the window's.

@@ -60,7 +60,7 @@ impl<'a> Facts<'a> {
 }
 
 /// What an event says of its severity; anything else than a known name is none.
-pub(super) fn severity_of(event: &Value) -> Severity {
+pub fn severity_of(event: &Value) -> Severity {
     event.get("severity").and_then(Value::as_str).and_then(Severity::from_name).unwrap_or_default()
 }
 
