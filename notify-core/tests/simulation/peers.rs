@@ -505,3 +505,18 @@ fn a_key_that_is_changed_begins_anew() {
     ];
     check(&of("/data/a"), &steps, "2026-06-09T10:00:00Z", &["send none", "send none"]);
 }
+
+#[test]
+fn a_repeat_that_an_override_lets_pass_does_not_stretch_the_window() {
+    let mut tenant = one(json!({"dedupe": {"key": ["/type"], "window": "1h"}}));
+    tenant.overrides = vec![json!({"id": "o", "reason": "watched", "controls": ["dedupe"], "channels": ["ops"],
+        "from": "2026-06-09T09:20:00Z", "until": "2026-06-09T09:40:00Z"})];
+    let steps = [
+        plain("2026-06-09T09:00:00Z"),
+        plain("2026-06-09T09:30:00Z"),
+        plain("2026-06-09T09:59:00Z"),
+        plain("2026-06-09T10:00:00Z"),
+    ];
+    let repeat = "suppressed dedupe 2026-06-09T10:00:00.000Z";
+    check(&tenant, &steps, "2026-06-09T11:00:00Z", &["send none", "send none", repeat, "send none"]);
+}
