@@ -140,7 +140,7 @@ fn run(seed: u64, start: &str, steps: &[Step]) -> Site {
 }
 
 fn cases() -> u32 {
-    std::env::var("NOTIFY_NOISE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
+    std::env::var("NOTIFY_NOISE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(64)
 }
 
 proptest! {

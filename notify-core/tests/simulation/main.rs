@@ -4,6 +4,7 @@
 //! `NOTIFY_SIMULATED_EVENTS=100000 cargo test --release -p notify-core --test simulation` runs the large month.
 
 mod against_model;
+mod found;
 mod made_up;
 mod model;
 mod peers;

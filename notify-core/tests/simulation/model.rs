@@ -146,10 +146,6 @@ fn by_id<'v>(documents: &'v [Value], id: &str) -> Option<&'v Value> {
     documents.iter().find(|document| document["id"] == id)
 }
 
-fn is_off(setting: &Value) -> bool {
-    setting == "off"
-}
-
 /// Members of a bucket that are missing after these were spent, and when the next comes.
 fn missing(spent: &[i64], limit: i64, interval: i64, now: i64) -> (i64, i64) {
     let (mut missing, mut next) = (0, 0);
@@ -212,7 +208,7 @@ impl Asked<'_> {
     }
 
     fn dedupe(&self) -> Option<Stop> {
-        if is_off(&self.action["dedupe"]) {
+        if self.action["dedupe"] == "off" {
             return None;
         }
         let (mut first, mut until, mut repeats) = (0, i64::MIN, 1);
@@ -338,7 +334,7 @@ impl Asked<'_> {
     }
 
     fn has_storm(&self) -> bool {
-        !is_off(&self.rule["storm"]) && !is_off(&self.model.policy()["storm"])
+        self.rule["storm"] != "off" && self.model.policy()["storm"] != "off"
     }
 
     fn storm(&self) -> Option<Stop> {
@@ -372,7 +368,7 @@ impl Asked<'_> {
 
     fn throttle(&self) -> Option<Stop> {
         let throttle = &self.action["throttle"];
-        if is_off(throttle) {
+        if throttle == "off" {
             return None;
         }
         let before = ["dedupe", "silence", "maintenance", "inhibition", "storm", "throttle"];
