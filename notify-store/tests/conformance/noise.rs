@@ -134,7 +134,7 @@ pub async fn rounds(fresh: Fresh) {
 
 fn window(n: u8, closes: i64) -> StateRow {
     let window = Window {
-        id: DigestId::derive([n.to_string()]),
+        id: DigestId::derive([n.to_string().as_str()]),
         rule: RuleId::new("r").unwrap(),
         action: ActionId::new("a").unwrap(),
         channel: ChannelId::new("hook").unwrap(),
