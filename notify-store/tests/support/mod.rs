@@ -204,7 +204,7 @@ pub fn item(of: &str, number: u32, name: &str) -> NewDigestItem {
         event: event(name).key,
         rule: RuleId::new("r").unwrap(),
         action: ActionId::new("a").unwrap(),
-        severity: if number % 2 == 0 { Severity::None } else { Severity::Critical },
+        severity: if number.is_multiple_of(2) { Severity::None } else { Severity::Critical },
         at: at(10 + i64::from(number)),
     }
 }

@@ -138,7 +138,7 @@ async fn two_workers_share_a_tenant() {
     let both = async |numbers: std::ops::Range<usize>| {
         for chunk in numbers.collect::<Vec<_>>().chunks(16) {
             let publishing = chunk.iter().map(|number| {
-                let worker = if number / 4 % 2 == 0 { &one } else { &two };
+                let worker = if (number / 4).is_multiple_of(2) { &one } else { &two };
                 publish(&studio, worker, *number)
             });
             futures_util::future::join_all(publishing).await;
