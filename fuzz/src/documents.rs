@@ -121,8 +121,6 @@ pub fn event_text(data: &[u8]) {
     }
 }
 
-const KINDS: [Kind; 4] = [Kind::Rule, Kind::Channel, Kind::Template, Kind::Bundle];
-
 /// A document in YAML (or JSON): what is read is written so that it reads the same, and what is taken as a document is
 /// taken again in the form in which it is stored.
 pub fn rule_file(data: &[u8]) {
@@ -141,7 +139,7 @@ pub fn rule_file(data: &[u8]) {
             Err(problem) => check_problem(&problem),
         }
     }
-    for kind in KINDS {
+    for kind in Kind::ALL {
         match parse_any(kind, &value) {
             Ok((_, body, digest)) => {
                 let stored = serde_json::from_str(&body).expect("the stored form is JSON");

@@ -3,20 +3,16 @@
 
 use crate::worker::{Worker, unavailable};
 use notify_connector_host::{Phase, PrepareInput};
-use notify_core::document::noise::Keep;
 use notify_core::document::{Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{ActionId, ChannelId, DigestId, RuleId, TemplateId, TenantId};
 use notify_core::message::Message;
+use notify_core::noise::{Control, Window};
+use notify_core::plan::{Collected, Place, rendered_digest, retained, severity_of};
 use notify_core::problem::{Code, Problem};
-use notify_core::render::{DigestInput, DigestItem, RenderContext, Rendered};
-use notify_core::severity::Severity;
 use notify_core::time::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
-
-/// Alerts shown where the action says nothing.
-const RETAINED: usize = 10;
 
 /// Which action the digest would be of.
 #[derive(Debug)]
@@ -27,7 +23,7 @@ pub struct OfRule {
     /// `None`: the rule's first.
     pub action: Option<ActionId>,
     /// Why there would be a digest.
-    pub control: &'static str,
+    pub control: Control,
 }
 
 /// A digest as it would be sent.
@@ -70,61 +66,69 @@ impl Worker {
             let reason = format!("rule `{}` has no such action", rule.rule.id);
             Problem::new(Code::NotFound, "/action", reason, format!("it has {}", ids.join(", ")))
         })?;
-        let channel = snapshot.channels.get(&action.channel);
-        let of_channel = channel.and_then(|channel| channel.document.locale.as_deref());
-        let locale = action.locale.as_deref().or(of_channel).unwrap_or(&snapshot.default_locale);
-        let context = RenderContext {
-            tenant: tenant.as_str(),
-            rule_id: rule.rule.id.as_str(),
-            rule_name: &rule.rule.name,
-            channel_id: action.channel.as_str(),
-        };
-        let digest = action.digest.as_ref();
-        let retain = digest.map_or(RETAINED, |digest| usize::try_from(digest.retain).unwrap_or(usize::MAX));
-        let keep = digest.map(|digest| digest.keep).unwrap_or_default();
-        let template = digest.and_then(|digest| digest.template.clone());
         let now = self.shared.clock.now();
-        let mut items: Vec<DigestItem> = events.iter().map(|event| item(event, now)).collect();
-        let from = items.iter().map(|item| item.at).min().unwrap_or(now);
-        let to = items.iter().map(|item| item.at).max().unwrap_or(now);
-        let severity = items.iter().map(|item| item.severity).max().unwrap_or_default();
-        let count = items.len() as u64;
-        retain_some(&mut items, keep, retain);
-        for item in &mut items {
-            item.message_title =
-                snapshot.library.title(action.template.as_ref(), locale, &item.event, &context);
-        }
-        let retained = items.len() as u64;
-        let input = DigestInput { count, from, to, control: of.control, severity, items, time_zone: "UTC" };
-        let Rendered { message, failed, .. } =
-            snapshot.library.render_digest(template.as_ref(), locale, &input, &context);
+        let mut events: Vec<(Timestamp, &Event)> =
+            events.iter().map(|event| (accepted(event, now), event)).collect();
+        events.sort_by_key(|(at, _)| *at);
+        let (from, to) =
+            (events.first().map_or(now, |first| first.0), events.last().map_or(now, |last| last.0));
+        let id = DigestId::derive([tenant.as_str(), "preview"]);
+        let window = Window {
+            id: id.clone(),
+            rule: rule.rule.id.clone(),
+            action: action.id.clone(),
+            channel: action.channel.clone(),
+            control: of.control,
+            opened_at: from.as_microsecond(),
+            closes_at: to.as_microsecond(),
+            cap_at: None,
+            count: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            severity: events.iter().map(|(_, event)| severity_of(&event.value)).max().unwrap_or_default(),
+            max: None,
+            full: false,
+        };
+        let places: Vec<Place> = (1..)
+            .zip(&events)
+            .map(|(number, (_, event))| Place { number, severity: severity_of(&event.value) })
+            .collect();
+        let shown = retained(&snapshot, &window, &places).into_iter().filter_map(|number| {
+            let (at, event) = events.get((number as usize).checked_sub(1)?)?;
+            Some(notify_core::plan::Shown {
+                event: event.value.clone(),
+                rule: rule.rule.id.clone(),
+                action: action.id.clone(),
+                severity: severity_of(&event.value),
+                at: *at,
+            })
+        });
+        let collected = Collected { entries: Vec::new(), shown: shown.collect() };
+        let count = events.len() as u64;
+        let retained = collected.shown.len() as u64;
+        let unknown = || {
+            let reason = format!("there is no channel `{}`", action.channel);
+            Problem::new(Code::UnknownReference, "/channel", reason, "create it, or name another one")
+        };
+        let channel = snapshot.channels.get(&action.channel).ok_or_else(unknown)?;
+        let (delivery, failed) = rendered_digest(&snapshot, &window, collected, to).ok_or_else(unknown)?;
         let mut shown = PreviewedDigest {
             rule: rule.rule.id.clone(),
             action: action.id.clone(),
             channel: action.channel.clone(),
-            channel_type: channel.map(|channel| channel.document.r#type.clone()),
-            template,
+            channel_type: Some(channel.document.r#type.clone()),
+            template: action.digest.as_ref().and_then(|digest| digest.template.clone()),
             count,
             retained,
-            message,
+            message: delivery.message,
             request: None,
             problem: failed,
         };
-        let Some(channel) = channel else {
-            let reason = format!("there is no channel `{}`", action.channel);
-            let problem = Problem::new(Code::UnknownReference, "", reason, "create it, or name another one");
-            shown.problem.get_or_insert(problem);
-            return Ok(shown);
-        };
         let names: Vec<String> = channel.document.secrets.keys().cloned().collect();
         let config_json = serde_json::to_vec(&channel.document.config).unwrap_or_default();
-        let message_json = serde_json::to_vec(&shown.message).unwrap_or_default();
-        let id = DigestId::derive([tenant.as_str(), "preview"]);
         let input = PrepareInput {
             config_json: &config_json,
             secret_names: &names,
-            message_json: &message_json,
-            delivery_id: &id.as_str().replace(DigestId::PREFIX, notify_core::ids::DeliveryId::PREFIX),
+            message_json: delivery.message_json.as_bytes(),
+            delivery_id: delivery.id.as_str(),
             delivery_time: now,
             attempt: 1,
             attempt_time: now,
@@ -143,57 +147,8 @@ impl Worker {
     }
 }
 
-fn item(event: &Event, now: Timestamp) -> DigestItem {
-    let text = |name: &str| event.value.get(name).and_then(Value::as_str);
-    DigestItem {
-        message_title: String::new(),
-        severity: text("severity").and_then(Severity::from_name).unwrap_or_default(),
-        at: text("time").and_then(|time| time.parse().ok()).unwrap_or(now),
-        event: event.value.clone(),
-    }
-}
-
-/// The ones that a digest shows, in the order in which they came.
-fn retain_some(items: &mut Vec<DigestItem>, keep: Keep, retain: usize) {
-    items.sort_by_key(|item| item.at);
-    match keep {
-        Keep::First => items.truncate(retain),
-        Keep::Last => {
-            items.drain(..items.len().saturating_sub(retain));
-        }
-        Keep::Severest => {
-            items.sort_by_key(|item| std::cmp::Reverse((item.severity, item.at)));
-            items.truncate(retain);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn which_ones_are_shown() {
-        let check = |keep: Keep, retain: usize, expected: &[i64]| {
-            let severities = [Severity::Low, Severity::High, Severity::Info, Severity::High];
-            let items = severities.into_iter().zip([4_i64, 1, 3, 2]).map(|(severity, second)| DigestItem {
-                event: Value::Null,
-                message_title: String::new(),
-                severity,
-                at: Timestamp::from_second(second).unwrap_or_default(),
-            });
-            let mut items: Vec<_> = items.collect();
-            retain_some(&mut items, keep, retain);
-            assert_eq!(
-                items.iter().map(|item| item.at.as_second()).collect::<Vec<_>>(),
-                expected,
-                "{keep:?}"
-            );
-        };
-        check(Keep::First, 2, &[1, 2]);
-        check(Keep::Last, 2, &[3, 4]);
-        check(Keep::Severest, 3, &[2, 1, 4]);
-        check(Keep::Last, 9, &[1, 2, 3, 4]);
-        check(Keep::First, 0, &[]);
-    }
+/// When it would have come: its own time, where it has one.
+fn accepted(event: &Event, now: Timestamp) -> Timestamp {
+    let time = event.value.get("time").and_then(Value::as_str);
+    time.and_then(|time| time.parse().ok()).unwrap_or(now)
 }

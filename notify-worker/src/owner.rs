@@ -47,6 +47,8 @@ const LOOK_UP_AFTER_A_REPEAT: u32 = 32;
 const AFTER_A_FAULT: Duration = Duration::from_millis(500);
 /// Clocks are set, machines are suspended: whoever waits for a timer looks at the time again this often.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(10);
+/// Batches of timers between two batches of what comes in.
+const TIMERS_IN_A_ROW: usize = 4;
 /// Commits under way at once: one is being made durable while the next is planned.
 const COMMITS_UNDER_WAY: usize = 2;
 
@@ -271,7 +273,12 @@ impl Owner {
         }
         // As many as are due now, so that a timer that is due at once again cannot hold up everything.
         let now = self.due_by();
-        loop {
+        for turn in 0.. {
+            if turn == TIMERS_IN_A_ROW {
+                // A morning after a night with many alerts: meanwhile what comes in is made durable and planned after them.
+                self.behind = true;
+                break;
+            }
             let config = self.shared.snapshots.get(&self.tenant).await?.config_version;
             if self.memory.as_ref().is_some_and(|memory| memory.armed_for != Some(config)) {
                 self.arm(now).await?;

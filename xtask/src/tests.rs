@@ -49,7 +49,7 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         nextest.env("NOTIFY_SCHEMATHESIS", schemathesis(root));
         if deep {
             nextest.env("PROPTEST_CASES", "20000").env("POWER_CUTS", "500");
-            nextest.env("NOTIFY_MATCH_CASES", "100000");
+            nextest.env("NOTIFY_MATCH_CASES", "100000").env("NOTIFY_NOISE_CASES", "4000");
         }
         tools::run(&mut nextest)
     })?;

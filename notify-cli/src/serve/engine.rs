@@ -7,6 +7,7 @@ use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
 use notify_core::document::{Channel, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::noise::Control;
 use notify_core::plan::Explained;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
@@ -68,7 +69,12 @@ impl Engine for StudioEngine {
         Box::pin(async move {
             let DigestAsked { tenant, rule, unsaved, action, control, events } = asked;
             let unsaved = unsaved.map(|document| Version { version: 0, digest: unsaved_digest(), document });
-            let rule = notify_worker::digest_preview::OfRule { rule, unsaved, action, control };
+            let rule = notify_worker::digest_preview::OfRule {
+                rule,
+                unsaved,
+                action,
+                control: Control::from_name(control).unwrap_or(Control::Digest),
+            };
             let shown = worker.preview_digest(&tenant, rule, &events).await?;
             Ok(DigestPreview {
                 rule: shown.rule,

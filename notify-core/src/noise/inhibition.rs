@@ -1,7 +1,7 @@
 //! Inhibition: a source that fires mutes targets with equal values.
 //!
-//! Who keeps the states applies [`Sides::sources`] of an event first and then asks for [`Sides::targets`]: an event that
-//! ends something is not muted by what it ends.
+//! An event that ends something is not muted by what it ends, whether [`Sides::sources`] is applied before or after
+//! [`Sides::targets`] is asked for.
 //!
 //! **A source never mutes itself or its like.** An event that matches both sides fires under a key of its own, which
 //! only mutes targets that match one side. So two alerts that are each other's source and target do not silence each
@@ -210,15 +210,18 @@ impl<'s> Sides<'s> {
         changes
     }
 
-    /// What would mute this event, by inhibition.
+    /// What would mute this event, by inhibition. Nothing of an inhibition that it ends: whoever asks may not have taken
+    /// over [`Self::sources`] yet.
     #[must_use]
     pub fn targets(&self) -> Vec<Target<'s>> {
         let mut targets = Vec::new();
-        for standing in self.0.iter().filter(|standing| standing.target) {
+        for standing in self.0.iter().filter(|standing| standing.target && !standing.resolve) {
             let Compiled { id, version, digest, .. } = standing.inhibition;
-            let is_source = standing.source || standing.resolve;
-            let by: &[Like] =
-                if is_source { &[Like::SourceAlone] } else { &[Like::SourceAlone, Like::SourceAndTarget] };
+            let by: &[Like] = if standing.source {
+                &[Like::SourceAlone]
+            } else {
+                &[Like::SourceAlone, Like::SourceAndTarget]
+            };
             targets.extend(by.iter().map(|like| Target {
                 id,
                 version: *version,

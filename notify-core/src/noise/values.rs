@@ -9,10 +9,14 @@ use serde_json::Value;
 /// their members.
 #[must_use]
 pub fn state_key(kind: &str, owner: &[&str], pointers: &[String], event: &Value) -> StateKey {
-    let mut parts: Vec<Vec<u8>> = Vec::with_capacity(1 + owner.len() + pointers.len());
+    let mut parts: Vec<Vec<u8>> = Vec::with_capacity(1 + owner.len() + 2 * pointers.len());
     parts.push(kind.as_bytes().to_vec());
     parts.extend(owner.iter().map(|part| part.as_bytes().to_vec()));
-    parts.extend(pointers.iter().map(|pointer| canonical(event.pointer(pointer).unwrap_or(&Value::Null))));
+    // The pointers too: what was remembered by other values says nothing of these.
+    for pointer in pointers {
+        parts.push(pointer.as_bytes().to_vec());
+        parts.push(canonical(event.pointer(pointer).unwrap_or(&Value::Null)));
+    }
     StateKey::derive(parts.iter().map(Vec::as_slice))
 }
 
@@ -50,5 +54,8 @@ mod tests {
         let pointers = ["/a".to_owned(), "/b".to_owned()];
         let of = |event: &Value| state_key("dedupe", &[], &pointers, event);
         assert_ne!(of(&json!({"a": "x", "b": ""})), of(&json!({"a": "", "b": "x"})));
+        let other =
+            state_key("dedupe", &[], &["/b".to_owned(), "/c".to_owned()], &json!({"b": "x", "c": ""}));
+        assert_ne!(of(&json!({"a": "x", "b": ""})), other, "a key of other pointers begins anew");
     }
 }

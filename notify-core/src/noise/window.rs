@@ -77,19 +77,98 @@ pub(crate) fn micros(length: Length) -> i64 {
 
 impl Window {
     /// With one more alert.
+    ///
+    /// An end is only moved later, and only by a window that has a cap: one that was opened under other terms, or that
+    /// waits for the end of quiet hours, keeps its end. Its number closes it once. An alert that is more severe than all
+    /// before it waits no longer than it would in a window of its own, since it may be let through where they were not.
     #[must_use]
     pub fn with_one_more(&self, now: i64, severity: Severity, terms: &Terms) -> Self {
         let mut next = self.clone();
         next.count = next.count.saturating_add(1);
-        next.severity = next.severity.max(severity);
-        if let Some(slides) = terms.slides {
-            let end = now.saturating_add(slides);
-            next.closes_at = next.cap_at.map_or(end, |cap| end.min(cap)).max(now);
+        if let (Some(slides), Some(cap)) = (terms.slides, next.cap_at) {
+            next.closes_at = next.closes_at.max(now.saturating_add(slides).min(cap));
         }
-        if next.max.is_some_and(|max| next.count >= max) {
+        if self.count > 0 && severity > self.severity {
+            next.closes_at = next.closes_at.min(terms.closes_at.max(now));
+        }
+        next.severity = next.severity.max(severity);
+        if !next.full && next.max.is_some_and(|max| next.count >= max) {
             next.closes_at = now;
             next.full = true;
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn opened(terms: &Terms) -> Window {
+        Window {
+            id: DigestId::derive(["test"]),
+            rule: "r".parse().unwrap(),
+            action: "a".parse().unwrap(),
+            channel: "c".parse().unwrap(),
+            control: Control::Digest,
+            opened_at: 0,
+            closes_at: terms.closes_at,
+            cap_at: terms.cap_at,
+            count: 0,
+            severity: Severity::None,
+            max: terms.max,
+            full: false,
+        }
+    }
+
+    proptest! {
+        /// Of equally severe alerts the end is the last one's and the window, but not beyond the cap, or that of the one
+        /// that fills it.
+        #[test]
+        fn its_end_is_that_of_a_list_of_all_alerts(
+            window in 1..50_i64, more in 0..100_i64, max in prop::option::of(2..10_u32), sliding: bool,
+            steps in prop::collection::vec(0..60_i64, 1..30),
+        ) {
+            let cap = window + more;
+            let terms = |now: i64| Terms {
+                closes_at: now + window,
+                cap_at: sliding.then_some(now + cap),
+                max,
+                slides: sliding.then_some(window),
+            };
+            let (mut open, mut all, mut now) = (opened(&terms(0)), Vec::new(), 0);
+            for step in steps {
+                now += if all.is_empty() { 0 } else { step };
+                if open.closes_at <= now && !all.is_empty() {
+                    break;
+                }
+                all.push(now);
+                open = open.with_one_more(now, Severity::Low, &terms(now));
+                let full = max.and_then(|max| all.get(max as usize - 1)).copied();
+                let end = if sliding { (now + window).min(cap) } else { window };
+                prop_assert_eq!(open.closes_at, full.unwrap_or(end));
+                prop_assert_eq!((open.count as usize, open.full), (all.len(), full.is_some()));
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_waits_keeps_its_end_unless_something_more_severe_comes() {
+        let terms = |now: i64| Terms { slides: Some(10), max: Some(2), ..Terms::until(now + 10) };
+        let waiting = Window { closes_at: 1_000, count: 1, severity: Severity::Low, ..opened(&terms(0)) };
+        let check = |window: &Window, now, severity, closes: i64, full: bool| {
+            let next = window.with_one_more(now, severity, &terms(now));
+            assert_eq!((next.closes_at, next.full), (closes, full), "{severity:?}");
+            next
+        };
+        let unlimited = Window { max: None, ..waiting.clone() };
+        check(&unlimited, 100, Severity::Low, 1_000, false);
+        check(&unlimited, 995, Severity::Low, 1_000, false);
+        check(&unlimited, 100, Severity::High, 110, false);
+        // It closes at once when it is full, but not each time after that.
+        let full = check(&waiting, 100, Severity::Low, 100, true);
+        let held = Window { closes_at: 1_000, ..full };
+        check(&held, 200, Severity::Low, 1_000, true);
     }
 }

@@ -15,6 +15,7 @@ use crate::ledger::noise_entries::{DigestClosed, DigestEntry, ReleaseEntry, Rele
 use crate::noise::remembered::Remembered;
 use crate::noise::window::Window;
 use crate::noise::{Change, Control, StateKey};
+use crate::problem::Problem;
 use crate::render::{DigestInput, DigestItem};
 use crate::severity::Severity;
 use crate::time::{Timestamp, rfc3339_millis};
@@ -91,6 +92,18 @@ fn action_of<'s>(snapshot: &'s Snapshot, window: &Window) -> Option<(&'s Compile
     Some((rule, rule.rule.actions.iter().find(|action| action.id == window.action)?))
 }
 
+/// A storm's summary in the name of another alert in it, when the rule that opened it is gone: the other rules' alerts
+/// are none the worse for that.
+fn adopted(snapshot: &Snapshot, window: &Window, collected: &Collected) -> Option<Window> {
+    if window.control != Control::Storm || action_of(snapshot, window).is_some() {
+        return None;
+    }
+    collected.shown.iter().find_map(|shown| {
+        let other = Window { rule: shown.rule.clone(), action: shown.action.clone(), ..window.clone() };
+        action_of(snapshot, &other).is_some().then_some(other)
+    })
+}
+
 /// Judges a window whose time has come, and renders it with the versions that are current now.
 #[must_use]
 pub fn flush(
@@ -101,6 +114,8 @@ pub fn flush(
     at: Timestamp,
     entropy: &[u8; 32],
 ) -> Flush {
+    let adopted = adopted(snapshot, window, &collected);
+    let window = adopted.as_ref().unwrap_or(window);
     let found = action_of(snapshot, window);
     let digest = found.and_then(|(_, action)| action.digest.as_ref());
     let mut changes = vec![(key, next_period(snapshot, window, digest, &key, at))];
@@ -128,7 +143,7 @@ pub fn flush(
     match (judgement, found, channel) {
         (Judgement::Send, Some((rule, action)), Some(channel)) => {
             let sending = Sending { snapshot, window, rule, action, channel };
-            let (delivery, entry) = sending.make(collected, at, entropy);
+            let (delivery, entry, _) = sending.make(collected, at, entropy);
             Flush { judgement: Some(Judgement::Send), delivery: Some(delivery), changes, entry: Some(entry) }
         }
         (Judgement::Hold { until }, ..) => {
@@ -145,7 +160,24 @@ pub fn flush(
     }
 }
 
-/// Where also silence is sent, the next period opens as soon as one is over.
+/// A digest as its flush would render it, whether it would be sent or not: for previews. `None` where its action or its
+/// channel does not exist. With the reason why the built-in message stands in place of the template's.
+#[must_use]
+pub fn rendered_digest(
+    snapshot: &Snapshot,
+    window: &Window,
+    collected: Collected,
+    at: Timestamp,
+) -> Option<(PlannedDelivery, Option<Problem>)> {
+    let (rule, action) = action_of(snapshot, window)?;
+    let channel = snapshot.channels.get(&window.channel)?;
+    let sending = Sending { snapshot, window, rule, action, channel };
+    let (delivery, _, failed) = sending.make(collected, at, &[0; 32]);
+    Some((delivery, failed))
+}
+
+/// Where also silence is sent, the next period opens as soon as one is over: as [`arm`] would open it, so not for each
+/// value that a key ever had.
 fn next_period(
     snapshot: &Snapshot,
     window: &Window,
@@ -153,19 +185,25 @@ fn next_period(
     key: &StateKey,
     at: Timestamp,
 ) -> Option<Remembered> {
-    let digest = digest.filter(|_| window.control == Control::Digest)?;
+    let digest = digest.filter(|digest| window.control == Control::Digest && digest.key.is_empty())?;
+    let (_, action) = action_of(snapshot, window)?;
+    // An action that was changed has its periods under another key: it may have got another channel.
+    if gate::digest_key(&window.rule, action, digest, &Value::Null) != *key {
+        return None;
+    }
     let channel = snapshot.channels.get(&window.channel)?;
-    period(snapshot, &channel.document, digest, &window.rule, &window.action, key, at)
+    period(snapshot, &channel.document, digest, &window.rule, &window.action, (key, window.id.as_str()), at)
 }
 
-/// An empty window of a scheduled digest that is sent even if nothing happens.
+/// An empty window of a scheduled digest that is sent even if nothing happens. `after` is what it follows: a period that
+/// was full ended before the calendar's window began, and so may the next one.
 fn period(
     snapshot: &Snapshot,
     channel: &Channel,
     digest: &Digest,
     rule: &RuleId,
     action: &ActionId,
-    key: &StateKey,
+    (key, after): (&StateKey, &str),
     at: Timestamp,
 ) -> Option<Remembered> {
     if digest.mode != DigestMode::Schedule || digest.empty != Empty::Send {
@@ -174,7 +212,7 @@ fn period(
     let calendar = snapshot.noise.calendars.get(digest.schedule.as_ref()?)?;
     let zone = gate::contact(snapshot, channel).map(|(_, contact)| &contact.time_zone);
     let closes_at = calendar.next_start(at, zone)?;
-    let parts = [snapshot.tenant.as_str(), &key.hex(), &rfc3339_millis(closes_at)];
+    let parts = [snapshot.tenant.as_str(), &key.hex(), after, &rfc3339_millis(closes_at)];
     Some(Remembered::Window(Box::new(Window {
         id: DigestId::derive(parts),
         rule: rule.clone(),
@@ -201,13 +239,14 @@ pub fn arm(snapshot: &Snapshot, state: &crate::noise::NoiseState, at: Timestamp)
             let Some(digest) = action.digest.as_ref().filter(|digest| digest.key.is_empty()) else {
                 continue;
             };
-            let owner = [rule.rule.id.as_str(), action.id.as_str()];
-            let key = crate::noise::values::state_key("digest", &owner, &[], &Value::Null);
+            let key = gate::digest_key(&rule.rule.id, action, digest, &Value::Null);
             if matches!(state.get(&key), Some(Remembered::Window(_))) {
                 continue;
             }
             let Some(channel) = snapshot.channels.get(&action.channel) else { continue };
-            let opened = period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, &key, at);
+            let after = rfc3339_millis(at);
+            let opened =
+                period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, (&key, &after), at);
             changes.extend(opened.map(|window| (key, Some(window))));
         }
     }
@@ -246,7 +285,12 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    fn make(&self, collected: Collected, at: Timestamp, entropy: &[u8; 32]) -> (PlannedDelivery, EntryDraft) {
+    fn make(
+        &self,
+        collected: Collected,
+        at: Timestamp,
+        entropy: &[u8; 32],
+    ) -> (PlannedDelivery, EntryDraft, Option<Problem>) {
         let Self { snapshot, window, rule, action, channel } = *self;
         let locale = locale(snapshot, Some(action), &channel.document);
         let retained = collected.shown.len() as u64;
@@ -298,7 +342,7 @@ impl Sending<'_> {
             tzdb: tzdb_version().to_owned(),
             intent: intent.to_entry(),
         };
-        (delivery, entry.into_draft())
+        (delivery, entry.into_draft(), rendered.failed)
     }
 
     /// With the title that the alert alone would have had; its own rule may be another one than the window's.

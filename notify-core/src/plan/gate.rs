@@ -60,7 +60,7 @@ impl<'a> Facts<'a> {
 }
 
 /// What an event says of its severity; anything else than a known name is none.
-pub(super) fn severity_of(event: &Value) -> Severity {
+pub fn severity_of(event: &Value) -> Severity {
     event.get("severity").and_then(Value::as_str).and_then(Severity::from_name).unwrap_or_default()
 }
 
@@ -199,6 +199,11 @@ impl<'a> Asked<'a> {
         Some((self.key("dedupe", &dedupe.key), dedupe.window))
     }
 
+    /// The state key of this action's own digest.
+    pub fn digest_key(&self, digest: &Digest) -> StateKey {
+        digest_key(&self.rule.rule.id, self.action, digest, &self.facts.event.value)
+    }
+
     fn repeat(&self, view: &View<'_>) -> Option<Stop<'a>> {
         let (key, _) = self.dedupe_key()?;
         match view.get(&key) {
@@ -302,7 +307,7 @@ impl<'a> Asked<'a> {
 
     fn digest(&self, view: &View<'_>) -> Option<Stop<'a>> {
         let digest = self.action.digest.as_ref()?;
-        let key = self.key("digest", &digest.key);
+        let key = self.digest_key(digest);
         let open = matches!(view.get(&key), Some(Remembered::Window(_)));
         let passes = match digest.mode {
             DigestMode::LookBack => {
@@ -333,6 +338,12 @@ impl<'a> Asked<'a> {
             }
         })
     }
+}
+
+/// Where an action's own digest is collected. Of its channel: a window goes where its alerts were meant to go.
+pub(super) fn digest_key(rule: &RuleId, action: &Action, digest: &Digest, event: &Value) -> StateKey {
+    let owner = [rule.as_str(), action.id.as_str(), action.channel.as_str()];
+    state_key("digest", &owner, &digest.key, event)
 }
 
 pub(super) fn storm_key() -> StateKey {

@@ -15,7 +15,8 @@ mod release;
 mod snapshot;
 
 pub use decide::{Decision, Intent, Planned, PlannedDelivery, PlannedHold, PlannedItem, Verdict, plan};
-pub use flush::{Collected, Flush, Place, Shown, arm, flush, retained};
+pub use flush::{Collected, Flush, Place, Shown, arm, flush, rendered_digest, retained};
+pub use gate::severity_of;
 pub use intend::target_of;
 pub use nearest::{Explained, Hit, MAX_NEAREST, Miss, NEAREST, Nearest, Reason};
 pub use release::{HeldAlert, Judgement, LATE, LateAttempt, Release, release, release_attempt};

@@ -8,6 +8,7 @@ use crate::noise::remembered::{Remembered, Seen, Waiting};
 use crate::noise::state::View;
 use crate::noise::window::{Terms, Window, micros};
 use crate::noise::{Control, StateKey};
+use crate::severity::Severity;
 use crate::time::{Timestamp, rfc3339_millis};
 use serde_json::{Map, Value, json};
 
@@ -108,7 +109,7 @@ impl Asked<'_> {
                 view.put(key, Remembered::LookBack(now.saturating_add(length)));
             }
             _ if digest.leading && matches!(outcome, Outcome::Send | Outcome::Hold { .. }) => {
-                let key = self.key("digest", &digest.key);
+                let key = self.digest_key(digest);
                 if !matches!(view.get(&key), Some(Remembered::Window(_))) {
                     let window = self.opened(Control::Digest, &key, &self.terms());
                     view.put(key, Remembered::Window(Box::new(window)));
@@ -169,12 +170,13 @@ impl Asked<'_> {
                 match (overflow, &self.action.digest) {
                     (Overflow::Drop, _) => Outcome::Suppress,
                     (Overflow::Digest, Some(digest)) => {
-                        let key = self.key("digest", &digest.key);
+                        let key = self.digest_key(digest);
                         self.collect(Control::Throttle, key, &self.terms(), view, parameters)
                     }
                     (Overflow::Digest, None) => {
                         let terms = Terms::until(self.facts.now().saturating_add(micros(per)));
-                        let key = StateKey::derive([b"throttle-overflow".as_slice(), &key.0]);
+                        let channel = self.channel.document.id.as_str().as_bytes();
+                        let key = StateKey::derive([b"throttle-overflow".as_slice(), &key.0, channel]);
                         self.collect(Control::Throttle, key, &terms, view, parameters)
                     }
                 }
@@ -259,8 +261,8 @@ impl Asked<'_> {
 
     /// The key of something that this action has with somebody.
     fn own_key(&self, kind: &str, of: &Of) -> StateKey {
-        let (rule, action) = (&self.rule.rule.id, &self.action.id);
-        let parts = [kind, &of.text(), rule.as_str(), action.as_str()];
+        let (rule, action, channel) = (&self.rule.rule.id, &self.action.id, &self.channel.document.id);
+        let parts = [kind, &of.text(), rule.as_str(), action.as_str(), channel.as_str()];
         StateKey::derive(parts.map(str::as_bytes))
     }
 
@@ -289,7 +291,8 @@ impl Asked<'_> {
             closes_at: terms.closes_at,
             cap_at: terms.cap_at,
             count: 0,
-            severity: facts.severity,
+            // Of those in it: the alert that opens it may be sent at once.
+            severity: Severity::None,
             max: terms.max,
             full: false,
         }

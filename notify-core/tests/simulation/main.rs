@@ -3,6 +3,10 @@
 //!
 //! `NOTIFY_SIMULATED_EVENTS=100000 cargo test --release -p notify-core --test simulation` runs the large month.
 
+mod against_model;
+mod made_up;
+mod model;
+mod peers;
 mod site;
 mod world;
 
@@ -42,6 +46,13 @@ fn tally(site: &Site) -> BTreeMap<String, usize> {
                 for decision in predicate["decisions"].as_array().unwrap() {
                     let text = |field: &str| decision[field].as_str().unwrap().to_owned();
                     count(format!("{} {}", text("outcome"), text("control")));
+                    for also in decision["alsoApplied"].as_array().into_iter().flatten() {
+                        count(format!("also {}", also.as_str().unwrap()));
+                    }
+                    let bypassed = decision["parameters"]["bypassed"].as_object();
+                    for control in bypassed.into_iter().flat_map(|bypassed| bypassed.keys()) {
+                        count(format!("bypassed {control}"));
+                    }
                 }
             }
             EntryKind::Release | EntryKind::Digest => {

@@ -39,6 +39,20 @@ pub enum DigestFate {
     Cancelled,
 }
 
+/// What a timer brought.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Happened {
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// The held alert, or those of the digest in order of arrival.
+    pub alerts: Vec<Alert>,
+    /// `send`, `hold` or `cancel`.
+    pub outcome: &'static str,
+    pub control: String,
+    /// Of `hold`.
+    pub until: Option<i64>,
+}
+
 pub struct Held {
     alert: Alert,
     rule_version: u64,
@@ -71,6 +85,7 @@ pub struct Site {
     items: BTreeMap<DigestId, Vec<Item>>,
     pub fates: BTreeMap<Alert, Fate>,
     pub digests: BTreeMap<DigestId, DigestFate>,
+    pub happened: Vec<Happened>,
 }
 
 impl Site {
@@ -92,6 +107,7 @@ impl Site {
             items: BTreeMap::new(),
             fates: BTreeMap::new(),
             digests: BTreeMap::new(),
+            happened: vec![],
         };
         site.append(&[Genesis::default().into_draft()], start);
         site.remember(arm(&site.snapshot, &site.state, start));
@@ -126,6 +142,26 @@ impl Site {
     /// The process ends, and another one reads what the store holds.
     pub fn restart(&mut self) {
         self.state = self.rows.iter().map(|(key, value)| (*key, StateRow::read(value).unwrap())).collect();
+    }
+
+    /// The documents change at this time.
+    pub fn configure(&mut self, snapshot: Snapshot, at: Timestamp) {
+        self.until(at);
+        self.snapshot = snapshot;
+        self.remember(arm(&self.snapshot, &self.state, self.last));
+    }
+
+    /// What an event would lead to now, planned on everything that is remembered and on `part` of it alone.
+    pub fn preview(
+        &self,
+        event: &Event,
+        part: impl Fn(&NoiseState, &[StateKey]) -> NoiseState,
+    ) -> [Planned; 2] {
+        let entropy = self.entropy(event.key.as_str());
+        let whole = plan(&self.snapshot, event, self.last, &entropy, &self.state);
+        let part = part(&self.state, &whole.reads);
+        let of_part = plan(&self.snapshot, event, self.last, &entropy, &part);
+        [whole, of_part]
     }
 
     /// Number of things remembered.
@@ -212,7 +248,9 @@ impl Site {
         };
         let entropy = self.entropy(&format!("{id}@{now}"));
         let released = release(&self.snapshot, &alert, now, &entropy, &self.state);
+        let alerts = vec![held.alert.clone()];
         self.append(std::slice::from_ref(&released.entry), now);
+        self.happens(now, alerts, &released.judgement);
         self.remember(released.changes);
         let fate = match released.judgement {
             Judgement::Hold { .. } => return,
@@ -230,6 +268,7 @@ impl Site {
         assert_eq!(items.len(), window.count as usize, "the window counts what it has");
         let places: Vec<_> =
             items.iter().map(|item| Place { number: item.number, severity: item.severity }).collect();
+        let alerts = items.iter().map(|item| item.alert.clone()).collect();
         let entries = items.iter().map(|item| self.events[&item.alert.0].1).collect();
         let shown = retained(&self.snapshot, window, &places).into_iter().map(|number| {
             let item = &items[number as usize - 1];
@@ -247,6 +286,9 @@ impl Site {
         if let Some(entry) = &flushed.entry {
             self.append(std::slice::from_ref(entry), now);
         }
+        if let Some(judgement) = &flushed.judgement {
+            self.happens(now, alerts, judgement);
+        }
         self.remember(flushed.changes);
         let fate = match flushed.judgement {
             None | Some(Judgement::Hold { .. }) => return,
@@ -255,6 +297,22 @@ impl Site {
         };
         assert_eq!(flushed.delivery.is_some(), fate == DigestFate::Sent);
         self.digests.insert(window.id.clone(), fate);
+    }
+
+    /// Something that waited was judged, and its entry appended.
+    fn happens(&mut self, now: Timestamp, alerts: Vec<Alert>, judgement: &Judgement) {
+        let (outcome, until) = match judgement {
+            Judgement::Send => ("send", None),
+            Judgement::Hold { until } => ("hold", Some(until.as_microsecond())),
+            Judgement::Cancel => ("cancel", None),
+        };
+        let entry: serde_json::Value = serde_json::from_str(&self.entries.last().unwrap().payload).unwrap();
+        let predicate = &entry["predicate"];
+        // A digest that is sent says why there was one.
+        let sent = predicate["release"].is_null() || outcome == "send";
+        let control = if sent { "none" } else { predicate["control"].as_str().unwrap() };
+        let at = now.as_microsecond();
+        self.happened.push(Happened { at, alerts, outcome, control: control.to_owned(), until });
     }
 
     /// Every alert's story ends: sent, suppressed, held by something that waits, or part of a digest that exists.

@@ -85,76 +85,83 @@ macro_rules! documents {
     };
 }
 
-/// All documents of the tenant; `start` is where the month begins.
+/// All documents of a tenant, as their authors write them.
+#[derive(Debug, Clone, Default)]
+pub struct Tenant {
+    pub rules: Vec<Value>,
+    pub channels: Vec<Value>,
+    pub calendars: Vec<Value>,
+    pub contacts: Vec<Value>,
+    pub silences: Vec<Value>,
+    pub inhibitions: Vec<Value>,
+    pub overrides: Vec<Value>,
+    pub policies: Vec<Value>,
+}
+
+impl Tenant {
+    pub fn snapshot(&self) -> Snapshot {
+        let webhook = |mut channel: Value| {
+            channel["type"] = "webhook".into();
+            channel["config"] =
+                json!({"url": format!("https://{}.example/hook", channel["id"].as_str().unwrap())});
+            channel
+        };
+        let Self { rules, channels, calendars, contacts, silences, inhibitions, overrides, policies } =
+            self.clone();
+        let noise = NoiseDocuments {
+            calendars: documents!(parse_calendar, "notify-calendar@1", calendars),
+            contacts: documents!(parse_contact, "notify-contact@1", contacts),
+            silences: documents!(parse_silence, "notify-silence@1", silences),
+            inhibitions: documents!(parse_inhibition, "notify-inhibition@1", inhibitions),
+            overrides: documents!(parse_override, "notify-override@1", overrides),
+            policies: documents!(parse_policy, "notify-policy@1", policies),
+        };
+        let documents = Documents {
+            rules: documents!(parse_rule, "notify-rule@1", rules),
+            channels: documents!(parse_channel, "notify-channel@1", channels.into_iter().map(webhook)),
+            noise,
+            ..Documents::default()
+        };
+        let (snapshot, broken) = Snapshot::compile(tenant(), 1, "en", documents);
+        assert_eq!(broken, []);
+        snapshot
+    }
+}
+
+/// The documents of the tenant; `start` is where the month begins.
 pub fn snapshot(start: Timestamp) -> Snapshot {
     let after = |hours: i64| (start + SignedDuration::from_hours(hours)).to_string();
-    let webhook = |mut channel: Value| {
-        channel["type"] = "webhook".into();
-        channel["config"] =
-            json!({"url": format!("https://{}.example/hook", channel["id"].as_str().unwrap())});
-        channel
-    };
-    let noise = NoiseDocuments {
-        calendars: documents!(
-            parse_calendar,
-            "notify-calendar@1",
-            [
-                json!({"id": "nights", "timeZone": "Europe/Berlin",
+    let tenant = Tenant {
+        rules: rules(),
+        channels: channels(),
+        calendars: vec![
+            json!({"id": "nights", "timeZone": "Europe/Berlin",
                 "windows": [{"times": ["22:00-06:00"]}, {"days": ["sat-sun"]}]}),
-                json!({"id": "mornings", "timeZone": "Europe/Vienna", "windows": [{"times": ["08:00-09:00"]}]}),
-                json!({"id": "patch-days", "timeZone": "UTC", "windows": [{"days": ["tue"], "times": ["12:00-14:00"]}]}),
-                json!({"id": "siesta", "timeZone": "contact", "windows": [{"times": ["13:00-15:00"]}]}),
-            ]
-        ),
-        contacts: documents!(
-            parse_contact,
-            "notify-contact@1",
-            [json!({
-                "id": "ann", "type": "person", "timeZone": "America/New_York", "locale": "de",
-                "quietHours": [{"calendar": "siesta", "mode": "hold", "holdUpTo": 2}], "budget": {"limit": 20, "per": "1h"},
-            })]
-        ),
-        silences: documents!(
-            parse_silence,
-            "notify-silence@1",
-            [
-                json!({"id": "once", "reason": "a move", "match": {"subject": ["s3"]}, "from": after(30), "until": after(60)}),
-                json!({"id": "again", "reason": "patches", "rules": ["plain"], "calendar": "patch-days"}),
-            ]
-        ),
-        inhibitions: documents!(
-            parse_inhibition,
-            "notify-inhibition@1",
-            [json!({
-                "id": "host", "source": {"match": {"type": ["host.down"]}, "resolve": {"type": ["host.up"]}},
-                "target": {"match": {"type": ["service.down"]}}, "equal": ["/subject"], "for": "45m",
-            })]
-        ),
-        overrides: documents!(
-            parse_override,
-            "notify-override@1",
-            [json!({
-                "id": "release", "reason": "watched", "controls": ["quiet-hours", "throttle"],
-                "match": {"subject": ["s1"]}, "from": after(100), "until": after(140),
-            })]
-        ),
-        policies: documents!(
-            parse_policy,
-            "notify-policy@1",
-            [json!({
-                "id": "noise", "storm": {"alerts": 60, "per": "1m", "ends": 20, "digestEvery": "5m"},
-            })]
-        ),
+            json!({"id": "mornings", "timeZone": "Europe/Vienna", "windows": [{"times": ["08:00-09:00"]}]}),
+            json!({"id": "patch-days", "timeZone": "UTC", "windows": [{"days": ["tue"], "times": ["12:00-14:00"]}]}),
+            json!({"id": "siesta", "timeZone": "contact", "windows": [{"times": ["13:00-15:00"]}]}),
+        ],
+        contacts: vec![json!({
+            "id": "ann", "type": "person", "timeZone": "America/New_York", "locale": "de",
+            "quietHours": [{"calendar": "siesta", "mode": "hold", "holdUpTo": 2}], "budget": {"limit": 20, "per": "1h"},
+        })],
+        silences: vec![
+            json!({"id": "once", "reason": "a move", "match": {"subject": ["s3"]}, "from": after(30), "until": after(60)}),
+            json!({"id": "again", "reason": "patches", "rules": ["plain"], "calendar": "patch-days"}),
+        ],
+        inhibitions: vec![json!({
+            "id": "host", "source": {"match": {"type": ["host.down"]}, "resolve": {"type": ["host.up"]}},
+            "target": {"match": {"type": ["service.down"]}}, "equal": ["/subject"], "for": "45m",
+        })],
+        overrides: vec![json!({
+            "id": "release", "reason": "watched", "controls": ["quiet-hours", "throttle"],
+            "match": {"subject": ["s1"]}, "from": after(100), "until": after(140),
+        })],
+        policies: vec![json!({
+            "id": "noise", "storm": {"alerts": 60, "per": "1m", "ends": 20, "digestEvery": "5m"},
+        })],
     };
-    let documents = Documents {
-        rules: documents!(parse_rule, "notify-rule@1", rules()),
-        channels: documents!(parse_channel, "notify-channel@1", channels().into_iter().map(webhook)),
-        noise,
-        ..Documents::default()
-    };
-    let (snapshot, broken) = Snapshot::compile(tenant(), 1, "en", documents);
-    assert_eq!(broken, []);
-    snapshot
+    tenant.snapshot()
 }
 
 /// The times and events of a month: days of a steady flow with bursts, so that storms, windows and limits all occur.

@@ -48,6 +48,7 @@ fn document(kind: &str) -> Value {
         "inhibition" => {
             json!({ "source": { "match": { "type": ["t"] } }, "target": { "match": { "type": ["u"] } } })
         }
+        "policy" => return json!({ "schema": "notify-policy@1", "id": "noise", "name": MARK }),
         "bundle" => {
             return json!({ "schema": "notify-bundle@1", "id": "mine", "locale": "de", "messages": format!("a = {MARK}\n") });
         }
@@ -74,8 +75,12 @@ async fn acme_has_one_of_each(service: &Service) -> Owned {
         "silence",
         "override",
         "inhibition",
+        "policy",
     ] {
-        let place = format!("/api/v1/notify/{kind}s");
+        let place = match kind {
+            "policy" => "/api/v1/notify/policies".to_owned(),
+            kind => format!("/api/v1/notify/{kind}s"),
+        };
         let body = document(kind).to_string();
         let made = service.admin(Method::POST, &place, &[("content-type", JSON)], &body).await;
         assert_eq!(made.status.as_u16(), 201, "{kind}: {}", made.body);
@@ -168,6 +173,7 @@ fn ids(route: &Route, owned: &Owned) -> (String, String) {
     match collection {
         "rules" | "channels" | "templates" | "bundles" | "event-types" | "calendars" | "contacts"
         | "silences" | "overrides" | "inhibitions" => ("mine".to_owned(), "absent".to_owned()),
+        "policies" => ("noise".to_owned(), "absent".to_owned()),
         "events" => (owned.event.clone(), EventKey::derive(["absent"]).to_string()),
         "deliveries" => (owned.delivery.clone(), DeliveryId::derive(["absent"]).to_string()),
         "digests" => (DigestId::derive(["mine"]).to_string(), DigestId::derive(["absent"]).to_string()),
@@ -189,7 +195,7 @@ fn body(route: &Route) -> (String, String) {
     };
     let body = match *schema {
         "Rule" | "Channel" | "Template" | "Bundle" | "Calendar" | "Contact" | "Silence" | "Override"
-        | "Inhibition" => document(&schema.to_ascii_lowercase()),
+        | "Inhibition" | "Policy" => document(&schema.to_ascii_lowercase()),
         "EventType" => document("event-type"),
         "ExplainRequest" => json!({ "event": event() }),
         other => panic!("{}: teach this test a {other}", route.path),
