@@ -138,7 +138,7 @@ async fn two_workers_share_a_tenant() {
     let both = async |numbers: std::ops::Range<usize>| {
         for chunk in numbers.collect::<Vec<_>>().chunks(16) {
             let publishing = chunk.iter().map(|number| {
-                let worker = if number / 4 % 2 == 0 { &one } else { &two };
+                let worker = if (number / 4).is_multiple_of(2) { &one } else { &two };
                 publish(&studio, worker, *number)
             });
             futures_util::future::join_all(publishing).await;
@@ -176,7 +176,12 @@ async fn another_process_fires_what_a_dead_owner_left() {
     let heir = studio.sibling(backend.clone()).await;
     let lost = studio.sibling(backend).await;
     // It never looks again after its lease: as good as dead, but that its process is still there.
-    let dead = lost.worker_with(|options| options.holder = "dead".to_owned()).await;
+    let dead = lost
+        .worker_with(|options| {
+            options.holder = "dead".to_owned();
+            options.lease = Duration::from_secs(2);
+        })
+        .await;
     publish(&studio, &dead, 2).await;
     planned(&studio).await;
     assert_eq!(windows(&studio).await.len(), 1);
@@ -187,7 +192,7 @@ async fn another_process_fires_what_a_dead_owner_left() {
             options.holder = "heir".to_owned();
         })
         .await;
-    // The lease of the dead one runs for some seconds more.
+    // The lease of the dead one runs for a moment more.
     flushed(&studio).await;
     let found = account(&studio).await;
     assert_eq!((found.digested, found.digests.len()), (1, 1), "{found:?}");
