@@ -254,17 +254,23 @@ pub mod recommended {
     use super::{Dedupe, Overflow, Throttle};
     use crate::duration::Length;
 
-    /// An alert of the same content from the same source is the same alert for 10 minutes.
+    /// An alert of the same content from the same source is the same alert for a minute. Not longer: what fails, is mended
+    /// and fails again is news each time, and only incidents can tell that from a repeat.
     #[must_use]
     pub fn dedupe() -> Dedupe {
         let key = ["/source", "/type", "/subject", "/severity", "/data"].map(str::to_owned).to_vec();
-        Dedupe { key, window: Length::from_secs(600) }
+        Dedupe { key, window: Length::from_secs(60) }
     }
 
-    /// 30 alerts of one action in 10 minutes, the others as a digest.
+    /// 30 alerts of one action and severity in 10 minutes, the others as a digest: many low ones do not delay a critical one.
     #[must_use]
     pub fn throttle() -> Throttle {
-        Throttle { key: Vec::new(), limit: 30, per: Length::from_secs(600), overflow: Overflow::Digest }
+        Throttle {
+            key: vec!["/severity".to_owned()],
+            limit: 30,
+            per: Length::from_secs(600),
+            overflow: Overflow::Digest,
+        }
     }
 }
 

@@ -140,6 +140,10 @@ fn fits_its_mode(reader: &Reader, digest: &Digest) -> Result<(), Problem> {
             return Err(reader.fault(name, reason, format!("write `{name}`, see docs/digests.md")));
         }
     }
+    if digest.empty == Empty::Send && !digest.key.is_empty() {
+        let reason = "with a `key` nobody knows which digests are empty";
+        return Err(reader.fault("empty", reason, "leave `key` out, or `empty`"));
+    }
     if let (Some(cap), Some(window)) = (digest.cap, digest.window)
         && cap < window
     {

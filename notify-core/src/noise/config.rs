@@ -19,6 +19,8 @@ pub struct NoiseConfig {
     pub inhibitions: Inhibitions,
     pub overrides: Overrides,
     pub policy: Policy,
+    /// 0: there is no document.
+    pub policy_version: u64,
 }
 
 /// The current documents of noise control.
@@ -52,6 +54,7 @@ impl NoiseConfig {
             silences,
             inhibitions,
             overrides,
+            policy_version: policy.as_ref().map_or(0, |policy| policy.version),
             policy: policy.map(|policy| policy.document).unwrap_or_default(),
             calendars,
             contacts,

@@ -145,24 +145,35 @@ impl FromIterator<(StateKey, Remembered)> for NoiseState {
     }
 }
 
+/// Most events change a handful of keys; up to so many are looked through.
+const SCANNED: usize = 16;
+
 /// The state as one plan sees it: with its own changes, which nobody else sees yet.
 #[derive(Debug)]
 pub struct View<'s> {
     base: &'s NoiseState,
     changes: Vec<Change>,
+    /// Where each changed key stands, once there are too many to look through.
+    places: HashMap<StateKey, usize, BuildHasherDefault<KeyHasher>>,
     reads: RefCell<Vec<StateKey>>,
 }
 
 impl<'s> View<'s> {
     #[must_use]
-    pub const fn new(base: &'s NoiseState) -> Self {
-        Self { base, changes: Vec::new(), reads: RefCell::new(Vec::new()) }
+    pub fn new(base: &'s NoiseState) -> Self {
+        Self { base, changes: Vec::new(), places: HashMap::default(), reads: RefCell::new(Vec::new()) }
+    }
+
+    fn place(&self, key: &StateKey) -> Option<usize> {
+        if self.changes.len() > SCANNED {
+            return self.places.get(key).copied();
+        }
+        self.changes.iter().position(|(changed, _)| changed == key)
     }
 
     pub fn get(&self, key: &StateKey) -> Option<&Remembered> {
         self.reads.borrow_mut().push(*key);
-        // A plan changes a handful of keys.
-        match self.changes.iter().find(|(changed, _)| changed == key) {
+        match self.place(key).and_then(|at| self.changes.get(at)) {
             Some((_, value)) => value.as_ref(),
             None => self.base.get(key),
         }
@@ -177,9 +188,17 @@ impl<'s> View<'s> {
     }
 
     fn change(&mut self, key: StateKey, value: Option<Remembered>) {
-        match self.changes.iter_mut().find(|(changed, _)| *changed == key) {
-            Some((_, now)) => *now = value,
-            None => self.changes.push((key, value)),
+        if let Some((_, now)) = self.place(&key).and_then(|at| self.changes.get_mut(at)) {
+            *now = value;
+            return;
+        }
+        self.changes.push((key, value));
+        match self.changes.len() {
+            few if few <= SCANNED => {}
+            many if many == SCANNED + 1 => {
+                self.places = self.changes.iter().enumerate().map(|(at, (key, _))| (*key, at)).collect();
+            }
+            many => drop(self.places.insert(key, many - 1)),
         }
     }
 

@@ -12,7 +12,6 @@ const PARTS: usize = 6;
 
 /// What is remembered of a tenant's bursts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Storm {
     /// Counts, the current part last.
     counts: [u32; PARTS],

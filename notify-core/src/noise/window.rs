@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// An open window of a digest. Times are microseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct Window {
     pub id: DigestId,
     /// Of the alert that opened it; a storm's window takes those of other rules as well.
@@ -33,7 +33,13 @@ pub struct Window {
     /// It is full: it was closed by its number, not by its time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// A storm's: some alert in it would not wait for quiet hours, by its rule or action.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passes: bool,
 }
+
+/// Alerts that one digest stands for at most: what comes after them opens the next one.
+pub const MOST_ALERTS: u32 = 10_000;
 
 /// When a window that opens now will close, and how it takes more alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +55,7 @@ impl Terms {
     /// Ends at a fixed time.
     #[must_use]
     pub const fn until(closes_at: i64) -> Self {
-        Self { closes_at, cap_at: None, max: None, slides: None }
+        Self { closes_at, cap_at: None, max: Some(MOST_ALERTS), slides: None }
     }
 
     /// Those of an action's digest, for a window that opens at `now`. `next` is when its calendar's next window begins.
@@ -57,7 +63,8 @@ impl Terms {
     pub fn of(digest: &Digest, now: i64, next: Option<i64>) -> Self {
         let after =
             |length: Option<Length>| now.saturating_add(micros(length.unwrap_or(Length::from_secs(0))));
-        let mut terms = Self { max: digest.max, ..Self::until(after(digest.window)) };
+        let max = digest.max.map_or(MOST_ALERTS, |max| max.min(MOST_ALERTS));
+        let mut terms = Self { max: Some(max), ..Self::until(after(digest.window)) };
         match digest.mode {
             DigestMode::Tumbling | DigestMode::LookBack => {}
             DigestMode::Sliding => {

@@ -296,6 +296,7 @@ impl Making<'_> {
                 self.make(&asked, settled, &mut decision, view);
             }
         }
+        decision.parameters.insert("ruleVersion".to_owned(), rule.version.into());
         self.decisions.push(decision);
     }
 

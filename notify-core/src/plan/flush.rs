@@ -3,17 +3,17 @@
 use super::decide::PlannedDelivery;
 use super::gate;
 use super::intend::{Addressed, context, locale, say_texts};
-use super::release::{Judgement, Reason, of_hours};
+use super::release::{Judgement, Reason};
 use super::snapshot::{CompiledRule, Snapshot};
 use super::tzdb_version;
-use crate::document::noise::{Digest, DigestMode, Empty, Keep, QuietHoursFor};
+use crate::document::noise::{Digest, DigestMode, Empty, Keep};
 use crate::document::rule::Action;
 use crate::document::{Channel, Version};
 use crate::ids::{ActionId, DigestId, RuleId};
 use crate::ledger::EntryDraft;
 use crate::ledger::noise_entries::{DigestClosed, DigestEntry, ReleaseEntry, ReleaseOutcome, Released};
 use crate::noise::remembered::Remembered;
-use crate::noise::window::Window;
+use crate::noise::window::{MOST_ALERTS, Window};
 use crate::noise::{Change, Control, StateKey};
 use crate::problem::Problem;
 use crate::render::{DigestInput, DigestItem};
@@ -47,6 +47,8 @@ pub struct Collected {
     pub entries: Vec<u64>,
     /// Those that [`retained`] chose, in its order.
     pub shown: Vec<Shown>,
+    /// The rules and actions of all of them, each once.
+    pub owners: Vec<(RuleId, ActionId)>,
 }
 
 /// What becomes of a window that is over.
@@ -61,7 +63,9 @@ pub struct Flush {
 
 /// How many alerts this window shows, and which.
 fn showing(snapshot: &Snapshot, window: &Window) -> (u32, Keep) {
-    let own = action_of(snapshot, window).and_then(|(_, action)| action.digest.as_ref());
+    // A storm is not one rule's: what that one says of its digests is not asked.
+    let own = action_of(snapshot, window).filter(|_| window.control != Control::Storm);
+    let own = own.and_then(|(_, action)| action.digest.as_ref());
     own.map_or((10, Keep::Severest), |digest| (digest.retain, digest.keep))
 }
 
@@ -98,8 +102,8 @@ fn adopted(snapshot: &Snapshot, window: &Window, collected: &Collected) -> Optio
     if window.control != Control::Storm || action_of(snapshot, window).is_some() {
         return None;
     }
-    collected.shown.iter().find_map(|shown| {
-        let other = Window { rule: shown.rule.clone(), action: shown.action.clone(), ..window.clone() };
+    collected.owners.iter().find_map(|(rule, action)| {
+        let other = Window { rule: rule.clone(), action: action.clone(), ..window.clone() };
         action_of(snapshot, &other).is_some().then_some(other)
     })
 }
@@ -185,14 +189,14 @@ fn next_period(
     key: &StateKey,
     at: Timestamp,
 ) -> Option<Remembered> {
-    let digest = digest.filter(|digest| window.control == Control::Digest && digest.key.is_empty())?;
+    let digest = digest.filter(|digest| digest.key.is_empty())?;
     let (_, action) = action_of(snapshot, window)?;
     // An action that was changed has its periods under another key: it may have got another channel.
     if gate::digest_key(&window.rule, action, digest, &Value::Null) != *key {
         return None;
     }
     let channel = snapshot.channels.get(&window.channel)?;
-    period(snapshot, &channel.document, digest, &window.rule, &window.action, (key, window.id.as_str()), at)
+    period(snapshot, &channel.document, digest, &window.rule, &window.action, window.id.as_str(), at)
 }
 
 /// An empty window of a scheduled digest that is sent even if nothing happens. `after` is what it follows: a period that
@@ -203,7 +207,7 @@ fn period(
     digest: &Digest,
     rule: &RuleId,
     action: &ActionId,
-    (key, after): (&StateKey, &str),
+    after: &str,
     at: Timestamp,
 ) -> Option<Remembered> {
     if digest.mode != DigestMode::Schedule || digest.empty != Empty::Send {
@@ -212,7 +216,7 @@ fn period(
     let calendar = snapshot.noise.calendars.get(digest.schedule.as_ref()?)?;
     let zone = gate::contact(snapshot, channel).map(|(_, contact)| &contact.time_zone);
     let closes_at = calendar.next_start(at, zone)?;
-    let parts = [snapshot.tenant.as_str(), &key.hex(), after, &rfc3339_millis(closes_at)];
+    let parts = [snapshot.tenant.as_str(), rule.as_str(), action.as_str(), after, &rfc3339_millis(closes_at)];
     Some(Remembered::Window(Box::new(Window {
         id: DigestId::derive(parts),
         rule: rule.clone(),
@@ -224,8 +228,9 @@ fn period(
         cap_at: None,
         count: 0,
         severity: Severity::None,
-        max: digest.max,
+        max: Some(digest.max.map_or(MOST_ALERTS, |max| max.min(MOST_ALERTS))),
         full: false,
+        passes: false,
     })))
 }
 
@@ -246,7 +251,7 @@ pub fn arm(snapshot: &Snapshot, state: &crate::noise::NoiseState, at: Timestamp)
             let Some(channel) = snapshot.channels.get(&action.channel) else { continue };
             let after = rfc3339_millis(at);
             let opened =
-                period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, (&key, &after), at);
+                period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, &after, at);
             changes.extend(opened.map(|window| (key, Some(window))));
         }
     }
@@ -266,14 +271,10 @@ fn judge(
     if !channel.document.enabled {
         return cancel("channel-disabled");
     }
-    if action.quiet_hours == QuietHoursFor::Respect {
-        let bypasses = |hours: &_| gate::bypasses(hours, window.severity, rule);
-        if let Some(hours) = gate::quiet_hours(snapshot, &channel.document, at, bypasses) {
-            let mut reason = Reason::only(Control::QuietHours.as_str());
-            return (of_hours(&hours, &mut reason.parameters), reason);
-        }
+    if window.passes {
+        return (Judgement::Send, Reason::only("none"));
     }
-    (Judgement::Send, Reason::only("none"))
+    gate::waits(snapshot, rule, action, &channel.document, window.severity, at)
 }
 
 struct Sending<'a> {
@@ -305,7 +306,8 @@ impl Sending<'_> {
             items,
             time_zone: zone.and_then(|zone| zone.iana_name()).unwrap_or("UTC"),
         };
-        let template = action.digest.as_ref().and_then(|digest| digest.template.as_ref());
+        let own = action.digest.as_ref().filter(|_| window.control != Control::Storm);
+        let template = own.and_then(|digest| digest.template.as_ref());
         let context = context(snapshot, rule, &channel.document.id);
         let rendered = snapshot.library.render_digest(template, locale, &input, &context);
         let mut parameters = Map::new();

@@ -1,19 +1,20 @@
 //! Which control decides about one alert, and which would have. Nothing is changed here: [`super::outcome`] does that.
 
+use super::release::{Judgement, Reason, of_hours};
 use super::snapshot::{CompiledRule, Snapshot};
 use crate::calendar::CalendarState;
 use crate::document::noise::{Budget, Digest, DigestMode, HoursMode, Overflow, QuietHours, QuietHoursFor};
 use crate::document::rule::Action;
 use crate::document::{Channel, Version};
 use crate::event::Event;
-use crate::ids::{CalendarId, ChannelId, InhibitionId, OverrideId, RuleId, SilenceId};
+use crate::ids::{CalendarId, InhibitionId, RuleId, SilenceId};
 use crate::ledger::commitment::PlainDigest;
 use crate::noise::gcra::Rate;
 use crate::noise::remembered::{Remembered, Seen};
 use crate::noise::state::View;
 use crate::noise::storm::Storm;
 use crate::noise::values::state_key;
-use crate::noise::{Bypasses, Control, Covering, Sides, StateKey, Target};
+use crate::noise::{Bypasses, Control, Covering, OverrideHit, Sides, StateKey, Target};
 use crate::severity::Severity;
 use crate::time::Timestamp;
 use jiff::SignedDuration;
@@ -46,11 +47,6 @@ impl<'a> Facts<'a> {
             targets: sides.targets(),
             sides,
         }
-    }
-
-    /// The override that lets an alert pass a control.
-    pub fn bypassed(&self, rule: &RuleId, channel: &ChannelId, control: Control) -> Option<&'a OverrideId> {
-        self.bypasses.bypassed(rule, channel, control).map(|hit| hit.id)
     }
 
     /// The logical time in microseconds.
@@ -100,6 +96,10 @@ pub(super) struct Hours {
     pub calendar_version: u64,
     pub calendar_digest: PlainDigest,
     pub of: Of,
+    /// Version of the document that has these hours.
+    pub of_version: u64,
+    /// In which the calendar was read.
+    pub time_zone: String,
     pub mode: HoursMode,
     pub hold_up_to: u32,
     /// When they end, or are looked at again.
@@ -152,8 +152,19 @@ pub(super) struct Verdict<'a> {
     pub first: Option<(Control, Stop<'a>)>,
     /// Later ones that would have decided as well.
     pub also: Vec<Control>,
-    /// Those that would have, but an override lets the alert pass.
-    pub bypassed: Vec<(Control, &'a OverrideId)>,
+    /// Those that would have, but something lets the alert pass.
+    pub bypassed: Vec<(Control, Bypassed<'a>)>,
+}
+
+/// What lets an alert pass a control that would have stopped it.
+#[derive(Debug, Clone)]
+pub(super) enum Bypassed<'a> {
+    Override(OverrideHit<'a>),
+    /// The `bypass` of the hours names its severity, or its rule.
+    Severity,
+    Rule,
+    /// `quietHours: bypass`.
+    Action,
 }
 
 impl<'a> Asked<'a> {
@@ -161,10 +172,12 @@ impl<'a> Asked<'a> {
     pub fn judge(&self, view: &View<'_>) -> Verdict<'a> {
         let mut verdict = Verdict { first: None, also: Vec::new(), bypassed: Vec::new() };
         for control in Control::ALL {
-            let Some(stop) = self.stops(control, view) else { continue };
-            let (rule, channel) = (&self.rule.rule.id, &self.channel.document.id);
-            if let Some(id) = self.facts.bypassed(rule, channel, control) {
-                verdict.bypassed.push((control, id));
+            let Some(stop) = self.stops(control, view) else {
+                verdict.bypassed.extend(self.passes_hours(control).map(|by| (control, by)));
+                continue;
+            };
+            if let Some(hit) = self.overridden(control) {
+                verdict.bypassed.push((control, Bypassed::Override(hit)));
             } else if verdict.first.is_none() {
                 verdict.first = Some((control, stop));
             } else {
@@ -186,6 +199,37 @@ impl<'a> Asked<'a> {
             Control::Digest => self.digest(view),
             Control::Budget => self.budget(view),
         }
+    }
+
+    /// The override that lets this alert pass a control.
+    pub fn overridden(&self, control: Control) -> Option<OverrideHit<'a>> {
+        self.facts.bypasses.bypassed(&self.rule.rule.id, &self.channel.document.id, control)
+    }
+
+    /// Why hours that apply now do not stop this alert; asked when nothing stopped it.
+    fn passes_hours(&self, control: Control) -> Option<Bypassed<'a>> {
+        if control != Control::QuietHours {
+            return None;
+        }
+        let Facts { snapshot, at, severity, .. } = *self.facts;
+        quiet_hours(snapshot, &self.channel.document, at, |_| false)?;
+        if self.action.quiet_hours == QuietHoursFor::Bypass {
+            return Some(Bypassed::Action);
+        }
+        let by_severity = |hours: &QuietHours| bypass_of(hours).is_some_and(|least| severity >= least);
+        let passes = quiet_hours(snapshot, &self.channel.document, at, by_severity).is_none();
+        Some(if passes { Bypassed::Severity } else { Bypassed::Rule })
+    }
+
+    /// Whether its rule or action lets it pass quiet hours whatever its severity.
+    pub fn passes_quiet_hours(&self) -> bool {
+        let named = |hours: &QuietHours| {
+            hours.bypass.as_ref().is_some_and(|bypass| bypass.rules.contains(&self.rule.rule.id))
+        };
+        let Facts { snapshot, at, .. } = *self.facts;
+        self.action.quiet_hours == QuietHoursFor::Bypass
+            || (quiet_hours(snapshot, &self.channel.document, at, |_| false).is_some()
+                && quiet_hours(snapshot, &self.channel.document, at, named).is_none())
     }
 
     /// The state key of a control of this action.
@@ -388,8 +432,38 @@ pub(super) fn quiet_hours(
         .find_map(|(of, hours)| inside(snapshot, channel, Control::QuietHours, of, hours, at))
 }
 
+/// Whether something that no single event stands for (a digest) has to wait now: maintenance of policy and channel, and
+/// quiet hours where its action heeds them.
+pub(super) fn waits(
+    snapshot: &Snapshot,
+    rule: &CompiledRule,
+    action: &Action,
+    channel: &Channel,
+    severity: Severity,
+    at: Timestamp,
+) -> (Judgement, Reason) {
+    let passes = |hours: &QuietHours| bypasses(hours, severity, rule);
+    let of_policy = snapshot.noise.policy.maintenance.iter().map(|hours| (Of::Policy, hours));
+    let of_channel = channel.maintenance.iter().map(|hours| (Of::Channel(channel.id.to_string()), hours));
+    let maintenance = of_policy
+        .chain(of_channel)
+        .filter(|(_, hours)| !passes(hours))
+        .find_map(|(of, hours)| inside(snapshot, channel, Control::Maintenance, of, hours, at));
+    let heeds = action.quiet_hours == QuietHoursFor::Respect;
+    let found = maintenance.or_else(|| heeds.then(|| quiet_hours(snapshot, channel, at, passes)).flatten());
+    match found {
+        None => (Judgement::Send, Reason::only("none")),
+        Some(hours) => {
+            let mut reason = Reason::only(hours.control.as_str());
+            (of_hours(&hours, &mut reason.parameters), reason)
+        }
+    }
+}
+
 /// Held this long at most before it is looked at again: a calendar may see no end.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// Also, what is held is looked at again after this time in any case, so that a mistake in a calendar that was mended does
+/// not keep it for long.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 fn inside(
     snapshot: &Snapshot,
@@ -403,7 +477,14 @@ fn inside(
     let zone = contact(snapshot, channel).map(|(_, contact)| &contact.time_zone);
     let CalendarState::Inside { until } = calendar.at(at, zone) else { return None };
     let latest = at.checked_add(LOOK_AGAIN).unwrap_or(at);
+    let of_version = match &of {
+        Of::Policy => snapshot.noise.policy_version,
+        Of::Channel(_) => snapshot.channels.get(&channel.id).map_or(0, |channel| channel.version),
+        Of::Contact(_) => contact(snapshot, channel).map_or(0, |(_, contact)| contact.version),
+    };
     Some(Hours {
+        of_version,
+        time_zone: calendar.zone(zone).iana_name().unwrap_or("UTC").to_owned(),
         control,
         calendar: hours.calendar.clone(),
         calendar_version: calendar.version,
@@ -413,6 +494,10 @@ fn inside(
         hold_up_to: hours.hold_up_to,
         until: until.map_or(latest, |until| until.min(latest)),
     })
+}
+
+fn bypass_of(hours: &QuietHours) -> Option<Severity> {
+    hours.bypass.as_ref().and_then(|bypass| bypass.severity)
 }
 
 /// Whether these hours let an alert of this severity and rule pass.

@@ -1,6 +1,6 @@
 //! From the verdict of the controls to what is decided, what is remembered, and what the record says.
 
-use super::gate::{Asked, Hours, Of, Stop, Verdict as Judged, bucket, budget_key};
+use super::gate::{Asked, Bypassed, Hours, Of, Stop, Verdict as Judged, bucket, budget_key};
 use crate::document::noise::{DigestMode, HoursMode, Overflow};
 use crate::ids::DigestId;
 use crate::noise::gcra::Rate;
@@ -54,11 +54,7 @@ impl Asked<'_> {
         if let Some((key, storm)) = counted {
             view.put(key, Remembered::Storm(Box::new(storm)));
         }
-        if !bypassed.is_empty() {
-            let named =
-                bypassed.iter().map(|(control, id)| (control.as_str().to_owned(), id.as_str().into()));
-            parameters.insert("bypassed".to_owned(), Value::Object(named.collect()));
-        }
+        say_bypassed(&bypassed, &mut parameters);
         if !matches!(outcome, Outcome::Suppress) {
             self.remember(control, &outcome, view);
         }
@@ -111,7 +107,7 @@ impl Asked<'_> {
             _ if digest.leading && matches!(outcome, Outcome::Send | Outcome::Hold { .. }) => {
                 let key = self.digest_key(digest);
                 if !matches!(view.get(&key), Some(Remembered::Window(_))) {
-                    let window = self.opened(Control::Digest, &key, &self.terms());
+                    let window = self.opened(Control::Digest, &self.terms());
                     view.put(key, Remembered::Window(Box::new(window)));
                 }
             }
@@ -130,7 +126,6 @@ impl Asked<'_> {
                     say("window", dedupe.window.to_string().into());
                     say("keyOf", dedupe.key.clone().into());
                 }
-                say("key", key.hex().into());
                 say("firstAt", time(seen.first));
                 say("until", time(seen.until));
                 say("repeats", repeats.into());
@@ -164,7 +159,6 @@ impl Asked<'_> {
                     say("keyOf", throttle.key.clone().into());
                     per = throttle.per;
                 }
-                say("key", key.hex().into());
                 say("againAt", time(*again_at));
                 say("overflow", overflow_name(*overflow).into());
                 match (overflow, &self.action.digest) {
@@ -219,11 +213,10 @@ impl Asked<'_> {
                     say("until", rfc3339_millis(*until).into());
                 }
             }
-            Stop::Inhibited { id, version, digest, key, until } => {
+            Stop::Inhibited { id, version, digest, until, .. } => {
                 say("inhibition", id.as_str().into());
                 say("version", (*version).into());
                 say("inhibitionDigest", digest.to_string().into());
-                say("key", key.hex().into());
                 say("until", time(*until));
             }
             _ => {}
@@ -278,9 +271,15 @@ impl Asked<'_> {
         Terms::of(digest, now, next.map(Timestamp::as_microsecond))
     }
 
-    fn opened(&self, control: Control, key: &StateKey, terms: &Terms) -> Window {
+    fn opened(&self, control: Control, terms: &Terms) -> Window {
         let facts = self.facts;
-        let parts = [facts.snapshot.tenant.as_str(), &key.hex(), facts.event.key.as_str()];
+        // Not of the values of its key: the ledger shows the id for ever. An alert opens one window at most.
+        let parts = [
+            facts.snapshot.tenant.as_str(),
+            self.rule.rule.id.as_str(),
+            self.action.id.as_str(),
+            facts.event.key.as_str(),
+        ];
         Window {
             id: DigestId::derive(parts),
             rule: self.rule.rule.id.clone(),
@@ -295,6 +294,7 @@ impl Asked<'_> {
             severity: Severity::None,
             max: terms.max,
             full: false,
+            passes: false,
         }
     }
 
@@ -308,12 +308,13 @@ impl Asked<'_> {
     ) -> Outcome {
         let now = self.facts.now();
         let open = match view.get(&key) {
-            // A full one closes at its own time, which is now; what comes with the same time opens the next.
+            // Also a full one, which closes now: what comes before it is sent is in it.
             Some(Remembered::Window(window)) => Some((**window).clone()),
             _ => None,
         };
-        let window = open.unwrap_or_else(|| self.opened(control, &key, terms));
-        let window = window.with_one_more(now, self.facts.severity, terms);
+        let window = open.unwrap_or_else(|| self.opened(control, terms));
+        let mut window = window.with_one_more(now, self.facts.severity, terms);
+        window.passes |= control == Control::Storm && self.passes_quiet_hours();
         let collected =
             Collected { digest: window.id.clone(), number: window.count, closes_at: window.closes_at };
         parameters.insert("digest".to_owned(), window.id.as_str().into());
@@ -323,12 +324,34 @@ impl Asked<'_> {
     }
 }
 
+/// What let an alert pass controls that would have stopped it.
+pub(super) fn say_bypassed(bypassed: &[(Control, Bypassed<'_>)], parameters: &mut Map<String, Value>) {
+    if bypassed.is_empty() {
+        return;
+    }
+    let one = |(control, by): &(Control, Bypassed<'_>)| {
+        let said = match by {
+            Bypassed::Override(hit) => json!({
+                "by": "override", "override": hit.id.as_str(), "version": hit.version,
+                "overrideDigest": hit.digest.to_string(),
+            }),
+            Bypassed::Severity => json!({"by": "severity"}),
+            Bypassed::Rule => json!({"by": "rule"}),
+            Bypassed::Action => json!({"by": "action"}),
+        };
+        (control.as_str().to_owned(), said)
+    };
+    parameters.insert("bypassed".to_owned(), Value::Object(bypassed.iter().map(one).collect()));
+}
+
 pub(super) fn say_hours(hours: &Hours, parameters: &mut Map<String, Value>) {
     let said = json!({
         "calendar": hours.calendar.as_str(),
         "calendarVersion": hours.calendar_version,
         "calendarDigest": hours.calendar_digest.to_string(),
         "of": hours.of.text(),
+        "ofVersion": hours.of_version,
+        "timeZone": hours.time_zone,
         "mode": hours.mode.as_str(),
         "until": rfc3339_millis(hours.until),
     });

@@ -4,12 +4,11 @@
 //! throttle, storm and budget were asked when it was decided, and their tokens are spent.
 
 use super::decide::PlannedDelivery;
-use super::gate::{Asked, Facts, Hours, Stop};
+use super::gate::{Asked, Bypassed, Facts, Hours, Stop, waits};
 use super::intend::Addressed;
-use super::outcome::say_hours;
+use super::outcome::{say_bypassed, say_hours};
 use super::snapshot::Snapshot;
 use super::tzdb_version;
-use crate::document::noise::HoursMode;
 use crate::event::Event;
 use crate::ids::{ActionId, ChannelId, HeldId, RuleId};
 use crate::ledger::EntryDraft;
@@ -20,6 +19,7 @@ use crate::message::Message;
 use crate::noise::remembered::Remembered;
 use crate::noise::state::View;
 use crate::noise::{Change, Control, NoiseState, StateKey};
+use crate::severity::Severity;
 use crate::time::{Timestamp, rfc3339_millis};
 use serde_json::{Map, Value};
 
@@ -78,7 +78,11 @@ impl Origin<'_> {
         if !channel.document.enabled {
             return cancel("channel-disabled");
         }
-        let Some(event) = event else { return (Judgement::Send, Reason::only("none"), digest) };
+        let Some(event) = event else {
+            // A digest: hours are asked as at its flush.
+            let (judgement, reason) = waits(snapshot, rule, action, &channel.document, Severity::None, at);
+            return (judgement, reason, digest);
+        };
         let facts = Facts::of(snapshot, event, at);
         let asked = Asked { facts: &facts, rule, action, channel };
         let (judgement, reason) = asked.again(&View::new(state));
@@ -88,13 +92,15 @@ impl Origin<'_> {
 
 impl Asked<'_> {
     fn again(&self, view: &View<'_>) -> (Judgement, Reason) {
+        let mut bypassed = Vec::new();
         for control in AGAIN {
-            let (rule, channel) = (&self.rule.rule.id, &self.channel.document.id);
             let Some(stop) = self.stops(control, view) else { continue };
-            if self.facts.bypassed(rule, channel, control).is_some() {
+            if let Some(hit) = self.overridden(control) {
+                bypassed.push((control, Bypassed::Override(hit)));
                 continue;
             }
             let mut reason = Reason::only(control.as_str());
+            say_bypassed(&bypassed, &mut reason.parameters);
             let judgement = match &stop {
                 Stop::Hours(hours) => of_hours(hours, &mut reason.parameters),
                 // What silences and inhibits says the same as when an event comes.
@@ -105,17 +111,17 @@ impl Asked<'_> {
             };
             return (judgement, reason);
         }
-        (Judgement::Send, Reason::only("none"))
+        let mut reason = Reason::only("none");
+        say_bypassed(&bypassed, &mut reason.parameters);
+        (Judgement::Send, reason)
     }
 }
 
 /// What hours mean for something that waited already.
 pub(super) fn of_hours(hours: &Hours, parameters: &mut Map<String, Value>) -> Judgement {
     say_hours(hours, parameters);
-    match hours.mode {
-        HoursMode::Drop => Judgement::Cancel,
-        HoursMode::Hold | HoursMode::Digest => Judgement::Hold { until: hours.until },
-    }
+    // Also those that drop: what was decided before they began is not theirs.
+    Judgement::Hold { until: hours.until }
 }
 
 /// An alert that was held.
