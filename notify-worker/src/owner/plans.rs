@@ -132,7 +132,9 @@ impl Owner {
         let pending = self.shared.store.pending_events(&self.tenant, limit).await?;
         let snapshot = self.shared.snapshots.get(&self.tenant).await?;
         if pending.is_empty() {
-            return Ok(false);
+            // While many timers are still due, what comes in is made durable and planned after them.
+            let now = self.due_by();
+            return Ok(self.memory.as_ref().is_some_and(|memory| memory.is_due(now)));
         }
         let (mut batch, mut noted) = (Batch::default(), Noted::default());
         let enough = after(self.shared.clock.now(), CATCH_UP_BUDGET);
