@@ -150,7 +150,7 @@ fn run(snapshot: &Snapshot, events: &[Event], seconds: f64) -> Run {
                     Some(Shown { event, rule, action, severity: *severity, at })
                 });
                 let entries = (1..=collected.len() as u64).collect();
-                let collected = Collected { entries, shown: shown.collect() };
+                let collected = Collected { entries, shown: shown.collect(), ..Collected::default() };
                 let flushed = flush(snapshot, key, &window, collected, at, &entropy);
                 done.digests += usize::from(flushed.delivery.is_some());
                 state.apply(flushed.changes);

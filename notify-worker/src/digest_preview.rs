@@ -86,6 +86,7 @@ impl Worker {
             severity: events.iter().map(|(_, event)| severity_of(&event.value)).max().unwrap_or_default(),
             max: None,
             full: false,
+            passes: false,
         };
         let places: Vec<Place> = (1..)
             .zip(&events)
@@ -101,7 +102,7 @@ impl Worker {
                 at: *at,
             })
         });
-        let collected = Collected { entries: Vec::new(), shown: shown.collect() };
+        let collected = Collected { shown: shown.collect(), ..Collected::default() };
         let count = events.len() as u64;
         let retained = collected.shown.len() as u64;
         let unknown = || {

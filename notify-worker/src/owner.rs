@@ -71,6 +71,8 @@ pub(crate) struct Owner {
     cost: Cost,
     /// What noise control remembers; `None`: not read yet, or not ours.
     memory: Option<Memory>,
+    /// Timers are fired one by one: some commit of several was refused.
+    one_by_one: bool,
     /// Events that something has to happen before: timers, or the landing of a batch that was refused. They are known to
     /// be new.
     waiting: Vec<Item>,
@@ -113,6 +115,7 @@ impl Owner {
             look_up_batches: LOOK_UP_AFTER_A_REPEAT,
             cost: Cost::default(),
             memory: None,
+            one_by_one: false,
             waiting: Vec::new(),
             again: Vec::new(),
         }
@@ -249,6 +252,7 @@ impl Owner {
         if self.must_settle() && !self.commits.is_empty() {
             return;
         }
+        let pause = self.look_again_at.filter(|at| self.shared.clock.now() < *at);
         if self.behind && pause.is_none() {
             self.look_again_at = None;
             self.catch_up().await;
@@ -272,7 +276,11 @@ impl Owner {
             self.load_memory().await?;
         }
         // As many as are due now, so that a timer that is due at once again cannot hold up everything.
-        let now = self.due_by();
+        let now = match self.oldest_pending().await? {
+            // What was accepted before a timer was due is planned before it fires, also after an outage.
+            Some(oldest) => self.due_by().min(self.last_logical.map_or(oldest, |last| last.max(oldest))),
+            None => self.due_by(),
+        };
         for turn in 0.. {
             if turn == TIMERS_IN_A_ROW {
                 // A morning after a night with many alerts: meanwhile what comes in is made durable and planned after them.
@@ -294,8 +302,17 @@ impl Owner {
         Ok(())
     }
 
+    /// When the oldest event that waits to be planned was accepted.
+    async fn oldest_pending(&self) -> Result<Option<Timestamp>, StoreError> {
+        if !self.behind {
+            return Ok(None);
+        }
+        let pending = self.shared.store.pending_events(&self.tenant, 1).await?;
+        Ok(pending.first().map(|stored| stored.event.accepted_at))
+    }
+
     /// Takes back what was refused; what cannot be taken back is read again.
-    fn recover(&mut self) {
+    pub(super) fn recover(&mut self) {
         if self.memory.as_mut().is_some_and(|memory| !memory.recover()) {
             self.memory = None;
         }
@@ -305,7 +322,9 @@ impl Owner {
     async fn load_memory(&mut self) -> Result<(), StoreError> {
         if self.memory.is_none() {
             let stored = self.shared.store.noise_memory(&self.tenant).await?;
-            self.memory = Some(Memory::load(stored, self.shared.clock.now()));
+            // What still counts for an event that waits is kept for it.
+            let at = self.oldest_pending().await?.unwrap_or_else(|| self.shared.clock.now());
+            self.memory = Some(Memory::load(stored, at)?);
         }
         Ok(())
     }

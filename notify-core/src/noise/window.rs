@@ -126,6 +126,7 @@ mod tests {
             severity: Severity::None,
             max: terms.max,
             full: false,
+            passes: false,
         }
     }
 

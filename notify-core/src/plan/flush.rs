@@ -250,8 +250,7 @@ pub fn arm(snapshot: &Snapshot, state: &crate::noise::NoiseState, at: Timestamp)
             }
             let Some(channel) = snapshot.channels.get(&action.channel) else { continue };
             let after = rfc3339_millis(at);
-            let opened =
-                period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, &after, at);
+            let opened = period(snapshot, &channel.document, digest, &rule.rule.id, &action.id, &after, at);
             changes.extend(opened.map(|window| (key, Some(window))));
         }
     }

@@ -125,7 +125,6 @@ pub(super) enum Stop<'a> {
         id: &'a InhibitionId,
         version: u64,
         digest: PlainDigest,
-        key: StateKey,
         until: i64,
     },
     Storm {
@@ -308,7 +307,6 @@ impl<'a> Asked<'a> {
                 id: target.id,
                 version: target.version,
                 digest: target.digest,
-                key: target.key,
                 until: firing.until,
             }),
             _ => None,

@@ -59,6 +59,22 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
+    /// The dedupe window that an alert opened, while it is open.
+    fn window_of(
+        &self,
+        snapshot: &Snapshot,
+        event: &Event,
+        at: Timestamp,
+        state: &NoiseState,
+    ) -> Option<StateKey> {
+        let rule = snapshot.rule(self.rule).ok()?;
+        let action = rule.rule.actions.iter().find(|action| action.id == *self.action)?;
+        let channel = snapshot.channels.get(self.channel)?;
+        let facts = Facts::of(snapshot, event, at);
+        let (key, _) = Asked { facts: &facts, rule, action, channel }.dedupe_key()?;
+        matches!(state.get(&key), Some(Remembered::Dedupe(_))).then_some(key)
+    }
+
     fn judge(
         &self,
         snapshot: &Snapshot,
@@ -161,6 +177,11 @@ pub fn release(
     let origin = Origin { rule: held.rule, action: held.action, channel: held.channel };
     let (judgement, mut reason, rule_digest) = origin.judge(snapshot, Some(held.event), at, state);
     let key = StateKey::of_held(held.id);
+    let mut changes = Vec::new();
+    if judgement == Judgement::Cancel {
+        // Nothing was sent, so the next one is no repeat.
+        changes.extend(origin.window_of(snapshot, held.event, at, state).map(|key| (key, None)));
+    }
     let mut delivery = None;
     let (outcome, change) = match &judgement {
         Judgement::Cancel => (ReleaseOutcome::Cancel, None),
@@ -200,7 +221,8 @@ pub fn release(
         logical_time: at,
         tzdb: tzdb_version().to_owned(),
     };
-    Release { judgement, delivery, changes: vec![(key, change)], entry: entry.into_draft() }
+    changes.push((key, change));
+    Release { judgement, delivery, changes, entry: entry.into_draft() }
 }
 
 /// A delivery whose attempt is due later than a minute after it was last decided.

@@ -270,6 +270,10 @@ impl Site {
             items.iter().map(|item| Place { number: item.number, severity: item.severity }).collect();
         let alerts = items.iter().map(|item| item.alert.clone()).collect();
         let entries = items.iter().map(|item| self.events[&item.alert.0].1).collect();
+        let mut owners: Vec<_> =
+            items.iter().map(|item| (item.alert.1.clone(), item.alert.2.clone())).collect();
+        owners.sort();
+        owners.dedup();
         let shown = retained(&self.snapshot, window, &places).into_iter().map(|number| {
             let item = &items[number as usize - 1];
             Shown {
@@ -280,7 +284,7 @@ impl Site {
                 at: item.at,
             }
         });
-        let collected = Collected { entries, shown: shown.collect() };
+        let collected = Collected { entries, shown: shown.collect(), owners };
         let entropy = self.entropy(&format!("{}@{now}", window.id));
         let flushed = flush(&self.snapshot, key, window, collected, now, &entropy);
         if let Some(entry) = &flushed.entry {

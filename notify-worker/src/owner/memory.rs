@@ -7,7 +7,7 @@
 use notify_core::noise::{Change, NoiseState, StateKey, StateRow, Undo};
 use notify_core::time::Timestamp;
 use notify_store::model::NoiseMemory;
-use notify_store::{Bookkeeping, Guard, NoiseChanges};
+use notify_store::{Bookkeeping, Guard, NoiseChanges, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Expired rows dropped with one commit: enough to keep up, few enough not to be felt.
@@ -46,29 +46,36 @@ pub(super) struct Noted {
 }
 
 impl Memory {
-    /// From the store. What this build cannot read is reported and forgotten: at worst something is sent once more.
-    pub fn load(stored: NoiseMemory, now: Timestamp) -> Self {
-        let mut expired = Vec::new();
-        let state = stored.states.into_iter().filter_map(|(key, value)| match StateRow::read(&value) {
-            Ok(remembered) if remembered.expires_at().is_some_and(|at| at <= now.as_microsecond()) => {
-                expired.push(key);
-                None
+    /// From the store, without what has expired at `at`.
+    ///
+    /// # Errors
+    /// When this build cannot read something that alerts wait in. Anything else that it cannot read is reported and
+    /// forgotten: at worst something is sent once more.
+    pub fn load(stored: NoiseMemory, at: Timestamp) -> Result<Self, StoreError> {
+        let (mut expired, mut known) = (Vec::new(), Vec::new());
+        for (key, value) in stored.states {
+            match StateRow::read(&value) {
+                Ok(remembered) if remembered.expires_at().is_some_and(|end| end <= at.as_microsecond()) => {
+                    expired.push(key);
+                }
+                Ok(remembered) => known.push((key, remembered)),
+                Err(error) if ["{\"window\"", "{\"held\""].iter().any(|kind| value.starts_with(kind)) => {
+                    let what = format!("a digest or held alert ({key}) cannot be read: {error}");
+                    return Err(StoreError::Corrupt(what));
+                }
+                Err(error) => {
+                    tracing::error!(%key, %error, "a stored state of noise control cannot be read; it is forgotten");
+                }
             }
-            Ok(remembered) => Some((key, remembered)),
-            Err(error) => {
-                tracing::error!(%key, %error, "a stored state of noise control cannot be read; it is forgotten");
-                None
-            }
-        });
-        let state = state.collect();
-        Self {
-            state,
+        }
+        Ok(Self {
+            state: known.into_iter().collect(),
             version: stored.version,
             flights: VecDeque::new(),
             trouble: Trouble::None,
             expired,
             armed_for: None,
-        }
+        })
     }
 
     /// Whether nothing may be planned until all that is under way has landed.
@@ -168,7 +175,7 @@ mod tests {
     #[test]
     fn a_refused_batch_takes_those_after_it_along() {
         let stored = NoiseMemory { version: 7, states: vec![(key(1), r#"{"bucket":5}"#.to_owned())] };
-        let mut memory = Memory::load(stored, Timestamp::UNIX_EPOCH);
+        let mut memory = Memory::load(stored, Timestamp::UNIX_EPOCH).unwrap();
         let first = batch(&mut memory, 1, 10);
         let second = batch(&mut memory, 2, 20);
         let third = batch(&mut memory, 1, 30);
@@ -191,7 +198,8 @@ mod tests {
     fn what_has_expired_is_dropped_from_the_store_too() {
         let states = vec![(key(1), r#"{"bucket":5}"#.to_owned()), (key(2), "{}".to_owned())];
         let mut memory =
-            Memory::load(NoiseMemory { version: 0, states }, Timestamp::from_microsecond(6).unwrap());
+            Memory::load(NoiseMemory { version: 0, states }, Timestamp::from_microsecond(6).unwrap())
+                .unwrap();
         assert!(memory.state.is_empty());
         let (_, written, version) = memory.depart(Noted::default(), Timestamp::UNIX_EPOCH);
         let Some(Bookkeeping::Noise(written)) = written else { panic!("nothing is written") };

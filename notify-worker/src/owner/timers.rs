@@ -3,7 +3,7 @@
 use super::Owner;
 use super::memory::Noted;
 use super::plans::Batch;
-use crate::clock::entropy;
+use crate::clock::{after, entropy};
 use notify_core::event::Event;
 use notify_core::ids::TenantId;
 use notify_core::ledger::commitment::Commitment;
@@ -16,6 +16,8 @@ use notify_store::model::DigestItem;
 use notify_store::{Effect, Store, StoreError};
 use std::collections::HashMap;
 
+/// A timer that cannot fire is tried again after this long.
+const POSTPONED: std::time::Duration = std::time::Duration::from_secs(3_600);
 /// Timers of one commit.
 const AT_ONCE: usize = 64;
 
@@ -37,20 +39,60 @@ impl Owner {
         let Some(memory) = &self.memory else { return Ok(false) };
         let due: Vec<(StateKey, Remembered)> = memory
             .state
-            .due(at.as_microsecond())
-            .take(AT_ONCE)
+            .due(now.as_microsecond())
+            .take(if self.one_by_one { 1 } else { AT_ONCE })
             .filter_map(|(_, key)| Some((key, memory.state.get(&key)?.clone())))
             .collect();
-        for (key, timer) in due {
-            match timer {
-                Remembered::Held(_) => self.release(key, &snapshot, at, &mut batch, &mut noted).await?,
+        for (key, timer) in &due {
+            let fired = match timer {
+                Remembered::Held(_) => self.release(*key, &snapshot, at, &mut batch, &mut noted).await,
                 Remembered::Window(window) => {
-                    self.flush(key, &window, &snapshot, at, &mut batch, &mut noted).await?;
+                    self.flush(*key, window, &snapshot, at, &mut batch, &mut noted).await
                 }
-                _ => {}
+                _ => Ok(()),
+            };
+            match fired {
+                Ok(()) => {}
+                // One that cannot be read must not stop the others.
+                Err(StoreError::Corrupt(what)) => {
+                    tracing::error!(tenant = %self.tenant, %key, %what, "a timer cannot fire; it is tried again in an hour");
+                    self.postpone(*key, timer, at, &mut noted);
+                }
+                Err(error) => return Err(error),
             }
         }
-        self.commit_now(batch, noted, &snapshot).await
+        match (self.commit_now(batch, noted, &snapshot).await, due.as_slice()) {
+            (Ok(more), _) => {
+                self.one_by_one = false;
+                Ok(more)
+            }
+            (Err(StoreError::Refused(refused)), [(key, timer)]) => {
+                tracing::error!(tenant = %self.tenant, %key, %refused, "a timer cannot be written; it is tried again in an hour");
+                self.recover();
+                let mut noted = Noted::default();
+                self.postpone(*key, timer, at, &mut noted);
+                self.commit_now(Batch::default(), noted, &snapshot).await
+            }
+            (Err(StoreError::Refused(refused)), _) => {
+                tracing::warn!(tenant = %self.tenant, %refused, "timers are fired one by one");
+                self.one_by_one = true;
+                Ok(true)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Later once more, without a judgement.
+    fn postpone(&mut self, key: StateKey, timer: &Remembered, at: Timestamp, noted: &mut Noted) {
+        let Some(memory) = &mut self.memory else { return };
+        let later = after(at, POSTPONED).as_microsecond();
+        let timer = match timer {
+            Remembered::Window(window) => {
+                Remembered::Window(Box::new(Window { closes_at: later, ..(**window).clone() }))
+            }
+            _ => Remembered::Held(later),
+        };
+        memory.note(noted, vec![(key, Some(timer))]);
     }
 
     /// Opens the periods of digests that are sent even if nothing happens.
@@ -146,6 +188,9 @@ impl Owner {
         let mut entries: Vec<u64> = items.iter().filter_map(|item| item.entry).collect();
         entries.sort_unstable();
         entries.dedup();
+        let mut owners: Vec<_> = items.iter().map(|i| (i.item.rule.clone(), i.item.action.clone())).collect();
+        owners.sort();
+        owners.dedup();
         let by_number: HashMap<u32, &DigestItem> = items.iter().map(|i| (i.item.number, i)).collect();
         let mut shown = Vec::new();
         for number in retained(snapshot, window, &places) {
@@ -155,7 +200,7 @@ impl Owner {
             shown.push(Shown { event: event.value, rule, action, severity: item.severity, at: item.at });
         }
         let entropy = drawn()?;
-        let flushed = flush(snapshot, key, window, Collected { entries, shown }, at, &entropy);
+        let flushed = flush(snapshot, key, window, Collected { entries, shown, owners }, at, &entropy);
         let Some(memory) = &mut self.memory else { return Ok(()) };
         memory.note(noted, flushed.changes);
         let over = !matches!(flushed.judgement, Some(Judgement::Hold { .. }));
