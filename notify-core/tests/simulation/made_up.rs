@@ -32,7 +32,9 @@ fn digest(random: &mut Random) -> Value {
     match mode {
         "schedule" => {
             digest["schedule"] = pick(random, &["hourly", "mornings"]).into();
-            digest["empty"] = pick(random, &["send", "skip"]).into();
+            if digest["key"] == json!([]) {
+                digest["empty"] = pick(random, &["send", "skip"]).into();
+            }
         }
         _ => digest["window"] = pick(random, &LENGTHS).into(),
     }

@@ -40,6 +40,8 @@ pub struct Past {
     of: Option<String>,
     until: i64,
     severity: Severity,
+    /// Its rule or action does not wait for the quiet hours of its time.
+    passes: bool,
     pub fate: Fate,
 }
 
@@ -91,6 +93,8 @@ struct Stop {
     control: &'static str,
     effect: Effect,
     said: Map<String, Value>,
+    /// Of hours: when they end.
+    until: Option<i64>,
 }
 
 pub struct Model {
@@ -101,6 +105,8 @@ pub struct Model {
     groups: Vec<Group>,
     /// Held alerts that still are, and until when.
     held: Vec<(usize, i64)>,
+    /// Dedupe windows that were given back, and when.
+    resets: Vec<(i64, Value)>,
     /// Alerts that the storm breaker saw.
     seen: Vec<i64>,
     now: i64,
@@ -212,16 +218,30 @@ impl Asked<'_> {
             return None;
         }
         let (mut first, mut until, mut repeats) = (0, i64::MIN, 1);
+        let own = json!([
+            self.rule["id"],
+            self.action["id"],
+            self.action["dedupe"]["key"],
+            values(&self.action["dedupe"]["key"], self.event)
+        ]);
+        let mut resets = self.model.resets.iter().filter(|(_, of)| *of == own).map(|(at, _)| *at).peekable();
         for past in self.alike("dedupe") {
+            while resets.next_if(|at| *at <= past.at).is_some() {
+                until = i64::MIN;
+            }
             if past.fate.outcome != "suppressed" && past.at >= until {
                 (first, until, repeats) = (past.at, past.at + micros(&past.action["dedupe"]["window"]), 1);
             } else if past.fate.control == "dedupe" {
                 repeats += 1;
             }
         }
+        // What was held and then cancelled was not sent: the next one is none of its repeats.
+        if resets.next().is_some() {
+            until = i64::MIN;
+        }
         let said =
             said([("firstAt", time(first)), ("until", time(until.max(0))), ("repeats", repeats.into())]);
-        (self.now < until).then_some(Stop { control: "dedupe", effect: Effect::Drop, said })
+        (self.now < until).then_some(Stop { control: "dedupe", effect: Effect::Drop, said, until: None })
     }
 
     /// Documents about this alert that are in force, by id.
@@ -249,7 +269,7 @@ impl Asked<'_> {
         let silence = all.first()?;
         let until = time(instant(&silence["until"]).unwrap());
         let said = said([("silence", silence["id"].clone()), ("until", until)]);
-        Some(Stop { control: "silence", effect: Effect::Drop, said })
+        Some(Stop { control: "silence", effect: Effect::Drop, said, until: None })
     }
 
     fn maintenance(&self) -> Option<Stop> {
@@ -269,20 +289,32 @@ impl Asked<'_> {
             if until < i64::MAX {
                 said.insert("until".to_owned(), time(until));
             }
-            return Some(Stop { control: "maintenance", effect: Effect::Drop, said });
+            return Some(Stop { control: "maintenance", effect: Effect::Drop, said, until: None });
         }
         let lists = [
             ("policy".to_owned(), &model.policy()["maintenance"]),
             (format!("channel/{}", text(&own["id"])), &own["maintenance"]),
         ];
         model
-            .hours(&lists, "drop", own, self.rule, severity(self.event), self.now)
+            .hours(&lists, "drop", own, self.rule, Some(severity(self.event)), self.now)
             .map(|hours| Stop { control: "maintenance", ..self.of_hours(hours) })
     }
 
+    /// Its rule or action lets it pass the quiet hours of its time, whatever its severity.
+    fn passes(&self) -> bool {
+        let of =
+            |rule: &Value| self.model.quiet_hours(&Value::Null, self.channel, rule, None, self.now).is_some();
+        self.action["quietHours"] == "bypass" || (of(&Value::Null) && !of(self.rule))
+    }
+
     fn quiet_hours(&self) -> Option<Stop> {
-        let hours =
-            self.model.quiet_hours(self.action, self.channel, self.rule, severity(self.event), self.now)?;
+        let hours = self.model.quiet_hours(
+            self.action,
+            self.channel,
+            self.rule,
+            Some(severity(self.event)),
+            self.now,
+        )?;
         Some(Stop { control: "quiet-hours", ..self.of_hours(hours) })
     }
 
@@ -299,7 +331,7 @@ impl Asked<'_> {
             "digest" => Effect::Join { key: self.own("hours", &of), terms: Terms::until(until) },
             _ => Effect::Hold { of, until, most },
         };
-        Stop { control: "", effect, said }
+        Stop { control: "", effect, said, until: Some(until) }
     }
 
     fn own(&self, kind: &str, of: &str) -> String {
@@ -327,7 +359,7 @@ impl Asked<'_> {
                     continue;
                 };
                 let said = said([("inhibition", inhibition["id"].clone()), ("until", time(until))]);
-                return Some(Stop { control: "inhibition", effect: Effect::Drop, said });
+                return Some(Stop { control: "inhibition", effect: Effect::Drop, said, until: None });
             }
         }
         None
@@ -363,7 +395,7 @@ impl Asked<'_> {
         let length = if self.now < since + per { per.min(every) } else { every };
         let terms = Terms::until(self.now + length);
         let effect = Effect::Join { key: format!("storm {}", self.channel["id"]), terms };
-        Some(Stop { control: "storm", effect, said: said([("since", time(since))]) })
+        Some(Stop { control: "storm", effect, said: said([("since", time(since))]), until: None })
     }
 
     fn throttle(&self) -> Option<Stop> {
@@ -387,7 +419,7 @@ impl Asked<'_> {
             let key = self.own("throttle-overflow", &json!([throttle["key"], values]).to_string());
             Effect::Join { key, terms: Terms::until(self.now + micros(&throttle["per"])) }
         };
-        Some(Stop { control: "throttle", effect, said: said([("againAt", time(again))]) })
+        Some(Stop { control: "throttle", effect, said: said([("againAt", time(again))]), until: None })
     }
 
     fn digest_key(&self) -> String {
@@ -415,7 +447,7 @@ impl Asked<'_> {
         };
         let terms = self.model.terms(self.action, self.channel, self.now);
         let effect = Effect::Join { key: self.digest_key(), terms };
-        (!passes).then(|| Stop { control: "digest", effect, said: Map::new() })
+        (!passes).then(|| Stop { control: "digest", effect, said: Map::new(), until: None })
     }
 
     /// Those of the channel and of who reads it.
@@ -446,6 +478,7 @@ impl Asked<'_> {
                 control: "budget",
                 effect,
                 said: said([("of", of.into()), ("againAt", time(again))]),
+                until: None,
             })
         })
     }

@@ -14,8 +14,18 @@ impl Model {
         let snapshot = tenant.snapshot();
         let now = start.as_microsecond();
         let (past, news, groups, held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut model =
-            Self { tenant, snapshot, past, news, groups, held, seen: Vec::new(), now, happened: Vec::new() };
+        let mut model = Self {
+            tenant,
+            snapshot,
+            past,
+            news,
+            groups,
+            held,
+            resets: Vec::new(),
+            seen: Vec::new(),
+            now,
+            happened: Vec::new(),
+        };
         model.arm();
         model
     }
@@ -60,14 +70,14 @@ impl Model {
         mode: &str,
         channel: &Value,
         rule: &Value,
-        severity: Severity,
+        severity: Option<Severity>,
         now: i64,
     ) -> Option<Hours> {
         let zone = self.zone(channel);
         for (of, all) in lists {
             for hours in list(all) {
                 let least = hours["bypass"]["severity"].as_str().and_then(Severity::from_name);
-                let bypasses = least.is_some_and(|least| severity >= least)
+                let bypasses = severity.zip(least).is_some_and(|(severity, least)| severity >= least)
                     || list(&hours["bypass"]["rules"]).contains(&rule["id"]);
                 let calendar = text(&hours["calendar"]);
                 let Some(until) = self.inside(calendar, zone.as_ref(), now).filter(|_| !bypasses) else {
@@ -77,7 +87,7 @@ impl Model {
                     of: of.clone(),
                     calendar: calendar.to_owned(),
                     mode: hours["mode"].as_str().unwrap_or(mode).to_owned(),
-                    until: until.min(now + 31 * 86_400_000_000),
+                    until: until.min(now + 86_400_000_000),
                     most: hours["holdUpTo"].as_u64().unwrap_or(5),
                 });
             }
@@ -90,7 +100,7 @@ impl Model {
         action: &Value,
         channel: &Value,
         rule: &Value,
-        severity: Severity,
+        severity: Option<Severity>,
         now: i64,
     ) -> Option<Hours> {
         if action["quietHours"] == "bypass" {
@@ -243,6 +253,7 @@ impl Model {
             of: None,
             until: 0,
             severity: severity(&event.value),
+            passes: asked.passes(),
             fate: fate.clone(),
         };
         let mut effect = first.as_ref().map(|stop| stop.effect.clone());
@@ -346,21 +357,26 @@ impl Model {
                         [asked.silence(), asked.maintenance(), asked.inhibition(), asked.quiet_hours()];
                     let stop =
                         again.into_iter().flatten().find(|stop| asked.bypassed(stop.control).is_none());
+                    // Whatever its mode is, it waits for the end of hours.
                     match stop {
                         None => ("send", "none", None),
-                        Some(Stop { control, effect: Effect::Drop, .. }) => ("cancel", control, None),
-                        Some(Stop { control, effect: Effect::Hold { until, .. }, .. }) => {
-                            ("hold", control, Some(until))
-                        }
-                        Some(Stop { control, effect: Effect::Join { terms, .. }, .. }) => {
-                            ("hold", control, Some(terms.closes))
-                        }
+                        Some(Stop { control, until: Some(until), .. }) => ("hold", control, Some(until)),
+                        Some(Stop { control, .. }) => ("cancel", control, None),
                     }
                 }
             }
         } else {
             ("cancel", "action-missing", None)
         };
+        if outcome == "cancel"
+            && let Some((rule, action)) = self.action_of(rule, action)
+            && self.channel(&past.channel).is_ok()
+            && action["dedupe"].is_object()
+        {
+            let values = values(&action["dedupe"]["key"], &past.event);
+            let of = json!([rule["id"], action["id"], action["dedupe"]["key"], values]);
+            self.resets.push((self.now, of));
+        }
         self.tell(vec![self.past[number].fate.alert.clone()], outcome, control, until);
         match until {
             Some(until) => self.held[place].1 = until,
@@ -368,18 +384,16 @@ impl Model {
         }
     }
 
-    /// In whose name a group is sent: a storm's in that of any alert that it shows.
+    /// In whose name a group is sent: a storm's in that of any alert in it.
     fn sender(&self, group: &Group) -> Option<(&Value, &Value)> {
         let own = self.action_of(&group.rule, &group.action);
         if own.is_some() || group.control != "storm" {
             return own;
         }
-        let mut shown = group.members.clone();
-        shown.sort_by_key(|n| (std::cmp::Reverse(self.past[*n].severity), std::cmp::Reverse(*n)));
-        shown.truncate(10);
-        shown.sort_unstable();
-        let of = |n: usize| self.action_of(text(&self.past[n].rule["id"]), text(&self.past[n].action["id"]));
-        shown.into_iter().find_map(of)
+        let of = |n: &usize| (text(&self.past[*n].rule["id"]), text(&self.past[*n].action["id"]));
+        let mut owners: Vec<_> = group.members.iter().map(of).collect();
+        owners.sort_unstable();
+        owners.into_iter().find_map(|(rule, action)| self.action_of(rule, action))
     }
 
     fn flush(&mut self, place: usize) {
@@ -387,16 +401,23 @@ impl Model {
         let sender = self.sender(group);
         let digest = sender.map(|(_, action)| action["digest"].clone()).unwrap_or_default();
         let worst = group.members.iter().map(|n| self.past[*n].severity).max().unwrap_or_default();
+        let passes = group.control == "storm" && group.members.iter().any(|n| self.past[*n].passes);
         let hours = |rule: &Value, action: &Value, channel: &Value| {
-            self.quiet_hours(action, channel, rule, worst, self.now)
+            let lists = [
+                ("policy".to_owned(), &self.policy()["maintenance"]),
+                (String::new(), &channel["maintenance"]),
+            ];
+            let maintenance = self.hours(&lists, "drop", channel, rule, Some(worst), self.now);
+            let quiet =
+                || Some(("quiet-hours", self.quiet_hours(action, channel, rule, Some(worst), self.now)?));
+            maintenance.map(|hours| ("maintenance", hours)).or_else(quiet).filter(|_| !passes)
         };
         let (outcome, control, until) = match (sender, self.channel(&group.channel)) {
             (None, _) => ("cancel", "rule-disabled", None),
             (_, Err(control)) => ("cancel", control, None),
             (Some((rule, action)), Ok(channel)) => match hours(rule, action, channel) {
                 None => ("send", "none", None),
-                Some(hours) if hours.mode == "drop" => ("cancel", "quiet-hours", None),
-                Some(hours) => ("hold", "quiet-hours", Some(hours.until)),
+                Some((control, hours)) => ("hold", control, Some(hours.until)),
             },
         };
         let alerts: Vec<_> = group.members.iter().map(|n| self.past[*n].fate.alert.clone()).collect();
@@ -415,7 +436,7 @@ impl Model {
         let (rule, action) = (rule.clone(), action.clone());
         let scheduled = digest["mode"] == "schedule" && digest["empty"] == "send";
         let own = digest_key(&rule["id"], &action, &json!([[], []]));
-        if scheduled && group.control == "digest" && list(&digest["key"]).is_empty() && group.key == own {
+        if scheduled && list(&digest["key"]).is_empty() && group.key == own {
             self.period(&rule, &action);
         }
     }
