@@ -68,10 +68,11 @@ fn stories() -> Value {
             "required": ["state"],
             "properties": {
                 "state": { "enum": ["sent", "not-sent", "in-digest", "held", "sending", "unknown"] },
-                "because": said("Not sent: the control, `delivery-failed` or `delivery-cancelled`."),
-                "until": time(), "delivery": text(), "result": text(), "at": time(), "held": text(),
+                "because": said("Not sent: a control (`dedupe`, `silence`, `maintenance`, `inhibition`, `storm`, `throttle`, `quiet-hours`, `budget`), `channel-missing`, `channel-disabled`, `rule-missing`, `rule-disabled`, `action-missing`, `delivery-failed` or `delivery-cancelled`."),
+                "until": time(), "delivery": text(), "result": text(), "at": time(),
+                "held": said("Held: the alert. Where the next attempt of a delivery is held, `delivery` is there instead."),
                 "attempt": number(), "dueAt": time(), "digest": text(),
-                "digestState": { "enum": ["open", "sending", "sent"] },
+                "digestState": { "enum": ["open", "held", "sending", "sent"] },
                 "closesAt": time(), "outcome": text(),
             },
         },
@@ -166,7 +167,7 @@ fn digests() -> Value {
             "properties": {
                 "rule": { "description": "Id of a saved rule that is enabled, or a rule document that need not be saved." },
                 "action": said("One of its actions; without it, the first."),
-                "control": { "enum": ["digest", "throttle", "quiet-hours", "storm", "budget"], "default": "digest" },
+                "control": { "enum": ["digest", "throttle", "quiet-hours", "maintenance", "storm", "budget"], "default": "digest" },
                 "events": {
                     "type": "array", "maxItems": 1_000,
                     "items": { "$ref": "#/components/schemas/CloudEvent" },
