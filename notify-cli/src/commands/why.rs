@@ -57,7 +57,7 @@ pub enum DigestCommand {
         /// One of its actions; without it, the first.
         #[arg(long)]
         action: Option<String>,
-        /// Why there would be a digest: digest, throttle, quiet-hours, storm or budget.
+        /// Why there would be a digest: digest, throttle, quiet-hours, maintenance, storm or budget.
         #[arg(long, default_value = "digest")]
         control: String,
         /// CloudEvents, JSON or YAML; a file holds one or a list of them. May be given several times.
