@@ -104,7 +104,7 @@ fn reports() -> Value {
                 "totals": {
                     "type": "object",
                     "properties": {
-                        "alerts": number(), "sent": number(), "suppressed": number(), "digested": number(),
+                        "alerts": number(), "planned": number(), "suppressed": number(), "digested": number(),
                         "held": number(), "messages": number(),
                     },
                 },
@@ -113,12 +113,14 @@ fn reports() -> Value {
         },
         "RuleNoise": {
             "type": "object",
-            "required": ["rule", "matched", "alerts", "sent", "suppressed", "digested", "held", "messages", "score"],
+            "required": ["rule", "matched", "alerts", "planned", "suppressed", "digested", "held", "messages"],
             "properties": {
-                "rule": text(), "matched": number(), "alerts": number(), "sent": number(),
-                "suppressed": counts, "digested": counts, "held": number(), "heldSent": number(),
-                "heldCancelled": number(), "digests": number(), "messages": number(),
-                "score": { "type": "integer", "minimum": 0, "maximum": 100 },
+                "rule": text(), "matched": number(), "alerts": number(),
+                "planned": { "type": "integer", "minimum": 0, "description": "Alerts decided to be sent at once; deliveries tell whether each arrived." },
+                "suppressed": counts, "digested": counts, "held": counts, "heldReleased": number(),
+                "heldCancelled": number(), "digests": number(),
+                "messages": { "type": "integer", "minimum": 0, "description": "`planned` + `heldReleased` + `digests`." },
+                "score": { "type": "integer", "minimum": 0, "maximum": 100, "description": "From 10 alerts on." },
                 "suggestion": {
                     "type": "object",
                     "required": ["code", "text"],
