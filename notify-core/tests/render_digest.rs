@@ -49,6 +49,7 @@ fn golden() {
         ("one", "digest", 1),
         ("empty", "digest", 0),
         ("quiet-hours", "quiet-hours", 3),
+        ("maintenance", "maintenance", 3),
         ("budget", "budget", 4),
     ] {
         for locale in ["en", "de"] {
@@ -179,7 +180,7 @@ proptest! {
     fn any_digest_has_a_message(
         titles in prop::collection::vec("\\PC{0,600}", 0..100),
         more in 0_u64..1_000_000,
-        control in prop::sample::select(vec!["digest", "throttle", "quiet-hours", "storm", "budget", "other"]),
+        control in prop::sample::select(vec!["digest", "throttle", "quiet-hours", "maintenance", "storm", "budget", "other"]),
         locale in prop::sample::select(vec!["en", "de", "de-CH", "fr", ""]),
         zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "No/Where"]),
         minutes in -10_i64..100_000,

@@ -57,7 +57,7 @@ pub enum DigestCommand {
         /// One of its actions; without it, the first.
         #[arg(long)]
         action: Option<String>,
-        /// Why there would be a digest: digest, throttle, quiet-hours, storm or budget.
+        /// Why there would be a digest: digest, throttle, quiet-hours, maintenance, storm or budget.
         #[arg(long, default_value = "digest")]
         control: String,
         /// CloudEvents, JSON or YAML; a file holds one or a list of them. May be given several times.
@@ -137,7 +137,7 @@ pub async fn report(global: &Global, command: ReportCommand) -> Result<(), Failu
         ("RULE", "/rule"),
         ("MATCHED", "/matched"),
         ("ALERTS", "/alerts"),
-        ("SENT", "/sent"),
+        ("PLANNED", "/planned"),
         ("SUPPRESSED", "/suppressed"),
         ("DIGESTED", "/digested"),
         ("HELD", "/held"),
@@ -160,7 +160,7 @@ pub async fn report(global: &Global, command: ReportCommand) -> Result<(), Failu
 /// Counts by control as one cell.
 fn row(rule: &Value) -> Value {
     let mut row = rule.clone();
-    for name in ["suppressed", "digested"] {
+    for name in ["suppressed", "digested", "held"] {
         let counts = rule.get(name).and_then(Value::as_object);
         let shown: Vec<_> =
             counts.into_iter().flatten().map(|(control, count)| format!("{count} {control}")).collect();

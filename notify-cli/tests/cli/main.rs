@@ -8,6 +8,7 @@ mod rules;
 mod silences;
 mod webhook;
 mod webhook_tls;
+mod why;
 
 // The API's own harness: the same service, here behind a listener.
 #[allow(dead_code)]

@@ -7,8 +7,9 @@ use serde::Serialize;
 const LOUD_A_DAY: u64 = 100;
 /// A rule with fewer alerts is not judged: nothing can be said about it yet.
 const ENOUGH: u64 = 10;
-/// What nobody needed: repeats, what another alert explains, and what went over a limit.
-const NOISE: [&str; 5] = ["dedupe", "inhibition", "throttle", "storm", "budget"];
+/// What nobody needed: repeats, what another alert explains, and what went over a limit. A storm is not in it: it takes
+/// the alerts of all rules, and may be another rule's doing.
+const NOISE: [&str; 4] = ["dedupe", "inhibition", "throttle", "budget"];
 
 /// What to do about a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,12 +24,12 @@ const fn advise(code: &'static str, text: &'static str) -> Option<Suggestion> {
     Some(Suggestion { code, text })
 }
 
-/// Alerts that these controls suppressed or collected.
+/// Alerts that these controls suppressed, collected or held.
 fn by(rule: &RuleNoise, controls: &[&str]) -> u64 {
     let of = |control: &&str| {
         let count =
             |all: &std::collections::BTreeMap<String, u64>| all.get(*control).copied().unwrap_or_default();
-        count(&rule.suppressed) + count(&rule.digested)
+        count(&rule.suppressed) + count(&rule.digested) + count(&rule.held)
     };
     controls.iter().map(of).sum()
 }
@@ -45,8 +46,10 @@ fn messages_a_day(rule: &RuleNoise, seconds: u64) -> u64 {
 }
 
 /// The larger of two shares in percent: alerts that were noise, and messages a day of [`LOUD_A_DAY`].
-pub(super) fn score(rule: &RuleNoise, seconds: u64) -> u8 {
-    percent(by(rule, &NOISE), rule.alerts).max(percent(messages_a_day(rule, seconds), LOUD_A_DAY))
+pub(super) fn score(rule: &RuleNoise, seconds: u64) -> Option<u8> {
+    let score =
+        || percent(by(rule, &NOISE), rule.alerts).max(percent(messages_a_day(rule, seconds), LOUD_A_DAY));
+    (rule.alerts >= ENOUGH).then(score)
 }
 
 pub(super) fn suggestion(rule: &RuleNoise, seconds: u64) -> Option<Suggestion> {
@@ -91,7 +94,7 @@ pub(super) fn suggestion(rule: &RuleNoise, seconds: u64) -> Option<Suggestion> {
             "A fifth of its alerts or more came in storms: give it a `digest`, and an inhibition for what explains them.",
         );
     }
-    if percent(rule.held.saturating_add(by(rule, &["quiet-hours"])), rule.alerts) >= 50 {
+    if share(&["quiet-hours"]) >= 50 {
         return advise(
             "mostly-at-night",
             "Half of its alerts or more come in quiet hours: collect them with `digest` and `mode: schedule` for the morning.",

@@ -19,24 +19,25 @@ pub struct RuleNoise {
     /// Events that it matched.
     pub matched: u64,
     pub alerts: u64,
-    /// Alerts sent at once, one by one.
-    pub sent: u64,
+    /// Alerts decided to be sent at once, one by one. Whether each arrived is the story of its delivery.
+    pub planned: u64,
     /// Alerts not sent, by control.
     pub suppressed: BTreeMap<String, u64>,
     /// Alerts that went into a digest, by control.
     pub digested: BTreeMap<String, u64>,
-    /// Alerts that had to wait.
-    pub held: u64,
-    /// Of what was held: sent in the end.
-    pub held_sent: u64,
+    /// Alerts that had to wait, by control.
+    pub held: BTreeMap<String, u64>,
+    /// Of what was held: let go in the end.
+    pub held_released: u64,
     /// Of what was held: not sent in the end.
     pub held_cancelled: u64,
-    /// Digests sent.
+    /// Digests that closed as a message.
     pub digests: u64,
-    /// Messages that people got: `sent`, `heldSent` and `digests`.
+    /// Messages that were to go out: `planned`, `heldReleased` and `digests`.
     pub messages: u64,
-    /// From 0 to 100.
-    pub score: u8,
+    /// From 0 to 100; none where there are too few alerts to judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<Suggestion>,
 }
@@ -46,7 +47,7 @@ pub struct RuleNoise {
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
     pub alerts: u64,
-    pub sent: u64,
+    pub planned: u64,
     pub suppressed: u64,
     pub digested: u64,
     pub held: u64,
@@ -114,7 +115,7 @@ impl Tally {
             "release" if predicate.release == "held" => {
                 let rule = self.rule(&predicate.rule);
                 match &*predicate.outcome {
-                    "send" => rule.held_sent += 1,
+                    "send" => rule.held_released += 1,
                     "cancel" => rule.held_cancelled += 1,
                     _ => {}
                 }
@@ -147,8 +148,8 @@ impl Tally {
             match &*decision.outcome {
                 "suppressed" => *rule.suppressed.entry(decision.control.to_string()).or_default() += 1,
                 "digested" => *rule.digested.entry(decision.control.to_string()).or_default() += 1,
-                "held" => rule.held += 1,
-                _ => rule.sent += 1,
+                "held" => *rule.held.entry(decision.control.to_string()).or_default() += 1,
+                _ => rule.planned += 1,
             }
         }
     }
@@ -159,14 +160,14 @@ impl Tally {
         let mut totals = Totals::default();
         let mut rules: Vec<RuleNoise> = self.rules.into_values().collect();
         for rule in &mut rules {
-            rule.messages = rule.sent + rule.held_sent + rule.digests;
+            rule.messages = rule.planned + rule.held_released + rule.digests;
             rule.score = advice::score(rule, seconds);
             rule.suggestion = advice::suggestion(rule, seconds);
             totals.alerts += rule.alerts;
-            totals.sent += rule.sent;
+            totals.planned += rule.planned;
             totals.suppressed += rule.suppressed.values().sum::<u64>();
             totals.digested += rule.digested.values().sum::<u64>();
-            totals.held += rule.held;
+            totals.held += rule.held.values().sum::<u64>();
             totals.messages += rule.messages;
         }
         rules.sort_by(|a, b| (b.score, b.alerts, &a.rule).cmp(&(a.score, a.alerts, &b.rule)));

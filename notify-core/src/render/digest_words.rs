@@ -84,6 +84,9 @@ impl Words {
             (false, "quiet-hours") => {
                 format!("Sent as one because they came in quiet hours (rule “{rule}”)")
             }
+            (false, "maintenance") => {
+                format!("Sent as one because they came during maintenance (rule “{rule}”)")
+            }
             (false, "storm") => {
                 "Sent as one because far more alerts than usual come: while the storm lasts, this summary stands for \
                  the alerts of all rules"
@@ -98,6 +101,9 @@ impl Words {
             }
             (true, "quiet-hours") => {
                 format!("Zusammengefasst, weil sie in der Ruhezeit kamen (Regel „{rule}“)")
+            }
+            (true, "maintenance") => {
+                format!("Zusammengefasst, weil sie während einer Wartung kamen (Regel „{rule}“)")
             }
             (true, "storm") => {
                 "Zusammengefasst, weil weit mehr Alarme kommen als sonst: Solange der Sturm dauert, steht diese \

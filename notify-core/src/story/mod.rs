@@ -12,7 +12,7 @@ mod words;
 pub use facts::{CurrentDelivery, CurrentDigest, CurrentHeld, EventFacts, Evidence};
 
 use crate::time::rfc3339_millis;
-use read::Teller;
+use read::{Teller, Told};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -111,8 +111,12 @@ pub enum End {
         #[serde(flatten)]
         then: DigestEnd,
     },
+    /// Judged again at `until`: an alert before its first attempt (`held`), or the next attempt (`delivery`).
     Held {
-        held: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        held: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        delivery: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<String>,
     },
@@ -133,6 +137,13 @@ pub enum DigestEnd {
     Open {
         #[serde(skip_serializing_if = "Option::is_none")]
         closes_at: Option<String>,
+    },
+    /// It closed, and waits; `delivery` when it was tried before.
+    Held {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        delivery: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
     },
     Sending {
         delivery: String,
@@ -158,7 +169,7 @@ pub fn tell(evidence: &Evidence) -> Story {
     for (seq, statement) in entries {
         teller.read(*seq, statement);
     }
-    let (actions, unmatched) = teller.finish();
+    let Told { actions, unmatched, decided } = teller.finish();
     let facts = &evidence.event;
     let state = if facts.planned || !actions.is_empty() { State::Decided } else { State::Pending };
     let mut notes = Vec::new();
@@ -169,7 +180,7 @@ pub fn tell(evidence: &Evidence) -> Story {
         notes.push(words::INCOMPLETE.to_owned());
     }
     Story {
-        sentence: words::whole(state, &actions, unmatched, facts.accepted_at),
+        sentence: words::whole(state, decided, &actions, unmatched, facts.accepted_at),
         event: StoryEvent {
             key: facts.key.clone(),
             id: facts.id.clone(),

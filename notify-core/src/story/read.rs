@@ -1,7 +1,10 @@
 //! Follows the entries of one event: what each does to the actions it is about.
 
-use super::{ActionStory, DigestEnd, End, Evidence, Step, words};
-use crate::time::rfc3339_millis;
+mod ends;
+
+use super::{ActionStory, End, Evidence, Step, words};
+pub use ends::Told;
+use ends::failed;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -36,8 +39,8 @@ struct Delivery {
     next: (u64, Option<String>),
     ended: Option<End>,
     last_result: Option<String>,
-    /// The release entry that ended it.
-    cancelled_by: Option<Value>,
+    /// The release entry that ended it, or that keeps its next attempt back.
+    judged: Option<Value>,
     channel: Option<String>,
     /// It, and its replays, in order.
     again: Vec<String>,
@@ -46,7 +49,11 @@ struct Delivery {
 
 #[derive(Debug)]
 enum Kept {
-    Waits(Option<String>),
+    Waits {
+        until: Option<String>,
+        /// The release entry that had it wait on.
+        again: Option<Value>,
+    },
     Sent(String),
     /// With the release entry that ended it.
     Cancelled(Value),
@@ -73,6 +80,7 @@ pub(super) struct Teller<'e> {
     held: BTreeMap<String, HeldAlert>,
     digests: BTreeMap<String, Digest>,
     unmatched: Option<u64>,
+    decided: bool,
 }
 
 pub(super) fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
@@ -81,6 +89,11 @@ pub(super) fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
 
 fn owned(value: &Value, name: &str) -> Option<String> {
     text(value, name).map(str::to_owned)
+}
+
+/// The time that a release names.
+fn until(release: &Value) -> Option<String> {
+    release.get("parameters").and_then(|parameters| owned(parameters, "until"))
 }
 
 /// A predicate as a step shows it: without what the step says itself, and without lists that may be very long.
@@ -104,6 +117,7 @@ impl<'e> Teller<'e> {
             held: BTreeMap::new(),
             digests: BTreeMap::new(),
             unmatched: None,
+            decided: false,
         }
     }
 
@@ -115,6 +129,7 @@ impl<'e> Teller<'e> {
         let entry = Entry { seq, at, kind, whole: record(predicate) };
         match kind {
             "event" => {
+                self.decided = true;
                 self.unmatched = predicate.get("unmatched").and_then(Value::as_u64).or(self.unmatched);
                 for decision in predicate.get("decisions").and_then(Value::as_array).into_iter().flatten() {
                     self.decision(&entry, decision);
@@ -148,6 +163,7 @@ impl<'e> Teller<'e> {
         }
         let empty = Value::Null;
         let parameters = decision.get("parameters").unwrap_or(&empty);
+        let version = parameters.get("ruleVersion").and_then(Value::as_u64);
         let intent = decision.get("intent").filter(|intent| text(intent, "delivery").is_some());
         let path = match text(decision, "outcome").unwrap_or_default() {
             "suppressed" => Some(Path::Stopped(End::NotSent {
@@ -156,12 +172,12 @@ impl<'e> Teller<'e> {
                 delivery: None,
             })),
             "held" => owned(parameters, "held").map(|id| {
-                let now = Kept::Waits(owned(parameters, "until"));
+                let now = Kept::Waits { until: owned(parameters, "until"), again: None };
                 self.held.entry(id.clone()).or_insert(HeldAlert { branch, now });
                 Path::Held(id)
             }),
             "digested" => owned(parameters, "digest").map(|id| {
-                let now = Kept::Waits(owned(parameters, "closesAt"));
+                let now = Kept::Waits { until: owned(parameters, "closesAt"), again: None };
                 let new = || Digest { branches: Vec::new(), now, count: None };
                 let digest = self.digests.entry(id.clone()).or_insert_with(new);
                 if !digest.branches.contains(&branch) {
@@ -178,6 +194,7 @@ impl<'e> Teller<'e> {
         if let Some(branch) = self.branches.get_mut(branch) {
             branch.paths.push(path.unwrap_or_else(unknown));
             branch.story.channel = channel.or_else(|| branch.story.channel.take());
+            branch.story.rule_version = branch.story.rule_version.or(version);
             branch.story.steps.push(step);
         }
     }
@@ -212,7 +229,7 @@ impl<'e> Teller<'e> {
     fn release(&mut self, entry: &Entry<'_>) {
         let whole = &entry.whole;
         let outcome = text(whole, "outcome").unwrap_or_default();
-        let until = whole.get("parameters").and_then(|parameters| owned(parameters, "until"));
+        let until = until(whole);
         let intent = whole.get("intent").filter(|intent| text(intent, "delivery").is_some());
         let step = entry.step(words::release(whole), whole.clone());
         match text(whole, "release") {
@@ -227,7 +244,7 @@ impl<'e> Teller<'e> {
                             branch.story.channel = owned(intent, "channel");
                         }
                     }
-                    ("hold", _) => held.now = Kept::Waits(until),
+                    ("hold", _) => held.now = Kept::Waits { until, again: Some(whole.clone()) },
                     ("cancel", _) => held.now = Kept::Cancelled(whole.clone()),
                     _ => {}
                 }
@@ -239,9 +256,10 @@ impl<'e> Teller<'e> {
                     return;
                 };
                 match outcome {
-                    "hold" => delivery.next.1 = until,
+                    "hold" => delivery.judged = Some(whole.clone()),
+                    "send" => delivery.judged = None,
                     "cancel" => {
-                        delivery.cancelled_by = Some(whole.clone());
+                        delivery.judged = Some(whole.clone());
                         delivery.ended = Some(End::NotSent {
                             because: owned(whole, "control").unwrap_or_default(),
                             until,
@@ -258,7 +276,7 @@ impl<'e> Teller<'e> {
                 let Some(id) = owned(whole, "digest") else { return };
                 let Some(digest) = self.digests.get_mut(&id) else { return };
                 match outcome {
-                    "hold" => digest.now = Kept::Waits(until),
+                    "hold" => digest.now = Kept::Waits { until, again: Some(whole.clone()) },
                     "cancel" => digest.now = Kept::Cancelled(whole.clone()),
                     _ => {}
                 }
@@ -298,6 +316,7 @@ impl<'e> Teller<'e> {
         let number = whole.get("attempt").and_then(Value::as_u64).unwrap_or_default();
         if !late {
             delivery.last_result = owned(whole, "result");
+            delivery.judged = None;
             let follows = whole.get("follows");
             match follows.and_then(|follows| text(follows, "outcome")) {
                 Some(result @ ("delivered" | "accepted")) => {
@@ -347,148 +366,13 @@ impl<'e> Teller<'e> {
                 let Some(delivery) = self.deliveries.get_mut(&id) else { return };
                 let because = if act == "cancel" { "delivery-cancelled" } else { "delivery-failed" };
                 delivery.ended = Some(failed(because, &id));
+                delivery.judged = None;
                 let Some(owner) = delivery.owner.clone() else { return };
                 owner
             }
             _ => return,
         };
         self.tell(&owner, &step);
-    }
-
-    /// One end for each branch.
-    pub fn finish(mut self) -> (Vec<ActionStory>, Option<u64>) {
-        let branches = std::mem::take(&mut self.branches);
-        let told = branches.into_iter().map(|mut branch| {
-            let ends = branch.paths.iter().map(|path| self.end_of(path));
-            // Of several decisions about one action, what brings the alert to somebody stands for all.
-            let (end, extra) = ends
-                .max_by_key(|(end, _)| rank(end))
-                .unwrap_or_else(|| (End::Unknown { outcome: String::new() }, words::Extra::default()));
-            let ours = branch.paths.iter().find_map(|path| match path {
-                Path::Delivery(id) => Some(id.clone()),
-                Path::Held(id) => self.held.get(id).and_then(|held| held.now.sent()),
-                Path::Digest(id) => self.digests.get(id).and_then(|digest| digest.now.sent()),
-                Path::Stopped(_) => None,
-            });
-            let current = ours.and_then(|id| self.evidence.deliveries.iter().find(|row| row.id == id));
-            branch.story.rule_version = current.map(|row| row.rule_version);
-            branch.story.sentence = words::action(&branch.story, &end, &branch.decision, &extra);
-            branch.story.end = end;
-            branch.story
-        });
-        (told.collect(), self.unmatched)
-    }
-
-    fn end_of(&self, path: &Path) -> (End, words::Extra) {
-        match path {
-            Path::Stopped(end) => (end.clone(), words::Extra::default()),
-            Path::Delivery(id) => self.delivery_end(id),
-            Path::Held(id) => match self.held.get(id).map(|held| &held.now) {
-                Some(Kept::Sent(delivery)) => self.delivery_end(delivery),
-                Some(Kept::Cancelled(release)) => cancelled(release),
-                Some(Kept::Waits(until)) => {
-                    let row = self.evidence.held.iter().find(|row| row.id == *id);
-                    let until = row.map(|row| rfc3339_millis(row.release_at)).or_else(|| until.clone());
-                    (End::Held { held: id.clone(), until }, words::Extra::default())
-                }
-                None => (End::Held { held: id.clone(), until: None }, words::Extra::default()),
-            },
-            Path::Digest(id) => self.digest_end(id),
-        }
-    }
-
-    fn digest_end(&self, id: &str) -> (End, words::Extra) {
-        let digest = self.digests.get(id);
-        let within = |then| End::InDigest { digest: id.to_owned(), then };
-        match digest.map(|digest| &digest.now) {
-            Some(Kept::Cancelled(release)) => cancelled(release),
-            Some(Kept::Sent(delivery)) => {
-                let (end, mut extra) = self.delivery_end(delivery);
-                extra.count = digest.and_then(|digest| digest.count);
-                let end = match end {
-                    End::Sent { delivery, result, at } => within(DigestEnd::Sent { delivery, result, at }),
-                    End::Sending { delivery, attempt, due_at } => {
-                        within(DigestEnd::Sending { delivery, attempt, due_at })
-                    }
-                    other => other,
-                };
-                (end, extra)
-            }
-            waits => {
-                let row = self.evidence.digests.iter().find(|row| row.id == *id);
-                let said =
-                    waits.and_then(|waits| if let Kept::Waits(at) = waits { at.clone() } else { None });
-                let closes_at = row.map(|row| rfc3339_millis(row.closes_at)).or(said);
-                (within(DigestEnd::Open { closes_at }), words::Extra::default())
-            }
-        }
-    }
-
-    /// Of a delivery or any of its replays, the one that came furthest.
-    fn delivery_end(&self, id: &str) -> (End, words::Extra) {
-        let all = self.deliveries.get(id).map(|delivery| delivery.again.as_slice()).unwrap_or_default();
-        let one = |id: &String| {
-            let delivery = self.deliveries.get(id);
-            let row = self.evidence.deliveries.iter().find(|row| row.id == *id);
-            let extra = words::Extra {
-                last_result: delivery.and_then(|delivery| delivery.last_result.clone()),
-                release: delivery.and_then(|delivery| delivery.cancelled_by.clone()),
-                ..words::Extra::default()
-            };
-            if let Some(end) = delivery.and_then(|delivery| delivery.ended.clone()) {
-                return (end, extra);
-            }
-            let (attempt, due_at) = delivery.map_or((1, None), |delivery| delivery.next.clone());
-            let sending = End::Sending { delivery: id.clone(), attempt, due_at };
-            let end = match row.map(|row| (row.state.as_str(), row)) {
-                Some((result @ ("delivered" | "accepted"), _)) => {
-                    End::Sent { delivery: id.clone(), result: result.to_owned(), at: None }
-                }
-                Some(("dead", _)) => failed("delivery-failed", id),
-                Some(("cancelled", _)) => failed("delivery-cancelled", id),
-                Some((_, row)) => End::Sending {
-                    delivery: id.clone(),
-                    attempt: u64::from(row.next_attempt),
-                    due_at: row.due_at.map(rfc3339_millis),
-                },
-                None => sending,
-            };
-            (end, extra)
-        };
-        let found = all.iter().map(one).max_by_key(|(end, _)| rank(end));
-        let nothing = End::Sending { delivery: id.to_owned(), attempt: 1, due_at: None };
-        found.unwrap_or((nothing, words::Extra::default()))
-    }
-}
-
-impl Kept {
-    fn sent(&self) -> Option<String> {
-        if let Self::Sent(delivery) = self { Some(delivery.clone()) } else { None }
-    }
-}
-
-fn cancelled(release: &Value) -> (End, words::Extra) {
-    let because = owned(release, "control").unwrap_or_default();
-    let until = release.get("parameters").and_then(|parameters| owned(parameters, "until"));
-    (
-        End::NotSent { because, until, delivery: None },
-        words::Extra { release: Some(release.clone()), ..words::Extra::default() },
-    )
-}
-
-fn failed(because: &str, delivery: &str) -> End {
-    End::NotSent { because: because.to_owned(), until: None, delivery: Some(delivery.to_owned()) }
-}
-
-/// How far it came.
-const fn rank(end: &End) -> u8 {
-    match end {
-        End::Unknown { .. } => 0,
-        End::NotSent { .. } => 1,
-        End::Held { .. } => 2,
-        End::InDigest { then: DigestEnd::Open { .. }, .. } => 3,
-        End::InDigest { then: DigestEnd::Sending { .. }, .. } | End::Sending { .. } => 4,
-        End::InDigest { then: DigestEnd::Sent { .. }, .. } | End::Sent { .. } => 5,
     }
 }
 

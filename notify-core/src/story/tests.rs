@@ -126,7 +126,7 @@ fn again(number: u64) -> Value {
 fn cases() -> Vec<(&'static str, Evidence)> {
     let one = |decision: Value| evidence(vec![event(&[decision])]);
     let then = |decision: Value, more: Vec<(u64, Value)>| evidence([vec![event(&[decision])], more].concat());
-    let dedupe = json!({"key": "0a", "keyOf": ["/data/image/repository", "/severity"], "window": "24h", "firstAt": second(0), "until": second(86_400), "repeats": 3});
+    let dedupe = json!({"keyOf": ["/data/image/repository", "/severity"], "window": "24h", "firstAt": second(0), "until": second(86_400), "repeats": 3});
     let mut cases = vec![
         ("pending", evidence(vec![])),
         ("no rule matched", evidence(vec![event(&[])])),
@@ -141,7 +141,35 @@ fn cases() -> Vec<(&'static str, Evidence)> {
             one(with(
                 sends("a"),
                 "parameters",
-                json!({"bypassed": {"throttle": "deploy-night"}, "opened": {"dedupe": second(600)}}),
+                json!({"bypassed": {"throttle": {"by": "override", "override": "deploy-night", "version": 3, "digest": "sha256:33"}}}),
+            )),
+        ),
+        (
+            "several let it pass",
+            one(with(
+                sends("a"),
+                "parameters",
+                json!({"bypassed": {"dedupe": {"by": "override", "override": "größe"}, "quiet-hours": {"by": "severity"}}}),
+            )),
+        ),
+        (
+            "an exception of the hours let it pass, as its action does",
+            one(with(
+                sends("a"),
+                "parameters",
+                json!({"bypassed": {"maintenance": {"by": "rule"}, "quiet-hours": {"by": "action"}}}),
+            )),
+        ),
+        (
+            "an override of an earlier version of the program",
+            one(with(sends("a"), "parameters", json!({"bypassed": {"throttle": "deploy-night"}}))),
+        ),
+        (
+            "an override let it pass one, and another one stopped it",
+            one(decision(
+                "suppressed",
+                "silence",
+                json!({"silence": "deploy", "version": 2, "ruleVersion": 7, "until": HOURS, "bypassed": {"dedupe": {"by": "override", "override": "night"}}}),
             )),
         ),
         (
@@ -174,14 +202,26 @@ fn cases() -> Vec<(&'static str, Evidence)> {
         ),
         (
             "maintenance",
-            one(decision("suppressed", "maintenance", json!({"calendar": "patch-days", "until": HOURS}))),
+            one(decision(
+                "suppressed",
+                "maintenance",
+                json!({"calendar": "patch-days", "of": "channel/sec-chat", "mode": "drop", "until": HOURS}),
+            )),
+        ),
+        (
+            "maintenance by a recurring silence",
+            one(decision(
+                "suppressed",
+                "maintenance",
+                json!({"silence": "weekly", "version": 3, "calendar": "patch-days", "until": HOURS}),
+            )),
         ),
         (
             "inhibition",
             one(decision(
                 "suppressed",
                 "inhibition",
-                json!({"inhibition": "node-down", "version": 4, "key": "0b", "until": second(3_600)}),
+                json!({"inhibition": "node-down", "version": 4, "until": second(3_600)}),
             )),
         ),
         (
@@ -189,7 +229,7 @@ fn cases() -> Vec<(&'static str, Evidence)> {
             one(decision(
                 "suppressed",
                 "throttle",
-                json!({"limit": 30, "per": "10m", "key": "0c", "keyOf": ["/a", "/b", "/c", "/d", "/e", "/f", "/g"], "againAt": second(40), "overflow": "drop"}),
+                json!({"limit": 30, "per": "10m", "keyOf": ["/a", "/b", "/c", "/d", "/e", "/f", "/g"], "againAt": second(40), "overflow": "drop"}),
             )),
         ),
         (
@@ -235,6 +275,19 @@ fn cases() -> Vec<(&'static str, Evidence)> {
         ),
         ("held, then on its way", then(held(), vec![released(8, "held", "send", "none", json!({}))])),
         (
+            "held, then an override let it pass",
+            then(
+                held(),
+                vec![released(
+                    8,
+                    "held",
+                    "send",
+                    "none",
+                    json!({"bypassed": {"quiet-hours": {"by": "override", "override": "night", "version": 1}}}),
+                )],
+            ),
+        ),
+        (
             "held, then sent",
             then(
                 held(),
@@ -264,14 +317,14 @@ fn cases() -> Vec<(&'static str, Evidence)> {
     ];
     for (name, control, more) in [
         ("digest, open", "digest", json!({})),
-        ("throttle overflow, open", "throttle", json!({"limit": 30, "per": "10m", "key": "0c"})),
+        ("throttle overflow, open", "throttle", json!({"limit": 30, "per": "10m"})),
         ("quiet hours as digest, open", "quiet-hours", json!({"calendar": "nights", "of": "policy"})),
         ("storm, open", "storm", json!({"since": second(0), "alerts": 200, "per": "1m", "ends": 50})),
         ("budget overflow, open", "budget", json!({"limit": 100, "per": "1h", "of": "channel/sec-chat"})),
     ] {
         cases.push((name, one(digested(control, more))));
     }
-    let throttled = || digested("throttle", json!({"limit": 30, "per": "10m", "key": "0c"}));
+    let throttled = || digested("throttle", json!({"limit": 30, "per": "10m"}));
     cases.extend([
         (
             "digest whose end moved",
@@ -292,6 +345,30 @@ fn cases() -> Vec<(&'static str, Evidence)> {
             then(sends("a"), vec![
                 attempt(5, "a", 1, "timeout", again(2)),
                 released(8, "retry", "hold", "quiet-hours", json!({"calendar": "nights", "until": HOURS})),
+            ]),
+        ),
+        (
+            "retry held, as the queue has it",
+            Evidence {
+                deliveries: vec![CurrentDelivery {
+                    id: id("dlv_", "a"),
+                    state: "scheduled".into(),
+                    rule_version: 3,
+                    next_attempt: 2,
+                    due_at: Some(HOURS.parse().unwrap()),
+                }],
+                ..then(sends("a"), vec![
+                    attempt(5, "a", 1, "timeout", again(2)),
+                    released(8, "retry", "hold", "quiet-hours", json!({"calendar": "nights", "of": "contact/anna", "until": HOURS})),
+                ])
+            },
+        ),
+        (
+            "retry of a digest held",
+            then(throttled(), vec![
+                flushed(20, "window"),
+                attempt(21, "a", 1, "timeout", again(2)),
+                released(22, "retry", "hold", "quiet-hours", json!({"calendar": "nights", "of": "policy", "until": HOURS})),
             ]),
         ),
         (
@@ -345,6 +422,11 @@ fn cases() -> Vec<(&'static str, Evidence)> {
                 ..one(sends("a"))
             },
         ),
+        ("decided, and its entry pruned", {
+            let mut pruned = Evidence { unreadable: 1, ..evidence(vec![]) };
+            pruned.event.planned = true;
+            pruned
+        }),
         ("pruned", Evidence { unreadable: 2, complete: false, ..evidence(vec![]) }),
     ]);
     cases
@@ -593,7 +675,6 @@ fn arbitrary_json() -> impl Strategy<Value = Value> {
         "replayOf",
         "release",
         "bypassed",
-        "opened",
         "alsoApplied",
     ]);
     leaf.prop_recursive(4, 32, 6, move |inner| {

@@ -13,7 +13,7 @@ pub(super) const INCOMPLETE: &str =
 pub(super) struct Extra {
     /// Of the last attempt.
     pub last_result: Option<String>,
-    /// The release that ended it.
+    /// The release that ended it, or that keeps it waiting.
     pub release: Option<Value>,
     /// Alerts in the digest.
     pub count: Option<u64>,
@@ -38,10 +38,23 @@ fn number(value: &Value, name: &str) -> Option<u64> {
     value.get(name)?.as_u64()
 }
 
+/// A text of the ledger within a sentence: as it is, but for what would hide or turn the words around it.
+fn plain(text: &str) -> String {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hides(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 /// A value as text; lists and objects are not shown.
 fn shown(value: &Value, name: &str) -> Option<String> {
     match value.get(name)? {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(plain(text)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
@@ -60,7 +73,7 @@ fn because(control: &str, parameters: &Value) -> String {
         "dedupe" => {
             let first = some(" at ", at(parameters, "firstAt"), "");
             let window = some(", and repeats are muted for ", shown(parameters, "window"), "");
-            let count = match number(parameters, "repeats").or_else(|| number(parameters, "count")) {
+            let count = match number(parameters, "repeats") {
                 Some(count) if count > 0 => format!("; this is repeat number {count}"),
                 _ => String::new(),
             };
@@ -77,7 +90,8 @@ fn because(control: &str, parameters: &Value) -> String {
             until()
         ),
         "maintenance" => format!(
-            "it falls into maintenance ({}calendar{}){}",
+            "it falls into maintenance{} ({}calendar{}){}",
+            whose(parameters),
             some("silence `", shown(parameters, "silence"), "`, "),
             named("calendar"),
             until()
@@ -124,7 +138,7 @@ fn because(control: &str, parameters: &Value) -> String {
         "delivery-failed" => "every attempt failed".to_owned(),
         "delivery-cancelled" => "its delivery was cancelled".to_owned(),
         "" => "the ledger does not say why".to_owned(),
-        other => format!("of `{}`", other.escape_default()),
+        other => format!("of `{}`", plain(other)),
     }
 }
 
@@ -135,7 +149,7 @@ fn fields(parameters: &Value) -> Option<String> {
     let mut shown: Vec<String> = names
         .iter()
         .take(NAMED)
-        .map(|pointer| format!("`{}`", pointer.trim_start_matches('/').replace('/', ".").escape_default()))
+        .map(|pointer| format!("`{}`", plain(&pointer.trim_start_matches('/').replace('/', "."))))
         .collect();
     match names.len().saturating_sub(NAMED) {
         0 => {}
@@ -149,9 +163,9 @@ fn fields(parameters: &Value) -> Option<String> {
 fn whose(parameters: &Value) -> String {
     let Some(of) = shown(parameters, "of") else { return String::new() };
     match of.split_once('/') {
-        Some((kind, id)) => format!(" of {} `{}`", kind.escape_default(), id.escape_default()),
+        Some((kind, id)) => format!(" of {} `{}`", plain(kind), plain(id)),
         None if of == "policy" => " of the whole tenant".to_owned(),
-        None => format!(" of `{}`", of.escape_default()),
+        None => format!(" of `{}`", plain(&of)),
     }
 }
 
@@ -167,7 +181,7 @@ fn named_control(control: &str) -> String {
         "quiet-hours" => "quiet hours".to_owned(),
         "digest" => "the digest".to_owned(),
         "budget" => "the budget".to_owned(),
-        other => format!("`{}`", other.escape_default()),
+        other => format!("`{}`", plain(other)),
     }
 }
 
@@ -179,7 +193,7 @@ fn and(mut names: Vec<String>) -> String {
     }
 }
 
-/// The later controls, and what an override or an opened window adds.
+/// The later controls, and those that it was let past.
 fn besides(decision: &Value) -> String {
     let mut out = String::new();
     let also = decision.get("alsoApplied").and_then(Value::as_array).into_iter().flatten();
@@ -187,15 +201,47 @@ fn besides(decision: &Value) -> String {
     if !also.is_empty() {
         out.push_str(&format!(" Without that, {} would have applied.", and(also)));
     }
-    let parameters = decision.get("parameters").unwrap_or(&Value::Null);
-    for (control, by) in parameters.get("bypassed").and_then(Value::as_object).into_iter().flatten() {
-        let by = by.as_str().unwrap_or_default().escape_default().to_string();
-        out.push_str(&format!(" Override `{by}` let it pass {}.", named_control(control)));
-    }
-    if let Some(until) = parameters.get("opened").and_then(|opened| at(opened, "dedupe")) {
-        out.push_str(&format!(" Repeats of it are muted until {until}."));
+    for (control, by) in bypasses(decision) {
+        out.push_str(&format!(" {} let it pass {control}.", sentence_case(&by)));
     }
     out
+}
+
+/// Each control that stood in the way and was passed, with what let it pass.
+fn bypasses(decision: &Value) -> Vec<(String, String)> {
+    let bypassed = decision.pointer("/parameters/bypassed").and_then(Value::as_object);
+    let named = |(control, by): (&String, &Value)| {
+        let id = by.as_str().or_else(|| text(by, "override")).map(plain);
+        let who = match (text(by, "by"), id) {
+            (None | Some("override"), Some(id)) => {
+                format!("override `{id}`{}", some(", version ", shown(by, "version"), ","))
+            }
+            (None | Some("override"), None) => "an override".to_owned(),
+            (Some("severity"), _) => "its severity".to_owned(),
+            (Some("rule"), _) => "an exception for its rule".to_owned(),
+            (Some("action"), _) => "the setting of its action".to_owned(),
+            (Some(other), _) => format!("`{}`", plain(other)),
+        };
+        (named_control(control), who)
+    };
+    bypassed.into_iter().flatten().map(named).collect()
+}
+
+/// What stood in the way of something that is sent all the same.
+fn passed(decision: &Value) -> Option<String> {
+    let bypassed = bypasses(decision);
+    let stood = and(bypassed.iter().map(|(control, _)| control.clone()).collect());
+    let let_pass = match bypassed.as_slice() {
+        [] => return None,
+        [(_, who)] => format!("{who} let it pass"),
+        several => and(several.iter().map(|(control, who)| format!("{who} let it pass {control}")).collect()),
+    };
+    Some(format!("only {stood} stood in the way, and {let_pass}"))
+}
+
+fn sentence_case(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }
 
 fn to_channel(intent: Option<&Value>) -> String {
@@ -208,7 +254,10 @@ pub(super) fn decision(decision: &Value) -> String {
     let parameters = decision.get("parameters").unwrap_or(&Value::Null);
     let channel = to_channel(decision.get("intent"));
     let what = match text(decision, "outcome").unwrap_or_default() {
-        "send" => format!("Nothing stood in the way: to be sent{channel}."),
+        "send" => match passed(decision) {
+            Some(passed) => return format!("{}: to be sent{channel}.", sentence_case(&passed)),
+            None => format!("Nothing stood in the way: to be sent{channel}."),
+        },
         "render-failed" => format!(
             "To be sent{channel} with the built-in message, because its template failed{}{}.",
             some(" with `", shown(parameters, "code"), "`"),
@@ -221,7 +270,7 @@ pub(super) fn decision(decision: &Value) -> String {
             some(" that closes at ", at(parameters, "closesAt"), ""),
             because(control, parameters)
         ),
-        other => format!("Decided: `{}`.", other.escape_default()),
+        other => format!("Decided: `{}`.", plain(other)),
     };
     what + &besides(decision)
 }
@@ -236,12 +285,15 @@ pub(super) fn release(whole: &Value) -> String {
     let control = text(whole, "control").unwrap_or_default();
     let parameters = whole.get("parameters").unwrap_or(&Value::Null);
     match text(whole, "outcome").unwrap_or_default() {
-        "send" => format!("{what} was judged again: to be sent{}.", to_channel(whole.get("intent"))),
+        "send" => {
+            let passed = some("; ", passed(whole), "");
+            format!("{what} was judged again{passed}: to be sent{}.", to_channel(whole.get("intent")))
+        }
         "hold" => format!("{what} was judged again and waits on, because {}.", because(control, parameters)),
         "cancel" => {
             format!("{what} was judged again and is not sent, because {}.", because(control, parameters))
         }
-        other => format!("{what} was judged again: `{}`.", other.escape_default()),
+        other => format!("{what} was judged again: `{}`.", plain(other)),
     }
 }
 
@@ -263,7 +315,7 @@ pub(super) fn digest(whole: &Value) -> String {
 
 pub(super) fn attempt(whole: &Value, late: bool) -> String {
     let number = number(whole, "attempt").unwrap_or_default();
-    let result = text(whole, "result").unwrap_or("unknown").escape_default().to_string();
+    let result = plain(text(whole, "result").unwrap_or("unknown"));
     if late {
         return format!("A late result of attempt {number} came in (`{result}`) and changed nothing.");
     }
@@ -271,7 +323,7 @@ pub(super) fn attempt(whole: &Value, late: bool) -> String {
     let ended = match text(follows, "outcome") {
         Some("delivered") => "it arrived".to_owned(),
         Some("accepted") => "the receiver took it over".to_owned(),
-        Some(outcome) => format!("`{result}`, and nothing follows (`{}`)", outcome.escape_default()),
+        Some(outcome) => format!("`{result}`, and nothing follows (`{}`)", plain(outcome)),
         None => format!(
             "`{result}`{}{}",
             some("; attempt ", shown(follows, "attempt"), ""),
@@ -286,7 +338,7 @@ pub(super) fn act(whole: &Value) -> String {
         "replay" => format!("Sent once more as a new delivery{}.", to_channel(whole.get("intent"))),
         "cancel" => "The delivery was cancelled.".to_owned(),
         "dead-letter" => format!("The delivery was given up{}.", some(": ", shown(whole, "reason"), "")),
-        other => format!("`{}`.", other.escape_default()),
+        other => format!("`{}`.", plain(other)),
     }
 }
 
@@ -296,7 +348,7 @@ fn alerts(count: u64) -> String {
 
 /// How an action ended.
 pub(super) fn action(story: &ActionStory, end: &End, decision: &Value, extra: &Extra) -> String {
-    let who = format!("Rule `{}`, action `{}`: ", story.rule.escape_default(), story.action.escape_default());
+    let who = format!("Rule `{}`, action `{}`: ", plain(&story.rule), plain(&story.action));
     let channel = some(" to channel `", story.channel.clone(), "`");
     let parameters = decision.get("parameters").unwrap_or(&Value::Null);
     let control = text(decision, "control").unwrap_or_default();
@@ -310,7 +362,7 @@ pub(super) fn action(story: &ActionStory, end: &End, decision: &Value, extra: &E
             format!(
                 "not delivered{channel}{}: the last attempt ended with `{}` and no further one follows.",
                 some(" as part of a digest of ", extra.count.map(alerts), ""),
-                extra.last_result.as_deref().unwrap_or("unknown")
+                plain(extra.last_result.as_deref().unwrap_or("unknown"))
             )
         }
         End::NotSent { because: why, .. } => match &extra.release {
@@ -322,7 +374,7 @@ pub(super) fn action(story: &ActionStory, end: &End, decision: &Value, extra: &E
                         format!("collected, because {}; then not sent, because {then}.", first())
                     }
                     _ => {
-                        let before = some("after `", extra.last_result.clone(), "` ");
+                        let before = some("after `", extra.last_result.as_deref().map(plain), "` ");
                         format!("not delivered{channel}: {before}no further attempt is made, because {then}.")
                     }
                 }
@@ -336,6 +388,17 @@ pub(super) fn action(story: &ActionStory, end: &End, decision: &Value, extra: &E
                 some(" that closes at ", closes_at.as_deref().map(time), ""),
                 first()
             ),
+            DigestEnd::Held { delivery, until } => {
+                let what = some(" of ", extra.count.map(alerts), "");
+                let tried = match (&extra.last_result, delivery) {
+                    (Some(result), Some(_)) => format!(" after `{result}`"),
+                    _ => String::new(),
+                };
+                format!(
+                    "part of a digest{what} that is held back{tried}{}.",
+                    waits_on(extra, until.as_deref())
+                )
+            }
             DigestEnd::Sending { attempt, due_at, .. } => format!(
                 "part of a digest{} that is being sent{channel}: attempt {attempt}{}.",
                 some(" of ", extra.count.map(alerts), ""),
@@ -347,29 +410,48 @@ pub(super) fn action(story: &ActionStory, end: &End, decision: &Value, extra: &E
                 some(" at ", at.as_deref().map(time), "")
             ),
         },
+        End::Held { delivery: Some(_), until, .. } => {
+            let before = some(" after `", extra.last_result.as_deref().map(plain), "`");
+            format!(
+                "not delivered yet{channel}: the next attempt is held back{before}{}.",
+                waits_on(extra, until.as_deref())
+            )
+        }
+        End::Held { until, .. } if extra.release.is_some() => {
+            format!("held back, because {}; then held again{}.", first(), waits_on(extra, until.as_deref()))
+        }
         End::Held { until, .. } => {
-            // The clause names the time it was first held for; the end the one that counts now.
-            let why = match (text(parameters, "until"), until.as_deref()) {
-                (Some(said), Some(now)) if said == now => first(),
-                _ => {
-                    because(control, &without_until(parameters))
-                        + &some("; it waits until ", until.as_deref().map(time), "")
-                }
-            };
-            format!("held back, because {why}.")
+            let now = until.as_deref();
+            format!("held back, because {}.", until_now(control, parameters, now))
         }
         End::Sending { attempt, due_at, .. } => {
-            let before = some(", after `", extra.last_result.clone(), "`");
+            let before = some(", after `", extra.last_result.as_deref().map(plain), "`");
             format!(
                 "being sent{channel}: attempt {attempt}{}{before}.",
                 some(" is due at ", due_at.as_deref().map(time), "")
             )
         }
         End::Unknown { outcome } => {
-            format!("the ledger says `{}`, which this version does not know.", outcome.escape_default())
+            format!("the ledger says `{}`, which this version does not know.", plain(outcome))
         }
     };
     who + &what + &besides(decision)
+}
+
+/// Why something that is judged again waits on, and until when.
+fn waits_on(extra: &Extra, until: Option<&str>) -> String {
+    let Some(release) = &extra.release else { return some(" until ", until.map(time), "") };
+    let control = text(release, "control").unwrap_or_default();
+    let parameters = release.get("parameters").unwrap_or(&Value::Null);
+    format!(", because {}", until_now(control, parameters, until))
+}
+
+/// The clause names the time that was said with it; the end the one that counts now.
+fn until_now(control: &str, parameters: &Value, now: Option<&str>) -> String {
+    match (text(parameters, "until"), now) {
+        (Some(said), Some(now)) if said == now => because(control, parameters),
+        _ => because(control, &without_until(parameters)) + &some("; it waits until ", now.map(time), ""),
+    }
 }
 
 fn without_until(parameters: &Value) -> Value {
@@ -383,6 +465,7 @@ fn without_until(parameters: &Value) -> Value {
 /// The whole event in one sentence.
 pub(super) fn whole(
     state: State,
+    decided: bool,
     actions: &[ActionStory],
     unmatched: Option<u64>,
     accepted: Timestamp,
@@ -390,6 +473,12 @@ pub(super) fn whole(
     let accepted = time(&crate::time::rfc3339_millis(accepted));
     if state == State::Pending {
         return format!("Accepted at {accepted}; it is not decided yet what becomes of it.");
+    }
+    if !decided && actions.is_empty() {
+        return format!(
+            "Accepted at {accepted} and decided; what was decided cannot be read any more, because its ledger entry \
+             is pruned."
+        );
     }
     if actions.is_empty() {
         let looked = some(" (", unmatched.map(|count| format!("{count} looked at")), ")");

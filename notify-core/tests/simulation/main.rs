@@ -9,6 +9,7 @@ mod made_up;
 mod model;
 mod peers;
 mod site;
+mod told;
 mod world;
 
 use jiff::Timestamp;

@@ -76,11 +76,11 @@ pub struct Site {
     log: LogState,
     pub entries: Vec<NumberedEntry>,
     pub root: String,
-    state: NoiseState,
+    pub state: NoiseState,
     last: Timestamp,
     // The store.
     rows: BTreeMap<StateKey, String>,
-    events: BTreeMap<EventKey, (Event, u64)>,
+    pub events: BTreeMap<EventKey, (Event, u64)>,
     held: BTreeMap<HeldId, Held>,
     items: BTreeMap<DigestId, Vec<Item>>,
     pub fates: BTreeMap<Alert, Fate>,
@@ -350,5 +350,6 @@ impl Site {
             let items = self.items.get(digest).map_or(0, Vec::len);
             assert_eq!(items, count as usize, "{digest}");
         }
+        self.assert_stories_agree();
     }
 }

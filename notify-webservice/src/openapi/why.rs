@@ -68,10 +68,11 @@ fn stories() -> Value {
             "required": ["state"],
             "properties": {
                 "state": { "enum": ["sent", "not-sent", "in-digest", "held", "sending", "unknown"] },
-                "because": said("Not sent: the control, `delivery-failed` or `delivery-cancelled`."),
-                "until": time(), "delivery": text(), "result": text(), "at": time(), "held": text(),
+                "because": said("Not sent: a control (`dedupe`, `silence`, `maintenance`, `inhibition`, `storm`, `throttle`, `quiet-hours`, `budget`), `channel-missing`, `channel-disabled`, `rule-missing`, `rule-disabled`, `action-missing`, `delivery-failed` or `delivery-cancelled`."),
+                "until": time(), "delivery": text(), "result": text(), "at": time(),
+                "held": said("Held: the alert. Where the next attempt of a delivery is held, `delivery` is there instead."),
                 "attempt": number(), "dueAt": time(), "digest": text(),
-                "digestState": { "enum": ["open", "sending", "sent"] },
+                "digestState": { "enum": ["open", "held", "sending", "sent"] },
                 "closesAt": time(), "outcome": text(),
             },
         },
@@ -103,7 +104,7 @@ fn reports() -> Value {
                 "totals": {
                     "type": "object",
                     "properties": {
-                        "alerts": number(), "sent": number(), "suppressed": number(), "digested": number(),
+                        "alerts": number(), "planned": number(), "suppressed": number(), "digested": number(),
                         "held": number(), "messages": number(),
                     },
                 },
@@ -112,12 +113,14 @@ fn reports() -> Value {
         },
         "RuleNoise": {
             "type": "object",
-            "required": ["rule", "matched", "alerts", "sent", "suppressed", "digested", "held", "messages", "score"],
+            "required": ["rule", "matched", "alerts", "planned", "suppressed", "digested", "held", "messages"],
             "properties": {
-                "rule": text(), "matched": number(), "alerts": number(), "sent": number(),
-                "suppressed": counts, "digested": counts, "held": number(), "heldSent": number(),
-                "heldCancelled": number(), "digests": number(), "messages": number(),
-                "score": { "type": "integer", "minimum": 0, "maximum": 100 },
+                "rule": text(), "matched": number(), "alerts": number(),
+                "planned": { "type": "integer", "minimum": 0, "description": "Alerts decided to be sent at once; deliveries tell whether each arrived." },
+                "suppressed": counts, "digested": counts, "held": counts, "heldReleased": number(),
+                "heldCancelled": number(), "digests": number(),
+                "messages": { "type": "integer", "minimum": 0, "description": "`planned` + `heldReleased` + `digests`." },
+                "score": { "type": "integer", "minimum": 0, "maximum": 100, "description": "From 10 alerts on." },
                 "suggestion": {
                     "type": "object",
                     "required": ["code", "text"],
@@ -166,7 +169,7 @@ fn digests() -> Value {
             "properties": {
                 "rule": { "description": "Id of a saved rule that is enabled, or a rule document that need not be saved." },
                 "action": said("One of its actions; without it, the first."),
-                "control": { "enum": ["digest", "throttle", "quiet-hours", "storm", "budget"], "default": "digest" },
+                "control": { "enum": ["digest", "throttle", "quiet-hours", "maintenance", "storm", "budget"], "default": "digest" },
                 "events": {
                     "type": "array", "maxItems": 1_000,
                     "items": { "$ref": "#/components/schemas/CloudEvent" },

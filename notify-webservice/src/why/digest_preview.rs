@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Events of one preview.
 const EVENTS: usize = 1_000;
 /// Why there can be a digest.
-const CONTROLS: [&str; 5] = ["digest", "throttle", "quiet-hours", "storm", "budget"];
+const CONTROLS: [&str; 6] = ["digest", "throttle", "quiet-hours", "maintenance", "storm", "budget"];
 
 fn invalid(path: &str, reason: impl Into<String>, fix: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidParameter, path, reason, fix)

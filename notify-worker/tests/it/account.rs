@@ -46,7 +46,7 @@ pub struct Account {
     pub events: usize,
 }
 
-async fn entries(studio: &Studio) -> Vec<LedgerEntry> {
+pub async fn entries(studio: &Studio) -> Vec<LedgerEntry> {
     let head = studio.store.ledger_head(&studio.tenant).await.unwrap().unwrap();
     let mut entries = Vec::new();
     while (entries.len() as u64) < head.size {
@@ -217,6 +217,7 @@ pub async fn account(studio: &Studio) -> Account {
     let announced: BTreeSet<String> = intents.iter().cloned().collect();
     assert_eq!(announced.len(), intents.len(), "an intent is there twice");
     assert_eq!(deliveries(studio).await, announced, "deliveries are what was announced: {account:?}");
+    crate::told::stories_agree(studio).await;
     account
 }
 

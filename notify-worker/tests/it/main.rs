@@ -17,3 +17,4 @@ mod receiver;
 mod redrive;
 mod signatures;
 mod studio;
+mod told;
