@@ -10,8 +10,13 @@ async fn from_adding_to_ending() {
     site.run(&["rule", "create", "-f", "rule.yaml"]).await.ok();
 
     let silence = ["silence", "add", "--id", "move", "--rule", "findings", "--until", "2100-01-01T00:00:00Z"];
+    let refused = site.run(&[&silence[..], &["--reason", "r"]].concat()).await;
+    refused.fails(1, "it lasts longer than 30 days");
     let matched = ["--match", "data.host=a", "--match", "{data: {host: [b]}, severity: [{at-most: low}]}"];
-    let added = site.run(&[&silence[..], &matched, &["--reason", "the registry moves"]].concat()).await.ok();
+    let added = site
+        .run(&[&silence[..], &matched, &["--reason", "the registry moves", "--confirm"]].concat())
+        .await
+        .ok();
     assert!(added.contains("silence move created, version 1"), "{added}");
     assert!(
         added.contains("active, until 2100-01-01T00:00:00Z: alerts of the rule findings for events"),
@@ -42,6 +47,17 @@ async fn from_adding_to_ending() {
     assert!(listed.contains("later") && !listed.contains("move"), "{listed}");
     let preview = site.run(&["silence", "preview", "--match", "type=report.ready"]).await.ok();
     assert!(preview.contains("it would have muted no alert in the last 7 days"), "{preview}");
+
+    assert!(!preview.contains("has to be confirmed"), "{preview}");
+    let calendar = "schema: notify-calendar@1\nid: nights\nname: Nights\ntimeZone: UTC\nwindows: [{ times: [22:00-06:00] }]\n";
+    std::fs::write(site.folder.path().join("nights.yaml"), calendar).unwrap();
+    site.run(&["calendar", "create", "-f", "nights.yaml"]).await.ok();
+    let recurring = ["silence", "preview", "--rule", "findings", "--calendar"];
+    let preview = site.run(&[&recurring[..], &["nights"]].concat()).await.ok();
+    assert!(preview.contains("no alert") && !preview.contains("has to be confirmed"), "{preview}");
+    site.run(&[&recurring[..], &["typo"]].concat()).await.fails(1, "there is no calendar `typo`");
+    let long = ["silence", "preview", "--rule", "findings", "--for", "60d"];
+    assert!(site.run(&long).await.ok().contains("It has to be confirmed."));
 
     let ended = site.run(&["silence", "expire", "move"]).await.ok();
     assert!(ended.contains("silence move has ended, version 2"), "{ended}");

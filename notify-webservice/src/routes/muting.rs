@@ -14,7 +14,7 @@ const BY_STATE: &[Parameter] = &[
 ];
 const CONFIRM: &[Parameter] = &[Parameter {
     name: "confirm",
-    about: "`true` saves the silence although it would have muted many alerts; the ledger keeps that it was confirmed.",
+    about: "`true` saves the silence although it would have muted many alerts, nobody can say how many, it mutes everything or lasts longer than 30 days; the ledger keeps that it was confirmed.",
 }];
 const SILENCE_BODY: &[(&str, &str)] = &[("application/yaml", "Silence"), ("application/json", "Silence")];
 const CONFIRMED_PROBLEMS: &[Code] = &WITH_CONFIRMATION;
