@@ -62,6 +62,10 @@ async fn from_adding_to_ending() {
     let ended = site.run(&["silence", "expire", "move"]).await.ok();
     assert!(ended.contains("silence move has ended, version 2"), "{ended}");
     assert!(site.run(&["silence", "list", "--state", "active"]).await.ok().contains("No silences."));
+    let listed = site.run(&["silence", "list"]).await.ok();
+    assert!(listed.contains("later") && !listed.contains("move"), "{listed}");
+    assert!(site.run(&["silence", "list", "--all"]).await.ok().contains("move"));
+    site.run(&["silence", "list", "--all", "--state", "active"]).await.fails(2, "cannot be used with");
     assert!(site.run(&["silence", "versions", "move", "-o", "json"]).await.ok().contains("\"version\": 1"));
     // What the service printed can be given back to it.
     let yaml = site.run(&["silence", "get", "move", "-o", "yaml"]).await.ok();
@@ -85,6 +89,8 @@ async fn from_adding_to_ending() {
     assert!(site.run(&["override", "list"]).await.ok().contains("quiet-hours"));
     let ended = site.run(&["override", "expire", "night", "-o", "json"]).await.ok();
     assert!(ended.contains("\"state\": \"expired\""), "{ended}");
+    let listed = site.run(&["override", "list"]).await.ok();
+    assert!(listed.contains("No overrides in force or to come"), "{listed}");
 
     let inhibition = "schema: notify-inhibition@1\nid: node\nname: Nodes\nsource: { match: { type: [down] } }\n\
                       target: { match: { type: [report.ready] } }\nequal: [/data/host]\n";

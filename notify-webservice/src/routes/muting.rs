@@ -10,7 +10,10 @@ use notify_core::problem::Code;
 const BY_STATE: &[Parameter] = &[
     LIMIT,
     TOKEN,
-    Parameter { name: "state", about: "Only what is active, upcoming or expired at the time of the answer." },
+    Parameter {
+        name: "state",
+        about: "Only what is active, upcoming or expired at the time of the answer, or all; without it what is active or upcoming.",
+    },
 ];
 const CONFIRM: &[Parameter] = &[Parameter {
     name: "confirm",

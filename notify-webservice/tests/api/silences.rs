@@ -346,7 +346,9 @@ async fn it_begins_when_it_is_saved_and_ends_when_it_is_told_to() {
         "invalid-parameter",
     );
     service.later(60);
-    assert_eq!(listed("").await, ["later upcoming", "now expired"], "the end is not covered");
+    assert_eq!(listed("?state=all").await, ["later upcoming", "now expired"], "the end is not covered");
+    assert_eq!(listed("").await, ["later upcoming"], "what is over is shown to who asks for it");
+    assert_eq!(listed("?state=expired").await, ["now expired"]);
     assert_eq!(
         service.admin(Method::GET, &format!("{SILENCES}/now"), &[], "").await.text("/state"),
         "expired"

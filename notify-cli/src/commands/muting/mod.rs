@@ -33,7 +33,7 @@ pub enum SilenceCommand {
                       notify silence add --match type=scanner.scan.failed --for 2h --reason 'the registry moves'"
     )]
     Add(Box<AddSilence>),
-    /// Current ones, by id.
+    /// Those in force and to come, by id.
     List(ListArgs),
     /// End one now, with a new version.
     Expire { id: String },
@@ -69,7 +69,7 @@ pub enum OverrideCommand {
         after_help = "notify override add --control quiet-hours --rule critical-findings --for 8h --reason 'release night'"
     )]
     Add(Box<AddOverride>),
-    /// Current ones, by id.
+    /// Those in force and to come, by id.
     List(ListArgs),
     /// End one now, with a new version.
     Expire { id: String },
@@ -132,9 +132,12 @@ impl From<OtherCommand> for DocumentCommand {
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
-    /// Only those that stand like this now.
+    /// Only those that stand like this now; without it, what is active or upcoming.
     #[arg(long, value_enum)]
     pub state: Option<State>,
+    /// Also those that have expired.
+    #[arg(long, conflicts_with = "state")]
+    pub all: bool,
     #[command(flatten)]
     pub paging: crate::args::Paging,
 }
@@ -271,11 +274,19 @@ pub async fn over(global: &Global, command: OverrideCommand) -> Result<(), Failu
 }
 
 async fn list(global: &Global, noun: Noun, args: &ListArgs) -> Result<(), Failure> {
-    let query: Vec<(&str, &str)> = args.state.iter().map(|state| ("state", state.as_str())).collect();
+    let state = if args.all { Some("all") } else { args.state.map(State::as_str) };
+    let query: Vec<(&str, &str)> = state.into_iter().map(|state| ("state", state)).collect();
     let path = format!("/api/v1/notify/{}", noun.plural);
     let items = Client::new(global)?.all(&path, &query, args.paging.limit).await?;
-    output::list(global.output, &json!(items), &items, noun.columns, &format!("No {}.", noun.plural));
+    output::list(global.output, &json!(items), &items, noun.columns, &none(noun, state));
     Ok(())
+}
+
+fn none(noun: Noun, state: Option<&str>) -> String {
+    match state {
+        None => format!("No {} in force or to come; --all shows those that have expired.", noun.plural),
+        Some(_) => format!("No {}.", noun.plural),
+    }
 }
 
 async fn expire(global: &Global, noun: Noun, kind: Documents, id: &str) -> Result<(), Failure> {
