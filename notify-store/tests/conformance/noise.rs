@@ -134,7 +134,7 @@ pub async fn rounds(fresh: Fresh) {
 
 fn window(n: u8, closes: i64) -> StateRow {
     let window = Window {
-        id: DigestId::derive([n.to_string()]),
+        id: DigestId::derive([n.to_string().as_str()]),
         rule: RuleId::new("r").unwrap(),
         action: ActionId::new("a").unwrap(),
         channel: ChannelId::new("hook").unwrap(),
@@ -182,7 +182,7 @@ pub async fn timers(fresh: Fresh) {
         assert!(matches!(refused, Err(StoreError::BadPageToken)), "{bad:?}");
     }
     // One that has collected something, of this tenant, by its id.
-    let named = |n: u8| DigestId::derive([n.to_string()]);
+    let named = |n: u8| DigestId::derive([n.to_string().as_str()]);
     for (id, n) in [(&acme, 2), (&beta, 1)] {
         let alert = NewDigestItem { digest: named(n), ..item("x", 1, "a") };
         let add = Effect::AddToDigest(Box::new(alert));
