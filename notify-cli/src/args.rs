@@ -130,6 +130,11 @@ pub enum Command {
         #[command(subcommand)]
         command: crate::commands::why::DigestCommand,
     },
+    /// Alerts that wait for the end of quiet hours or maintenance.
+    Held {
+        #[command(subcommand)]
+        command: crate::commands::why::HeldCommand,
+    },
     /// Standard Webhooks for receivers: listen, check, make secrets.
     Webhook {
         #[command(subcommand)]

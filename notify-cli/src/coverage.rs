@@ -108,6 +108,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("previewDigest", "digest preview"),
     ("listDigests", "digest list"),
     ("readDigest", "digest get"),
+    ("listHeld", "held list"),
 ];
 
 /// What a person does with a command above, offered once more in the form that another program speaks, and pages for a

@@ -89,6 +89,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Why(args) => on_runtime(commands::why::why(global, &args)),
         Command::Report { command } => on_runtime(commands::why::report(global, command)),
         Command::Digest { command } => on_runtime(commands::why::digest(global, command)),
+        Command::Held { command } => on_runtime(commands::why::held(global, command)),
         Command::Plugin { command } => on_runtime(commands::plugins::run(global, &command)),
         Command::Tenant { command } => on_runtime(commands::tenants::run(global, command)),
         Command::Token { command } => commands::tokens::run(global, &command),

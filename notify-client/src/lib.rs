@@ -134,6 +134,11 @@ impl Client {
         self.get(&format!("/api/v1/notify/digests/{}", segment(id))).await
     }
 
+    /// Alerts that are held now, the one that is judged again first first.
+    pub async fn held(&self, limit: u32) -> Result<Vec<Value>, Error> {
+        self.list("/api/v1/notify/held", &[], limit).await
+    }
+
     /// What several events would look like as one message: `rule`, `events`, and where wanted `action` and `control`.
     pub async fn preview_digest(&self, asked: &Value) -> Result<Value, Error> {
         Ok(self.send(self.request(Method::POST, "/api/v1/notify/digests:preview").json(asked)).await?.body)

@@ -319,7 +319,28 @@ impl Store {
         tenant: &TenantId,
         digest: &DigestId,
     ) -> Result<Vec<DigestItem>, StoreError> {
-        self.inner.shared.digest_items(tenant, digest).await
+        self.inner.shared.digest_items(tenant, digest, u32::MAX).await
+    }
+    /// The first of them, at most so many.
+    pub async fn first_digest_items(
+        &self,
+        tenant: &TenantId,
+        digest: &DigestId,
+        limit: u32,
+    ) -> Result<Vec<DigestItem>, StoreError> {
+        self.inner.shared.digest_items(tenant, digest, limit).await
+    }
+    /// Windows of open digests, the one that closes first first.
+    pub async fn open_digests(&self, tenant: &TenantId, page: &Page) -> Result<Paged<String>, StoreError> {
+        self.inner.shared.open_digests(tenant, page).await
+    }
+    /// The window of an open digest.
+    pub async fn open_digest(
+        &self,
+        tenant: &TenantId,
+        digest: &DigestId,
+    ) -> Result<Option<String>, StoreError> {
+        self.inner.shared.open_digest(tenant, digest).await
     }
 
     /// Since when a channel has had nothing but failures, as noted; `None`: its last result was no failure.

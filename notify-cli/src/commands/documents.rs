@@ -182,11 +182,19 @@ pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Resul
             let id = document.get("id").and_then(Value::as_str).unwrap_or_default();
             let path = format!("{path}/{}", segment(id));
             let current = current(&client, &path, version).await?;
+            let before = format!("{path}?version={current}");
             let path = format!("{path}{}", forced(noun, force)?);
             let request =
                 client.request(Method::PUT, &path).header(header::IF_MATCH, format!("\"{current}\""));
             let made = write(&client, request, &file).await?;
             done(global.output, noun, "replaced", &made);
+            if noun.kind == Kind::Rule && global.output == Format::Table {
+                // Only said besides: that it was replaced stands.
+                let before = client.get(&before).await.unwrap_or_default();
+                gained(&before, &made).iter().for_each(|said| {
+                    output::say(&style::out(&crate::failure::printable(said), style::Tone::Caution));
+                });
+            }
         }
         DocumentCommand::Delete { id, version } => {
             let path = format!("{path}/{}", segment(&id));
@@ -200,6 +208,30 @@ pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Resul
         DocumentCommand::Validate { .. } => {}
     }
     Ok(())
+}
+
+/// Controls that were written into a rule of a version without noise control when it was replaced, by action.
+fn gained(before: &Value, after: &Value) -> Vec<String> {
+    let actions = |rule: &Value| {
+        let actions = rule.pointer("/document/actions").and_then(Value::as_array);
+        actions.cloned().unwrap_or_default()
+    };
+    let old = actions(before);
+    let mut said = Vec::new();
+    for action in actions(after) {
+        let id = action.get("id").and_then(Value::as_str).unwrap_or_default();
+        let Some(old) = old.iter().find(|old| old.get("id") == action.get("id")) else { continue };
+        let new = |name: &&str| old.get(name).is_none() && action.get(name).is_some_and(Value::is_object);
+        let new: Vec<_> = ["dedupe", "throttle"].into_iter().filter(new).collect();
+        if !new.is_empty() {
+            let off: Vec<_> = new.iter().map(|name| format!("`{name}: off`")).collect();
+            let (new, off) = (new.join(" and "), off.join(" and "));
+            said.push(format!(
+                "action `{id}` has {new} now, which it had not before; {off} in the file would leave it as it was"
+            ));
+        }
+    }
+    said
 }
 
 /// The query of a write whose checks may fail.
@@ -306,4 +338,30 @@ fn validate(format: Format, noun: Noun, files: &[PathBuf]) -> Result<(), Failure
     let columns: &[Column] = &[("FILE", "/file"), ("VALID", "/valid"), ("ID", "/id"), ("DIGEST", "/digest")];
     output::list(format, &json!(rows), &rows, columns, "");
     if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rule_gained() {
+        let check = |before: Value, after: Value, expected: &[&str]| {
+            let rule = |actions: Value| json!({ "document": { "actions": actions } });
+            let said = gained(&rule(before), &rule(after));
+            assert_eq!(said.len(), expected.len(), "{said:?}");
+            for (said, expected) in said.iter().zip(expected) {
+                assert!(said.contains(expected), "{said}");
+            }
+        };
+        let full = json!({ "id": "a", "dedupe": { "window": "10m" }, "throttle": { "limit": 30 } });
+        let limited = json!({ "id": "a", "dedupe": "off", "throttle": { "limit": 30 } });
+        let bare = json!({ "id": "a" });
+        check(json!([bare]), json!([full]), &["action `a` has dedupe and throttle now"]);
+        check(json!([bare]), json!([limited]), &["action `a` has throttle now"]);
+        check(json!([full]), json!([full]), &[]);
+        check(json!([limited]), json!([full]), &[]);
+        check(json!([{ "id": "b" }]), json!([full]), &[]);
+        assert_eq!(gained(&Value::Null, &json!({ "document": { "actions": [full] } })), Vec::<String>::new());
+    }
 }

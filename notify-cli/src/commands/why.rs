@@ -1,4 +1,4 @@
-//! `notify why`, `notify report` and `notify digest`: why alerts came or did not.
+//! `notify why`, `notify report`, `notify digest` and `notify held`: why alerts came or did not.
 
 use crate::args::{Format, Global};
 use crate::client::Client;
@@ -63,6 +63,15 @@ pub enum DigestCommand {
         /// CloudEvents, JSON or YAML; a file holds one or a list of them. May be given several times.
         #[arg(long, required = true)]
         events: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HeldCommand {
+    /// Those that wait now, the one that is judged again first first.
+    List {
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
     },
 }
 
@@ -179,6 +188,24 @@ const COLUMNS: &[output::Column] = &[
     ("SEVERITY", "/severity"),
     ("CLOSES", "/closesAt"),
 ];
+
+const HELD: &[output::Column] = &[
+    ("HELD", "/id"),
+    ("EVENT", "/event"),
+    ("RULE", "/rule"),
+    ("ACTION", "/action"),
+    ("CHANNEL", "/channel"),
+    ("WHY", "/control"),
+    ("UNTIL", "/releaseAt"),
+    ("TITLE", "/title"),
+];
+
+pub async fn held(global: &Global, command: HeldCommand) -> Result<(), Failure> {
+    let HeldCommand::List { limit } = command;
+    let items = Client::new(global)?.held(limit).await?;
+    output::list(global.output, &json!(items), &items, HELD, "No alert is held.");
+    Ok(())
+}
 
 pub async fn digest(global: &Global, command: DigestCommand) -> Result<(), Failure> {
     let client = Client::new(global)?;

@@ -10,8 +10,13 @@ async fn from_adding_to_ending() {
     site.run(&["rule", "create", "-f", "rule.yaml"]).await.ok();
 
     let silence = ["silence", "add", "--id", "move", "--rule", "findings", "--until", "2100-01-01T00:00:00Z"];
+    let refused = site.run(&[&silence[..], &["--reason", "r"]].concat()).await;
+    refused.fails(1, "it lasts longer than 30 days");
     let matched = ["--match", "data.host=a", "--match", "{data: {host: [b]}, severity: [{at-most: low}]}"];
-    let added = site.run(&[&silence[..], &matched, &["--reason", "the registry moves"]].concat()).await.ok();
+    let added = site
+        .run(&[&silence[..], &matched, &["--reason", "the registry moves", "--confirm"]].concat())
+        .await
+        .ok();
     assert!(added.contains("silence move created, version 1"), "{added}");
     assert!(
         added.contains("active, until 2100-01-01T00:00:00Z: alerts of the rule findings for events"),
@@ -43,9 +48,24 @@ async fn from_adding_to_ending() {
     let preview = site.run(&["silence", "preview", "--match", "type=report.ready"]).await.ok();
     assert!(preview.contains("it would have muted no alert in the last 7 days"), "{preview}");
 
+    assert!(!preview.contains("has to be confirmed"), "{preview}");
+    let calendar = "schema: notify-calendar@1\nid: nights\nname: Nights\ntimeZone: UTC\nwindows: [{ times: [22:00-06:00] }]\n";
+    std::fs::write(site.folder.path().join("nights.yaml"), calendar).unwrap();
+    site.run(&["calendar", "create", "-f", "nights.yaml"]).await.ok();
+    let recurring = ["silence", "preview", "--rule", "findings", "--calendar"];
+    let preview = site.run(&[&recurring[..], &["nights"]].concat()).await.ok();
+    assert!(preview.contains("no alert") && !preview.contains("has to be confirmed"), "{preview}");
+    site.run(&[&recurring[..], &["typo"]].concat()).await.fails(1, "there is no calendar `typo`");
+    let long = ["silence", "preview", "--rule", "findings", "--for", "60d"];
+    assert!(site.run(&long).await.ok().contains("It has to be confirmed."));
+
     let ended = site.run(&["silence", "expire", "move"]).await.ok();
     assert!(ended.contains("silence move has ended, version 2"), "{ended}");
     assert!(site.run(&["silence", "list", "--state", "active"]).await.ok().contains("No silences."));
+    let listed = site.run(&["silence", "list"]).await.ok();
+    assert!(listed.contains("later") && !listed.contains("move"), "{listed}");
+    assert!(site.run(&["silence", "list", "--all"]).await.ok().contains("move"));
+    site.run(&["silence", "list", "--all", "--state", "active"]).await.fails(2, "cannot be used with");
     assert!(site.run(&["silence", "versions", "move", "-o", "json"]).await.ok().contains("\"version\": 1"));
     // What the service printed can be given back to it.
     let yaml = site.run(&["silence", "get", "move", "-o", "yaml"]).await.ok();
@@ -69,6 +89,8 @@ async fn from_adding_to_ending() {
     assert!(site.run(&["override", "list"]).await.ok().contains("quiet-hours"));
     let ended = site.run(&["override", "expire", "night", "-o", "json"]).await.ok();
     assert!(ended.contains("\"state\": \"expired\""), "{ended}");
+    let listed = site.run(&["override", "list"]).await.ok();
+    assert!(listed.contains("No overrides in force or to come"), "{listed}");
 
     let inhibition = "schema: notify-inhibition@1\nid: node\nname: Nodes\nsource: { match: { type: [down] } }\n\
                       target: { match: { type: [report.ready] } }\nequal: [/data/host]\n";

@@ -87,6 +87,49 @@ impl Shared {
         rows.iter().map(|row| row.text(0)).collect()
     }
 
+    /// Windows of open digests, the one that closes first first.
+    pub async fn open_digests(&self, tenant: &TenantId, page: &Page) -> Result<Paged<String>, StoreError> {
+        let mut reader = self.reader(tenant).await?;
+        let (after_time, after_key) = match &page.after {
+            None => (i64::MIN, Vec::new()),
+            Some(after) => {
+                let (time, key) = after.split_once('.').ok_or(StoreError::BadPageToken)?;
+                let key = StateKey::parse(key).ok_or(StoreError::BadPageToken)?;
+                (time.parse().map_err(|_| StoreError::BadPageToken)?, key.0.to_vec())
+            }
+        };
+        let sql = "SELECT value, due_at, key FROM noise_state \
+                   WHERE tenant = $1 AND kind = 'window' AND due_at IS NOT NULL \
+                   AND (due_at > $2 OR (due_at = $2 AND key > $3)) ORDER BY due_at, key LIMIT $4";
+        let args = [
+            Arg::from(tenant.as_str()),
+            Arg::Int(after_time),
+            Arg::from(after_key.as_slice()),
+            Arg::Int(probe(page)),
+        ];
+        let rows = reader.db().rows(&self.texts, sql, args).await?;
+        let row = |row: &Row| Ok((row.text(0)?, format!("{}.{}", row.int(1)?, key(row, 2)?)));
+        let items = rows.iter().map(row).collect::<Result<_, StoreError>>()?;
+        let Paged { items, next } = paged(page, items, |(_, token): &(String, String)| token.clone());
+        Ok(Paged { items: items.into_iter().map(|(value, _)| value).collect(), next })
+    }
+
+    /// The window of an open digest, which always has its first alert; of one that ended nothing is searched.
+    pub async fn open_digest(
+        &self,
+        tenant: &TenantId,
+        digest: &DigestId,
+    ) -> Result<Option<String>, StoreError> {
+        let mut reader = self.reader(tenant).await?;
+        let sql = "SELECT value FROM noise_state WHERE tenant = $1 AND kind = 'window' AND due_at IS NOT NULL \
+                   AND value LIKE $2 \
+                   AND EXISTS (SELECT 1 FROM digest_items WHERE tenant = $1 AND digest = $3) LIMIT 1";
+        let part = format!("%\"{digest}\"%");
+        let args = [Arg::from(tenant.as_str()), Arg::from(part.as_str()), Arg::from(digest.as_str())];
+        let rows = reader.db().rows(&self.texts, sql, args).await?;
+        rows.first().map(|row| row.text(0)).transpose()
+    }
+
     pub async fn timers_due(&self, now: Timestamp) -> Result<Vec<TenantId>, StoreError> {
         let mut reader = self.directory().await?;
         let sql = "SELECT id FROM tenants WHERE next_timer <= $1 ORDER BY id";
@@ -144,13 +187,14 @@ impl Shared {
         &self,
         tenant: &TenantId,
         digest: &DigestId,
+        limit: u32,
     ) -> Result<Vec<DigestItem>, StoreError> {
         let mut reader = self.reader(tenant).await?;
         let sql = "SELECT i.number, i.event, i.rule, i.action, i.severity, i.at, \
                    (SELECT MIN(l.seq) FROM ledger_entries l WHERE l.tenant = i.tenant \
                     AND l.event_seq = i.event_seq AND l.kind = 'event') \
-                   FROM digest_items i WHERE i.tenant = $1 AND i.digest = $2 ORDER BY i.number";
-        let args = [Arg::from(tenant.as_str()), Arg::from(digest.as_str())];
+                   FROM digest_items i WHERE i.tenant = $1 AND i.digest = $2 ORDER BY i.number LIMIT $3";
+        let args = [Arg::from(tenant.as_str()), Arg::from(digest.as_str()), Arg::Int(i64::from(limit))];
         let rows = reader.db().rows(&self.texts, sql, args).await?;
         let item = |row: &Row| {
             Ok(DigestItem {

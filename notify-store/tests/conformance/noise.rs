@@ -165,6 +165,36 @@ pub async fn timers(fresh: Fresh) {
     assert_eq!(closing("window", 9).await, [100, 200, 300]);
     assert_eq!(closing("window", 2).await, [100, 200]);
     assert_eq!(closing("held", 9).await, [0; 0]);
+    let (mut pages, mut page) = (Vec::new(), Page { limit: 2, after: None });
+    loop {
+        let found = store.open_digests(&acme, &page).await.unwrap();
+        let due = |value: &String| StateRow::read(value).unwrap().due_at().unwrap();
+        pages
+            .push(found.items.iter().map(|value| due(value) / 1_000_000 - 1_800_000_000).collect::<Vec<_>>());
+        match found.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [vec![100, 200], vec![300]], "each once");
+    for bad in ["", "x", "1", "x.00", "1.zz"] {
+        let refused = store.open_digests(&acme, &Page { limit: 1, after: Some(bad.to_owned()) }).await;
+        assert!(matches!(refused, Err(StoreError::BadPageToken)), "{bad:?}");
+    }
+    // One that has collected something, of this tenant, by its id.
+    let named = |n: u8| DigestId::derive([n.to_string().as_str()]);
+    for (id, n) in [(&acme, 2), (&beta, 1)] {
+        let alert = NewDigestItem { digest: named(n), ..item("x", 1, "a") };
+        let add = Effect::AddToDigest(Box::new(alert));
+        store.commit(about(id, vec![add])).await.unwrap();
+    }
+    for (id, n, expected) in
+        [(&acme, 2, Some(100)), (&acme, 1, None), (&beta, 1, Some(150)), (&beta, 2, None)]
+    {
+        let found = store.open_digest(id, &named(n)).await.unwrap();
+        let closes = found.map(|value| StateRow::read(&value).unwrap().due_at().unwrap() / 1_000_000);
+        assert_eq!(closes.map(|at| at - 1_800_000_000), expected, "{n}");
+    }
     assert_eq!(closing("bucket", 9).await, [0; 0], "not a timer");
     for (second, expected) in [(99, vec![]), (100, vec![&acme]), (150, vec![&acme, &beta])] {
         assert_eq!(store.timers_due(at(second)).await.unwrap().iter().collect::<Vec<_>>(), expected);
@@ -322,6 +352,8 @@ pub async fn digest_items(fresh: Fresh) {
     ];
     assert_eq!(listed(&acme, "x").await, expected);
     assert_eq!(listed(&acme, "y").await, [(item("y", 1, "a"), Some(1))]);
+    let first = store.first_digest_items(&acme, &digest("x"), 2).await.unwrap();
+    assert_eq!(first.iter().map(|found| found.item.number).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(listed(&beta, "x").await, [(item("x", 1, "a"), Some(1))]);
 
     let over = Effect::EndDigest { digest: digest("x") };

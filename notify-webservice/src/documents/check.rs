@@ -132,7 +132,7 @@ pub async fn against(kind: Kind, checked: &Checked, call: &Call) -> Result<(), P
                     must_exist(call, Kind::Template, template.as_str(), &path).await?;
                 }
             }
-            Ok(())
+            digest_templates(rule, call).await
         }
         Parsed::Channel(channel) => call.app.engine.validate_channel(call.tenant(), channel),
         Parsed::Template(template) => {
@@ -140,34 +140,30 @@ pub async fn against(kind: Kind, checked: &Checked, call: &Call) -> Result<(), P
             render::validate_template(template, &bundles.iter().collect::<Vec<_>>())
         }
         Parsed::Bundle(_) | Parsed::Inhibition(_) | Parsed::Noise => Ok(()),
-        Parsed::Silence(silence) => {
-            named(&silence.scope(), call).await?;
-            match &silence.calendar {
-                Some(calendar) => must_exist(call, Kind::Calendar, calendar.as_str(), "/calendar").await,
-                None => Ok(()),
-            }
-        }
+        Parsed::Silence(silence) => named(&silence.scope(), call).await,
         Parsed::Override(document) => named(&document.scope(), call).await,
         Parsed::EventType(event_type) => only_one_of_its_type(event_type, call).await,
     }
 }
 
-/// Names that rules of a set may refer to, read once for all of them.
+/// What rules of a set may refer to, read once for all of them.
 #[derive(Debug, Default)]
 pub struct References {
-    channels: HashSet<String>,
-    templates: HashSet<String>,
-    calendars: HashSet<String>,
+    known: HashSet<(Kind, String)>,
+    /// Templates that are no good for digests.
+    for_events: HashSet<String>,
 }
 
 impl References {
-    pub fn add(&mut self, kind: Kind, id: String) {
-        match kind {
-            Kind::Channel => drop(self.channels.insert(id)),
-            Kind::Template => drop(self.templates.insert(id)),
-            Kind::Calendar => drop(self.calendars.insert(id)),
-            _ => {}
+    pub fn add(&mut self, document: Document) {
+        if document.kind == Kind::Template && is_for_events(&document) {
+            self.for_events.insert(document.id.clone());
         }
+        self.known.insert((document.kind, document.id));
+    }
+
+    fn has(&self, kind: Kind, id: &str) -> bool {
+        self.known.contains(&(kind, id.to_owned()))
     }
 }
 
@@ -197,25 +193,52 @@ fn missing(rule: &Rule, known: &References) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, action) in rule.actions.iter().enumerate() {
         let channel = action.channel.as_str();
-        if !known.channels.contains(channel) {
+        if !known.has(Kind::Channel, channel) {
             problems.push(unknown_reference(Kind::Channel, channel, &format!("/actions/{index}/channel")));
         }
         if let Some(template) = &action.template
-            && !known.templates.contains(template.as_str())
+            && !known.has(Kind::Template, template.as_str())
         {
-            problems.push(unknown_reference(
-                Kind::Template,
-                template.as_str(),
-                &format!("/actions/{index}/template"),
-            ));
+            let path = format!("/actions/{index}/template");
+            problems.push(unknown_reference(Kind::Template, template.as_str(), &path));
         }
-        let schedule = action.digest.as_ref().and_then(|digest| digest.schedule.as_ref());
-        if let Some(calendar) = schedule.filter(|id| !known.calendars.contains(id.as_str())) {
-            let path = format!("/actions/{index}/digest/schedule");
-            problems.push(unknown_reference(Kind::Calendar, calendar.as_str(), &path));
+    }
+    let document = serde_json::to_value(rule).unwrap_or_default();
+    for used in super::uses::named(Kind::Rule, &document) {
+        if !known.has(used.kind, &used.id) {
+            problems.push(unknown_reference(used.kind, &used.id, &used.path));
+        } else if used.kind == Kind::Template && known.for_events.contains(&used.id) {
+            problems.push(not_for_digests(&used.id, used.path));
         }
     }
     problems
+}
+
+/// The templates that a rule's digests name. A template that is written for events fails on every digest.
+async fn digest_templates(rule: &Rule, call: &Call) -> Result<(), Problem> {
+    for (index, action) in rule.actions.iter().enumerate() {
+        let Some(id) = action.digest.as_ref().and_then(|digest| digest.template.as_ref()) else { continue };
+        let found = call.app.store.document(call.tenant(), Kind::Template, id.as_str(), None).await;
+        let found = found.map_err(|error| store_problem(&call.request, &error))?;
+        if found.is_some_and(|document| is_for_events(&document)) {
+            return Err(not_for_digests(id.as_str(), format!("/actions/{index}/digest/template")));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the event, and nothing of a digest. One that reads neither says the same of both.
+fn is_for_events(document: &Document) -> bool {
+    stored::<Template>(document).is_some_and(|template| {
+        let text = template.message.to_string();
+        text.contains("event") && !text.contains("digest")
+    })
+}
+
+fn not_for_digests(id: &str, path: String) -> Problem {
+    let reason = format!("the template `{id}` is written for events: it does not read `digest`");
+    let fix = "name one that reads `digest` (docs/templates.md), or leave it out for the built-in message";
+    Problem::new(Code::InvalidRule, path, reason, fix)
 }
 
 /// A misspelt name would quietly do nothing.

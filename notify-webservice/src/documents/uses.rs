@@ -23,7 +23,7 @@ pub struct Use {
 
 /// Members of documents that name others: who has them, where (`*`: each element), and what they name. A new field that
 /// names a calendar or contact gets its line here.
-const FIELDS: [(Kind, &str, Kind); 11] = [
+const FIELDS: [(Kind, &str, Kind); 10] = [
     (Kind::Rule, "/actions/*/digest/schedule", Kind::Calendar),
     (Kind::Rule, "/actions/*/digest/template", Kind::Template),
     (Kind::Channel, "/quietHours/*/calendar", Kind::Calendar),
@@ -34,14 +34,25 @@ const FIELDS: [(Kind, &str, Kind); 11] = [
     (Kind::Silence, "/calendar", Kind::Calendar),
     (Kind::Policy, "/quietHours/*/calendar", Kind::Calendar),
     (Kind::Policy, "/maintenance/*/calendar", Kind::Calendar),
-    (Kind::Override, "/calendar", Kind::Calendar),
+];
+
+/// Rules that pass quiet hours have to exist when that is saved, since a misspelt name would quietly do nothing. They can
+/// be deleted all the same: what is left names nothing.
+const ONCE: [(Kind, &str, Kind); 3] = [
+    (Kind::Channel, "/quietHours/*/bypass/rules/*", Kind::Rule),
+    (Kind::Contact, "/quietHours/*/bypass/rules/*", Kind::Rule),
+    (Kind::Policy, "/quietHours/*/bypass/rules/*", Kind::Rule),
 ];
 
 /// What a document names.
 #[must_use]
 pub fn named(kind: Kind, document: &Value) -> Vec<Use> {
+    in_fields(&FIELDS, kind, document)
+}
+
+fn in_fields(fields: &[(Kind, &str, Kind)], kind: Kind, document: &Value) -> Vec<Use> {
     let mut found = Vec::new();
-    for (_, pointer, named) in FIELDS.iter().filter(|(of, ..)| *of == kind) {
+    for (_, pointer, named) in fields.iter().filter(|(of, ..)| *of == kind) {
         let mut open = vec![(document, String::new())];
         for token in pointer.split('/').skip(1) {
             open = open.into_iter().flat_map(|(value, path)| step(value, &path, token)).collect();
@@ -71,7 +82,8 @@ fn step<'v>(value: &'v Value, path: &str, token: &str) -> Vec<(&'v Value, String
 pub async fn exist(kind: Kind, body: &str, call: &Call) -> Result<(), Problem> {
     let document: Value = serde_json::from_str(body).map_err(|error| internal(&call.request, &error))?;
     let mut seen = HashSet::new();
-    for used in named(kind, &document) {
+    let once = in_fields(&ONCE, kind, &document);
+    for used in named(kind, &document).into_iter().chain(once) {
         if !seen.insert((used.kind, used.id.clone())) {
             continue;
         }

@@ -246,12 +246,17 @@ async fn room_for_one_more(kind: Kind, call: &Call) -> Result<(), Problem> {
     if count < most {
         return Ok(());
     }
+    let which = if matches!(kind, Kind::Silence | Kind::Override) {
+        "that have expired (`?state=expired`)"
+    } else {
+        "that are not needed"
+    };
     Err(Problem::new(
         Code::LimitReached,
         "",
         format!("the tenant has {count} {}s; it may have {most}", kind.as_str()),
         format!(
-            "delete {}s that are not needed, or let the operator raise `limits.tenant_{}s`",
+            "delete {}s {which}, or let the operator raise `limits.tenant_{}s`",
             kind.as_str(),
             if Kind::NOISE.contains(&kind) {
                 "noise_document".to_owned()

@@ -1,5 +1,6 @@
 //! The blast radius: how many alerts of the last days a silence would have muted, told before it is accepted.
 
+use super::breadth;
 use super::history::{RuleCount, Sample, Selector, Tally};
 use crate::answer;
 use crate::app::{Answer, Call, store_problem};
@@ -52,6 +53,8 @@ pub struct Impact {
     pub unreadable: u64,
     /// Whether a silence like this has to be confirmed.
     pub confirm: bool,
+    /// Why it has to be, whatever its figures: it mutes everything, or lasts long.
+    pub because: Vec<String>,
     /// The rules with the most muted alerts, at most 50.
     pub rules: Vec<RuleCount>,
     /// The latest events that it would have muted alerts of.
@@ -150,7 +153,8 @@ async fn of(silence: &Silence, call: &Call) -> Result<Impact, Problem> {
         }
         to = from;
     };
-    Ok(impact(&tally, if complete { since } else { reached }, now, complete))
+    let because = breadth::reasons(silence);
+    Ok(impact(&tally, if complete { since } else { reached }, now, complete, because))
 }
 
 /// The calendar of a recurring silence: only alerts within its windows would have been muted.
@@ -172,11 +176,13 @@ fn learn(document: &Document, actions: &mut BTreeMap<(String, String), ChannelId
     }
 }
 
-fn impact(tally: &Tally, from: Timestamp, to: Timestamp, complete: bool) -> Impact {
+fn impact(tally: &Tally, from: Timestamp, to: Timestamp, complete: bool, because: Vec<String>) -> Impact {
     let (muted_rules, rules) = tally.rules();
     let Tally { events, alerts, muted, unreadable, .. } = *tally;
+    let mut sentence = sentence(tally, muted_rules, from, complete);
+    because.iter().for_each(|reason| sentence.push_str(&format!("; {reason}")));
     Impact {
-        sentence: sentence(tally, muted_rules, from, complete),
+        sentence,
         muted,
         muted_rules,
         alerts,
@@ -185,13 +191,16 @@ fn impact(tally: &Tally, from: Timestamp, to: Timestamp, complete: bool) -> Impa
         to: rfc3339_millis(to),
         complete,
         unreadable,
-        confirm: has_to_be_confirmed(muted, alerts),
+        confirm: !complete || !because.is_empty() || has_to_be_confirmed(muted, alerts, unreadable),
+        because,
         rules,
         samples: tally.samples().to_vec(),
     }
 }
 
-const fn has_to_be_confirmed(muted: u64, alerts: u64) -> bool {
+/// What cannot be read counts as an alert that it would have muted.
+const fn has_to_be_confirmed(muted: u64, alerts: u64, unreadable: u64) -> bool {
+    let (muted, alerts) = (muted.saturating_add(unreadable), alerts.saturating_add(unreadable));
     muted > MANY || (muted > 0 && muted.saturating_mul(100) > alerts.saturating_mul(PERCENT))
 }
 
@@ -226,19 +235,39 @@ mod tests {
 
     #[test]
     fn what_has_to_be_confirmed() {
-        for (muted, alerts, expected) in [
-            (0, 0, false),
-            (0, 9, false),
-            (1, 4, false),
-            (2, 4, true),
-            (1, 1, true),
-            (25, 100, false),
-            (26, 100, true),
-            (100, 10_000, false),
-            (101, 10_000, true),
-            (u64::MAX, u64::MAX, true),
+        for (muted, alerts, unreadable, expected) in [
+            (0, 0, 0, false),
+            (0, 9, 0, false),
+            (1, 4, 0, false),
+            (2, 4, 0, true),
+            (1, 1, 0, true),
+            (25, 100, 0, false),
+            (26, 100, 0, true),
+            (100, 10_000, 0, false),
+            (101, 10_000, 0, true),
+            (0, 0, 1, true),
+            (0, 9, 3, false),
+            (0, 9, 4, true),
+            (1, 1_000, 99, false),
+            (1, 1_000, 100, true),
+            (u64::MAX, u64::MAX, 0, true),
+            (u64::MAX, u64::MAX, u64::MAX, true),
         ] {
-            assert_eq!(has_to_be_confirmed(muted, alerts), expected, "{muted} of {alerts}");
+            let found = has_to_be_confirmed(muted, alerts, unreadable);
+            assert_eq!(found, expected, "{muted} of {alerts}, {unreadable} unreadable");
         }
+    }
+
+    #[test]
+    fn what_is_not_known_has_to_be_confirmed() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut tally = Tally::default();
+        (tally.events, tally.alerts) = (9, 9);
+        assert!(!impact(&tally, at, at, true, vec![]).confirm);
+        assert!(impact(&tally, at, at, false, vec![]).confirm);
+        tally.unreadable = 9;
+        assert!(impact(&tally, at, at, true, vec![]).confirm);
+        let wide = impact(&Tally::default(), at, at, true, vec!["it lasts long".to_owned()]);
+        assert!(wide.confirm && wide.sentence.ends_with("; it lasts long"), "{}", wide.sentence);
     }
 }

@@ -1,6 +1,7 @@
 //! Silences and overrides beyond what every document has: when they apply, what a silence would have muted, ending one
 //! early.
 
+pub mod breadth;
 pub mod expire;
 pub mod history;
 pub mod impact;

@@ -11,7 +11,7 @@ pub fn all() -> Value {
             "type": "object",
             "required": [
                 "sentence", "muted", "mutedRules", "alerts", "events", "from", "to", "complete", "unreadable", "confirm",
-                "rules", "samples"
+                "because", "rules", "samples"
             ],
             "properties": {
                 "sentence": { "type": "string", "description": "The figures in words." },
@@ -23,7 +23,8 @@ pub fn all() -> Value {
                 "to": time("The time of the answer."),
                 "complete": { "type": "boolean", "description": "Whether all of the last 7 days was looked at; the search is bounded." },
                 "unreadable": count("Entries in the period whose content is kept no longer."),
-                "confirm": { "type": "boolean", "description": "Whether saving it needs `confirm=true`: more than 100 muted alerts, or more than 25 % of all." },
+                "confirm": { "type": "boolean", "description": "Whether saving it needs `confirm=true`: more than 100 muted alerts, or more than 25 % of all (what cannot be read counts as muted); when not all of the 7 days could be looked at; or for what `because` says." },
+                "because": { "type": "array", "description": "Why it has to be confirmed whatever the figures say: it mutes all alerts of all rules, or lasts longer than 30 days.", "items": text() },
                 "rules": {
                     "type": "array",
                     "maxItems": 50,

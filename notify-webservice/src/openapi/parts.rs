@@ -51,7 +51,7 @@ pub fn schema_in(route: &Route, parameter: &Parameter) -> Value {
     match parameter.name {
         _ if parameter.about.contains("(RFC 3339)") => json!({ "type": "string", "format": "date-time" }),
         "state" if matches!(route.tag, "silences" | "overrides") => {
-            json!({ "enum": ["upcoming", "active", "expired"] })
+            json!({ "enum": ["upcoming", "active", "expired", "all"] })
         }
         name => schema(name),
     }

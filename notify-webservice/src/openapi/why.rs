@@ -138,7 +138,11 @@ fn digests() -> Value {
             "required": ["id", "state"],
             "properties": {
                 "id": { "type": "string", "pattern": "^dig_[0-9a-f]{32}$" },
-                "state": { "enum": ["open", "sent", "cancelled"] },
+                "state": {
+                    "enum": ["open", "sending", "sent", "dead", "cancelled", "ended"],
+                    "description": "Of one that is closed that of its delivery; `ended`: what became of it can no longer be read.",
+                },
+                "delivery": said("Of its message, once it is closed."),
                 "rule": said("Of the alert that opened it; the summary of a storm takes those of all rules."),
                 "action": text(), "channel": text(),
                 "control": said("Why there is a digest."),
@@ -162,6 +166,23 @@ fn digests() -> Value {
             "type": "object",
             "required": ["items"],
             "properties": { "items": list("Digest"), "nextPageToken": { "type": ["string", "null"] } },
+        },
+        "Held": {
+            "type": "object",
+            "required": ["id", "event", "rule", "action", "channel", "control", "heldAt", "releaseAt"],
+            "properties": {
+                "id": { "type": "string", "pattern": "^hld_[0-9a-f]{32}$" },
+                "event": text(), "rule": text(), "ruleVersion": number(), "action": text(), "channel": text(),
+                "control": said("What holds it back: `quiet-hours` or `maintenance`, or what held it again."),
+                "title": said("Of the message that waits; left out where it has none."),
+                "heldAt": time(),
+                "releaseAt": { "type": "string", "format": "date-time", "description": "It is judged again then: sent, held further, or ended." },
+            },
+        },
+        "HeldPage": {
+            "type": "object",
+            "required": ["items"],
+            "properties": { "items": list("Held"), "nextPageToken": { "type": ["string", "null"] } },
         },
         "DigestPreviewRequest": {
             "type": "object",

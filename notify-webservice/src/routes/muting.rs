@@ -10,11 +10,14 @@ use notify_core::problem::Code;
 const BY_STATE: &[Parameter] = &[
     LIMIT,
     TOKEN,
-    Parameter { name: "state", about: "Only what is active, upcoming or expired at the time of the answer." },
+    Parameter {
+        name: "state",
+        about: "Only what is active, upcoming or expired at the time of the answer, or all; without it what is active or upcoming.",
+    },
 ];
 const CONFIRM: &[Parameter] = &[Parameter {
     name: "confirm",
-    about: "`true` saves the silence although it would have muted many alerts; the ledger keeps that it was confirmed.",
+    about: "`true` saves the silence although it would have muted many alerts, nobody can say how many, it mutes everything or lasts longer than 30 days; the ledger keeps that it was confirmed.",
 }];
 const SILENCE_BODY: &[(&str, &str)] = &[("application/yaml", "Silence"), ("application/json", "Silence")];
 const CONFIRMED_PROBLEMS: &[Code] = &WITH_CONFIRMATION;

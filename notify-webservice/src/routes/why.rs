@@ -1,8 +1,8 @@
 //! Routes that answer "why".
 
-use super::table::{OPERATOR, VIEWER, WRITE_PROBLEMS, get};
+use super::table::{LIMIT, OPERATOR, TOKEN, VIEWER, WRITE_PROBLEMS, get};
 use super::{BodyKind, Parameter, Route, Success};
-use crate::why::{digest_preview, digests, noise_report, story};
+use crate::why::{digest_preview, digests, held, noise_report, story};
 use http::Method;
 use notify_core::problem::Code;
 
@@ -13,7 +13,7 @@ const PERIOD: &[Parameter] = &[
     },
     Parameter { name: "to", about: "Decisions before then (RFC 3339); without it, up to now." },
 ];
-const FIRST: &[Parameter] = &[Parameter { name: "limit", about: "At most so many, 1 to 500 (50)." }];
+const PAGE: &[Parameter] = &[LIMIT, TOKEN];
 const DIGEST_BODY: &[(&str, &str)] =
     &[("application/json", "DigestPreviewRequest"), ("application/yaml", "DigestPreviewRequest")];
 
@@ -43,9 +43,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route {
             tag: "digests",
             summary: "Digests that are being collected, the one that closes first first",
-            parameters: FIRST,
-            success: answer!("Open digests.", "DigestPage"),
-            problems: &[Code::InvalidPageToken],
+            parameters: PAGE,
+            success: answer!("A page of open digests.", "DigestPage"),
+            problems: &[Code::InvalidParameter, Code::InvalidPageToken],
             ..get("/api/v1/notify/digests", "listDigests", |call| Box::pin(digests::list(call)))
         },
         Route {
@@ -54,6 +54,14 @@ pub(super) fn routes() -> Vec<Route> {
             success: answer!("The digest.", "Digest"),
             problems: &[Code::NotFound],
             ..get("/api/v1/notify/digests/{id}", "readDigest", |call| Box::pin(digests::read(call)))
+        },
+        Route {
+            tag: "held",
+            summary: "Alerts that wait for the end of quiet hours or maintenance, the one that is judged again first first",
+            parameters: PAGE,
+            success: answer!("A page.", "HeldPage"),
+            problems: &[Code::InvalidParameter, Code::InvalidPageToken],
+            ..get("/api/v1/notify/held", "listHeld", |call| Box::pin(held::list(call)))
         },
         Route {
             method: Method::POST,

@@ -3,37 +3,42 @@
 use crate::answer;
 use crate::app::{Answer, Call, store_problem};
 use http::StatusCode;
-use notify_core::ids::DigestId;
+use notify_core::ids::{DeliveryId, DigestId};
 use notify_core::noise::remembered::{Remembered, StateRow};
 use notify_core::noise::window::Window;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::StoreError;
-use notify_store::model::DigestItem;
+use notify_store::model::{DeliveryState, DigestItem};
 use serde_json::{Map, Value, json};
 
-/// Open digests that one is looked for among. A rule whose digest has a key may have many.
-const OPEN: u32 = 10_000;
 /// Alerts of one digest that are listed.
-const ITEMS: usize = 1_000;
+const ITEMS: u32 = 1_000;
 
-/// Open digests, the one that closes first first.
-pub async fn open(call: &Call, limit: u32) -> Result<Vec<Window>, StoreError> {
-    let found = call.app.store.noise_timers(call.tenant(), "window", limit).await?;
-    let read = |text: String| match StateRow::read(&text) {
-        Ok(Remembered::Window(window)) => Some(*window),
-        // Of a later version, or not readable: the owner reports that.
-        _ => None,
-    };
-    Ok(found.into_iter().filter_map(read).collect())
+/// The window of a digest that is open.
+///
+/// # Errors
+/// The store's.
+pub async fn open(call: &Call, id: &DigestId) -> Result<Option<Window>, StoreError> {
+    let found = call.app.store.open_digest(call.tenant(), id).await?;
+    Ok(found.and_then(|text| window(&text)).filter(|window| window.id == *id))
 }
 
-/// `GET /digests`: open ones.
+/// Of a later version, or not readable: the owner reports that.
+fn window(text: &str) -> Option<Window> {
+    match StateRow::read(text) {
+        Ok(Remembered::Window(window)) => Some(*window),
+        _ => None,
+    }
+}
+
+/// `GET /digests`: open ones, the one that closes first first.
 pub async fn list(call: Call) -> Answer {
-    let limit = call.page()?.limit;
-    let windows = open(&call, limit).await.map_err(|error| store_problem(&call.request, &error))?;
-    let items: Vec<_> = windows.iter().map(summary).collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": null })))
+    let found = call.app.store.open_digests(call.tenant(), &call.page()?).await;
+    let found = found.map_err(|error| store_problem(&call.request, &error))?;
+    let windows = found.items.iter().filter_map(|text| window(text));
+    let items: Vec<_> = windows.map(|window| summary(&window)).collect();
+    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": call.sealed(found.next) })))
 }
 
 /// `GET /digests/{id}`
@@ -44,12 +49,11 @@ pub async fn read(call: Call) -> Answer {
     };
     let Ok(id) = call.param("id").parse::<DigestId>() else { return no_such() };
     let failed = |error: StoreError| store_problem(&call.request, &error);
-    let found = open(&call, OPEN).await.map_err(failed)?.into_iter().find(|window| window.id == id);
-    if let Some(window) = found {
-        let items = call.app.store.digest_items(call.tenant(), &id).await.map_err(failed)?;
+    if let Some(window) = open(&call, &id).await.map_err(failed)? {
+        let items = call.app.store.first_digest_items(call.tenant(), &id, ITEMS).await.map_err(failed)?;
         let mut view = summary(&window);
         if let Value::Object(members) = &mut view {
-            members.insert("items".into(), items.iter().take(ITEMS).map(item).collect());
+            members.insert("items".into(), items.iter().map(item).collect());
         }
         return Ok(answer::json(StatusCode::OK, &view));
     }
@@ -60,9 +64,35 @@ pub async fn read(call: Call) -> Answer {
     if let Some(Value::Object(members)) = &mut record {
         members.shift_remove("log");
     }
-    let state = if last.kind == "digest" { "sent" } else { "cancelled" };
-    let view = json!({ "id": id.as_str(), "state": state, "ledgerSeq": last.seq, "record": record });
-    Ok(answer::json(StatusCode::OK, &view))
+    let said = |pointer: &str| record.as_ref().and_then(|record| record.pointer(pointer)?.as_str());
+    let delivery = said("/intent/delivery").and_then(|id| id.parse::<DeliveryId>().ok());
+    let mut out = Map::new();
+    out.insert("id".into(), id.as_str().into());
+    let state = match (&delivery, said("/outcome")) {
+        (Some(delivery), _) => {
+            let found = call.app.store.delivery(call.tenant(), delivery).await.map_err(failed)?;
+            found.map_or("ended", |delivery| state_of(delivery.state))
+        }
+        (None, Some("cancel")) => "cancelled",
+        (None, _) => "ended",
+    };
+    out.insert("state".into(), state.into());
+    if let Some(delivery) = delivery {
+        out.insert("delivery".into(), delivery.as_str().into());
+    }
+    out.insert("ledgerSeq".into(), last.seq.into());
+    out.insert("record".into(), record.unwrap_or_default());
+    Ok(answer::json(StatusCode::OK, &Value::Object(out)))
+}
+
+/// A digest that was closed is what its delivery is.
+const fn state_of(delivery: DeliveryState) -> &'static str {
+    match delivery {
+        DeliveryState::Scheduled => "sending",
+        DeliveryState::Delivered | DeliveryState::Accepted => "sent",
+        DeliveryState::Dead => "dead",
+        DeliveryState::Cancelled => "cancelled",
+    }
 }
 
 fn moment(micros: i64) -> Value {

@@ -2,5 +2,6 @@
 
 pub mod digest_preview;
 pub mod digests;
+pub mod held;
 pub mod noise_report;
 pub mod story;

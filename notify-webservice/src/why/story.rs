@@ -16,8 +16,6 @@ use std::collections::{BTreeSet, VecDeque};
 /// Things that are looked up for one story: deliveries, held alerts, digests. An event that thousands of rules match has
 /// more; its story then says that it is not whole.
 const LOOKED_UP: usize = 300;
-/// Open digests that are asked when they close; of others the ledger says what was planned when the alert came.
-const OPEN_DIGESTS: u32 = 10_000;
 
 /// `GET /events/{key}/story`
 pub async fn read(call: Call) -> Answer {
@@ -75,13 +73,11 @@ async fn gather(call: &Call, key: &EventKey, event: EventFacts) -> Result<Eviden
         .into_iter()
         .map(|held| CurrentHeld { id: held.id.as_str().to_owned(), release_at: held.release_at });
     let mut digests = Vec::new();
-    if named.iter().any(|id| id.starts_with(DigestId::PREFIX)) {
-        for window in super::digests::open(call, OPEN_DIGESTS).await? {
-            if named.contains(window.id.as_str())
-                && let Ok(closes_at) = Timestamp::from_microsecond(window.closes_at)
-            {
-                digests.push(CurrentDigest { id: window.id.as_str().to_owned(), closes_at });
-            }
+    for id in named.iter().filter_map(|id| id.parse::<DigestId>().ok()).take(LOOKED_UP) {
+        if let Some(window) = super::digests::open(call, &id).await?
+            && let Ok(closes_at) = Timestamp::from_microsecond(window.closes_at)
+        {
+            digests.push(CurrentDigest { id: id.as_str().to_owned(), closes_at });
         }
     }
     Ok(Evidence { event, entries, unreadable, complete, deliveries: rows, held: held.collect(), digests })

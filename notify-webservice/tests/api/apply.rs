@@ -254,6 +254,8 @@ async fn every_problem_is_told_and_nothing_is_written() {
     let mut references = rule("references", 1);
     references["actions"] =
         json!([{ "id": "a", "channel": "none" }, { "id": "b", "channel": "x", "template": "neither" }]);
+    references["actions"][0]["digest"] =
+        json!({ "mode": "schedule", "schedule": "no-days", "template": "nor" });
     let request = json!({
         "rules": [rule("good", 1), pattern, references, { "id": "bare" }, 7, rule("good", 2), labelled(rule("label", 1), "ä", "x")],
     });
@@ -278,15 +280,53 @@ async fn every_problem_is_told_and_nothing_is_written() {
             "/rules/1/actions/0/channel unknown-reference",
             "/rules/2/actions/0/channel unknown-reference",
             "/rules/2/actions/1/template unknown-reference",
+            "/rules/2/actions/0/digest/schedule unknown-reference",
+            "/rules/2/actions/0/digest/template unknown-reference",
             "/rules/3/schema invalid-rule",
             "/rules/4 invalid-rule",
             "/rules/5/id invalid-rule",
             "/rules/6/labels/ä invalid-rule",
         ]
     );
-    assert_eq!(refused.body["problemCount"], 8);
+    assert_eq!(refused.body["problemCount"], 10);
     assert_eq!(written(&service).await, before);
     assert_eq!(saved(&service).await, Vec::<String>::new());
+}
+
+/// Saved alone and in a set, a rule is held to the same.
+#[tokio::test]
+async fn a_digest_needs_a_template_for_digests() {
+    let service = with_channel(Limits::default()).await;
+    let json = [("content-type", "application/json")];
+    for (id, title) in
+        [("alert", "{{ event.type }}"), ("several", "{{ digest.count }} of {{ event }}"), ("fixed", "Look")]
+    {
+        let template =
+            json!({ "schema": "notify-template@1", "id": id, "name": "T", "message": { "title": title } });
+        let place = "/api/v1/notify/templates";
+        let made = service.admin(Method::POST, place, &json, &template.to_string()).await;
+        assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+    }
+    for (template, fits) in [("alert", false), ("several", true), ("fixed", true)] {
+        let mut one = rule(template, 1);
+        one["actions"][0]["digest"] = json!({ "window": "10m", "template": template });
+        let alone = service.admin(Method::POST, "/api/v1/notify/rules", &json, &one.to_string()).await;
+        let together = apply(&service, &json!({ "rules": [one] })).await;
+        if fits {
+            assert_eq!(
+                (alone.status.as_u16(), together.status.as_u16()),
+                (201, 200),
+                "{} {}",
+                alone.body,
+                together.body
+            );
+        } else {
+            assert_problem(&alone, 422, "invalid-rule");
+            assert_eq!(alone.text("/path"), "/actions/0/digest/template");
+            assert_problem(&together, 422, "invalid-rule");
+            assert_eq!(together.text("/problems/0/path"), "/rules/0/actions/0/digest/template");
+        }
+    }
 }
 
 #[tokio::test]

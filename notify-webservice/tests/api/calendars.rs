@@ -116,6 +116,40 @@ async fn what_is_named_exists_and_is_not_deleted() {
 }
 
 #[tokio::test]
+async fn rules_that_pass_quiet_hours_exist() {
+    let service = service().await;
+    made(&service, "calendar", calendar("nights")).await;
+    let quiet = |rules: &[&str]| json!([{ "calendar": "nights", "bypass": { "rules": rules } }]);
+    let channel = |more: &Value| {
+        let mut value =
+            json!({ "schema": "notify-channel@1", "id": "hook", "name": "Hook", "type": "webhook" });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        value
+    };
+    made(&service, "channel", channel(&json!({}))).await;
+    let rule = json!({
+        "schema": "notify-rule@1", "id": "fire-alarm", "name": "Fire", "match": { "type": ["fire"] },
+        "actions": [{ "id": "a", "channel": "hook" }],
+    });
+    made(&service, "rule", rule).await;
+    let headers = [JSON[0], ("if-match", "*")];
+    let typo = json!({ "quietHours": quiet(&["fire-alarm", "fire-alram"]) });
+    let refused = [
+        create(&service, "contact", &contact("anna", &typo)).await,
+        service
+            .admin(Method::PUT, "/api/v1/notify/channels/hook", &headers, &channel(&typo).to_string())
+            .await,
+    ];
+    for refused in refused {
+        assert_problem(&refused, 422, "unknown-reference");
+        assert_eq!(refused.text("/path"), "/quietHours/0/bypass/rules/1");
+    }
+    made(&service, "contact", contact("anna", &json!({ "quietHours": quiet(&["fire-alarm"]) }))).await;
+    // What only passes quiet hours does not keep a rule from being deleted.
+    assert_eq!(deleted(&service, "rule", "fire-alarm").await.status.as_u16(), 204);
+}
+
+#[tokio::test]
 async fn the_ledger_holds_commitments_to_people_only() {
     let service = service().await;
     made(&service, "contact", contact("anna", &json!({ "addresses": { "email": ["anna@example.org"] } })))

@@ -37,7 +37,7 @@ fn document(kind: &str) -> Value {
         "calendar" => json!({ "timeZone": "UTC", "windows": [{ "name": MARK, "days": ["sat-sun"] }] }),
         "contact" => json!({ "type": "person", "addresses": { "email": [MARK] } }),
         "silence" => {
-            return json!({ "schema": "notify-silence@1", "id": "mine", "reason": MARK, "match": { "type": ["t"] }, "until": "2100-01-01T00:00:00Z" });
+            return json!({ "schema": "notify-silence@1", "id": "mine", "reason": MARK, "match": { "type": ["t"] }, "from": "2099-12-20T00:00:00Z", "until": "2099-12-31T00:00:00Z" });
         }
         "override" => {
             return json!({

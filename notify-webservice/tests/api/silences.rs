@@ -138,7 +138,7 @@ fn decision(rule: usize, outcome: &str, at: Timestamp) -> Decision {
 }
 
 fn silence(id: &str, more: &Value) -> Value {
-    let mut value = json!({ "schema": "notify-silence@1", "id": id, "reason": "the registry moves", "until": "2100-01-01T00:00:00Z" });
+    let mut value = json!({ "schema": "notify-silence@1", "id": id, "reason": "the registry moves", "until": "2026-12-10T00:00:00Z" });
     value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     value
 }
@@ -267,7 +267,7 @@ async fn what_would_have_muted_much_has_to_be_confirmed() {
             .await
     };
     let mut shorter = made.body["document"].clone();
-    shorter["until"] = json!("2099-01-01T00:00:00Z");
+    shorter["until"] = json!("2026-12-09T00:00:00Z");
     let done = put(1, &shorter).await;
     assert_eq!(done.status.as_u16(), 200, "{}", done.body);
     assert!(last_config_entry(&service).await.get("forced").is_none());
@@ -279,6 +279,33 @@ async fn what_would_have_muted_much_has_to_be_confirmed() {
     assert_eq!((made.status.as_u16(), made.body.get("forced")), (201, None), "{}", made.body);
     let unknown = post(&service, &format!("{SILENCES}?force=true"), &narrow).await;
     assert_problem(&unknown, 400, "invalid-parameter");
+}
+
+/// Where nothing happened yet, nothing can be counted.
+#[tokio::test]
+async fn without_history_what_is_wide_or_long_has_to_be_confirmed() {
+    let service = service().await;
+    rules_and_channels(&service).await;
+    let everything = json!({ "match": { "type": [{ "exists": true }] } });
+    let long = json!({ "rules": ["r0"], "until": "2100-01-01T00:00:00Z" });
+    let cases = [(everything, "it mutes all alerts of all rules"), (long, "it lasts longer than 30 days")];
+    for (number, (more, because)) in cases.into_iter().enumerate() {
+        let body = silence(&format!("s{number}"), &more);
+        let previewed = post(&service, &format!("{SILENCES}:preview"), &body).await;
+        assert_eq!(
+            (&previewed.body["confirm"], &previewed.body["because"]),
+            (&json!(true), &json!([because]))
+        );
+        let refused = post(&service, SILENCES, &body).await;
+        assert_problem(&refused, 409, "confirmation-required");
+        assert!(refused.text("/detail").contains(because), "{}", refused.body);
+        let made = post(&service, &format!("{SILENCES}?confirm=true"), &body).await;
+        assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+        assert_eq!(last_config_entry(&service).await["forced"], json!(["confirmation-required"]));
+    }
+    let narrow = silence("narrow", &json!({ "rules": ["r0"] }));
+    let made = post(&service, SILENCES, &narrow).await;
+    assert_eq!((made.status.as_u16(), made.body.get("forced")), (201, None), "{}", made.body);
 }
 
 #[tokio::test]
@@ -319,7 +346,9 @@ async fn it_begins_when_it_is_saved_and_ends_when_it_is_told_to() {
         "invalid-parameter",
     );
     service.later(60);
-    assert_eq!(listed("").await, ["later upcoming", "now expired"], "the end is not covered");
+    assert_eq!(listed("?state=all").await, ["later upcoming", "now expired"], "the end is not covered");
+    assert_eq!(listed("").await, ["later upcoming"], "what is over is shown to who asks for it");
+    assert_eq!(listed("?state=expired").await, ["now expired"]);
     assert_eq!(
         service.admin(Method::GET, &format!("{SILENCES}/now"), &[], "").await.text("/state"),
         "expired"

@@ -11,7 +11,7 @@ use notify_core::ledger::{EntryDraft, EntryKind};
 use notify_core::noise::{Control, Remembered, StateKey, StateRow, Window};
 use notify_core::severity::Severity;
 use notify_core::time::{Clock, rfc3339_millis};
-use notify_store::model::{NewDelivery, NewDigestItem, NewHeld};
+use notify_store::model::{Attempt, DeliveryState, NewDelivery, NewDigestItem, NewHeld};
 use notify_store::{Bookkeeping, Commit, Effect, NoiseChanges};
 use serde_json::{Map, Value, json};
 
@@ -213,7 +213,7 @@ async fn open_digests_and_held_alerts_are_shown_as_they_are_now() {
         action: "a".to_owned().try_into().unwrap(),
         channel: ChannelId::new("chat").unwrap(),
         control: "quiet-hours".into(),
-        message: "h".into(),
+        message: r#"{"title":"Disk full"}"#.into(),
         message_salt: [3; 32],
         message_commitment: commitment("h").to_string(),
         held_at: now,
@@ -269,12 +269,122 @@ async fn open_digests_and_held_alerts_are_shown_as_they_are_now() {
         "{}",
         open.body
     );
+    let waits = get(&service, "held").await;
+    let expected = json!([{
+        "id": HeldId::derive(["h"]), "event": key, "rule": "holds", "ruleVersion": 1, "action": "a", "channel": "chat",
+        "control": "quiet-hours", "title": "Disk full", "heldAt": rfc3339_millis(now), "releaseAt": until,
+    }]);
+    assert_eq!(
+        (&waits.body["items"], &waits.body["nextPageToken"]),
+        (&expected, &Value::Null),
+        "{}",
+        waits.body
+    );
+    assert_problem(&get(&service, "held?pageToken=x").await, 400, "invalid-page-token");
+    let token = format!("Bearer {}", service.token("other", &[notify_webservice::auth::Scope::Viewer]));
+    for path in ["held", "digests"] {
+        let path = format!("/api/v1/notify/{path}");
+        let other = service.send(Method::GET, &path, &[("authorization", token.as_str())], b"").await;
+        assert_eq!(
+            (other.status.as_u16(), &other.body["items"]),
+            (200, &json!([])),
+            "{path}: {}",
+            other.body
+        );
+    }
     let one = get(&service, &format!("digests/{id}")).await;
     assert_eq!((one.text("/state"), one.text("/items/0/event")), ("open", key.as_str()), "{}", one.body);
     let absent = DigestId::derive(["absent"]);
     for path in ["digests/x".to_owned(), format!("digests/{absent}")] {
         assert_problem(&get(&service, &path).await, 404, "not-found");
     }
+}
+
+#[tokio::test]
+async fn a_closed_digest_is_what_its_delivery_is() {
+    let service = service().await;
+    let rule = || RuleId::new("collects").unwrap();
+    let action = || "a".to_owned().try_into().unwrap();
+    for (name, then, expected) in [
+        ("s", None, "sending"),
+        ("d", Some(DeliveryState::Delivered), "sent"),
+        ("a", Some(DeliveryState::Accepted), "sent"),
+        ("x", Some(DeliveryState::Dead), "dead"),
+    ] {
+        let id = DigestId::derive([name]);
+        let closed = DigestEntry {
+            digest: id.clone(),
+            rule: rule(),
+            rule_digest: PlainDigest::of(b"collects"),
+            action: action(),
+            control: "digest".into(),
+            entries: vec![1],
+            true_count: 1,
+            retained_count: 1,
+            closed: DigestClosed::Window,
+            parameters: Map::new(),
+            logical_time: service.clock.now(),
+            tzdb: "2026b".into(),
+            intent: intent(name),
+        };
+        commit(&service, vec![delivery(&service, name, None)], vec![closed.into_draft()]).await;
+        if let Some(state) = then {
+            let now = service.clock.now();
+            let attempt = Attempt {
+                delivery: intent(name).delivery,
+                attempt: 1,
+                started_at: now,
+                finished_at: now,
+                result: "x".into(),
+                http_status: None,
+                request: None,
+                response: None,
+                error: None,
+                provider_reference: None,
+                follows: notify_store::model::Follows::Outcome(state),
+            };
+            let entry = AttemptEntry {
+                delivery: intent(name).delivery,
+                attempt: 1,
+                result: "x".into(),
+                message: commitment(name),
+                request: None,
+                response: None,
+                follows: Some(Follows::Outcome(state.as_str().to_owned())),
+                late: false,
+            };
+            let effect = Effect::RecordAttempt(Box::new(attempt));
+            commit(&service, vec![effect], vec![entry.into_draft()]).await;
+        }
+        let found = get(&service, &format!("digests/{id}")).await;
+        let delivery = intent(name).delivery;
+        assert_eq!(
+            (found.text("/state"), found.text("/delivery")),
+            (expected, delivery.as_str()),
+            "{}",
+            found.body
+        );
+    }
+    let id = DigestId::derive(["c"]);
+    let cancelled = ReleaseEntry {
+        of: Released::Digest { digest: id.clone() },
+        outcome: ReleaseOutcome::Cancel,
+        rule: rule(),
+        rule_digest: None,
+        action: action(),
+        control: "rule-gone".into(),
+        parameters: Map::new(),
+        logical_time: service.clock.now(),
+        tzdb: "2026b".into(),
+    };
+    commit(&service, vec![], vec![cancelled.into_draft()]).await;
+    let found = get(&service, &format!("digests/{id}")).await;
+    assert_eq!(
+        (found.text("/state"), &found.body["delivery"]),
+        ("cancelled", &Value::Null),
+        "{}",
+        found.body
+    );
 }
 
 #[tokio::test]

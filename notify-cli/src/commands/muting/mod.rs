@@ -28,11 +28,12 @@ const DEFAULT_FOR: Length = Length::from_secs(3_600);
 pub enum SilenceCommand {
     /// Mute alerts from now on, for an hour if nothing else is said.
     #[command(
-        after_help = "Where a silence would have muted many alerts of the last 7 days it has to be confirmed: at the terminal, or with --confirm.\n\n\
+        after_help = "Where a silence would have muted many alerts of the last 7 days it has to be confirmed: at the terminal, or with --confirm. \
+                      So has one for everything, and one that lasts longer than 30 days.\n\n\
                       notify silence add --match type=scanner.scan.failed --for 2h --reason 'the registry moves'"
     )]
     Add(Box<AddSilence>),
-    /// Current ones, by id.
+    /// Those in force and to come, by id.
     List(ListArgs),
     /// End one now, with a new version.
     Expire { id: String },
@@ -42,7 +43,7 @@ pub enum SilenceCommand {
     Create {
         #[arg(short, long, required = true)]
         file: Vec<PathBuf>,
-        /// Although it would have muted many alerts; the ledger keeps that.
+        /// Although it would have muted many alerts, or is wide or long; the ledger keeps that.
         #[arg(long)]
         confirm: bool,
     },
@@ -53,7 +54,7 @@ pub enum SilenceCommand {
         /// Only if this version is current; without it, whatever is current when the command starts.
         #[arg(long)]
         version: Option<u64>,
-        /// Although it would have muted many alerts; the ledger keeps that.
+        /// Although it would have muted many alerts, or is wide or long; the ledger keeps that.
         #[arg(long)]
         confirm: bool,
     },
@@ -68,7 +69,7 @@ pub enum OverrideCommand {
         after_help = "notify override add --control quiet-hours --rule critical-findings --for 8h --reason 'release night'"
     )]
     Add(Box<AddOverride>),
-    /// Current ones, by id.
+    /// Those in force and to come, by id.
     List(ListArgs),
     /// End one now, with a new version.
     Expire { id: String },
@@ -131,9 +132,12 @@ impl From<OtherCommand> for DocumentCommand {
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
-    /// Only those that stand like this now.
+    /// Only those that stand like this now; without it, what is active or upcoming.
     #[arg(long, value_enum)]
     pub state: Option<State>,
+    /// Also those that have expired.
+    #[arg(long, conflicts_with = "state")]
+    pub all: bool,
     #[command(flatten)]
     pub paging: crate::args::Paging,
 }
@@ -199,7 +203,7 @@ pub struct AddSilence {
     /// Why, for those who wonder about it later.
     #[arg(long)]
     pub reason: String,
-    /// Although it would have muted many alerts; the ledger keeps that.
+    /// Although it would have muted many alerts, or is wide or long; the ledger keeps that.
     #[arg(long)]
     pub confirm: bool,
 }
@@ -207,10 +211,15 @@ pub struct AddSilence {
 #[derive(Debug, Clone, Args)]
 pub struct PreviewSilence {
     /// A silence in a file.
-    #[arg(short, long, conflicts_with_all = ["pattern", "rule", "channel"])]
+    #[arg(short, long, conflicts_with_all = ["pattern", "rule", "channel", "from", "lasts", "until", "calendar"])]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub select: Select,
+    #[command(flatten)]
+    pub span: Span,
+    /// Only within this calendar's windows: a silence that recurs.
+    #[arg(long)]
+    pub calendar: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -265,11 +274,19 @@ pub async fn over(global: &Global, command: OverrideCommand) -> Result<(), Failu
 }
 
 async fn list(global: &Global, noun: Noun, args: &ListArgs) -> Result<(), Failure> {
-    let query: Vec<(&str, &str)> = args.state.iter().map(|state| ("state", state.as_str())).collect();
+    let state = if args.all { Some("all") } else { args.state.map(State::as_str) };
+    let query: Vec<(&str, &str)> = state.into_iter().map(|state| ("state", state)).collect();
     let path = format!("/api/v1/notify/{}", noun.plural);
     let items = Client::new(global)?.all(&path, &query, args.paging.limit).await?;
-    output::list(global.output, &json!(items), &items, noun.columns, &format!("No {}.", noun.plural));
+    output::list(global.output, &json!(items), &items, noun.columns, &none(noun, state));
     Ok(())
+}
+
+fn none(noun: Noun, state: Option<&str>) -> String {
+    match state {
+        None => format!("No {} in force or to come; --all shows those that have expired.", noun.plural),
+        Some(_) => format!("No {}.", noun.plural),
+    }
 }
 
 async fn expire(global: &Global, noun: Noun, kind: Documents, id: &str) -> Result<(), Failure> {
@@ -281,9 +298,7 @@ async fn expire(global: &Global, noun: Noun, kind: Documents, id: &str) -> Resul
 async fn add_silence(global: &Global, args: &AddSilence) -> Result<(), Failure> {
     let client = Client::new(global)?;
     let mut document = selected(&args.select, silence::SCHEMA, args.id.as_deref(), "s", &args.reason)?;
-    if let Some(calendar) = &args.calendar {
-        document.insert("calendar".to_owned(), calendar.as_str().into());
-    }
+    recurring(&mut document, args.calendar.as_deref());
     span(&mut document, &args.span, args.calendar.is_none());
     let bytes = Value::Object(document).to_string().into_bytes();
     let made = if args.confirm {
@@ -370,6 +385,12 @@ fn made_up(prefix: &str) -> Result<String, Failure> {
     Ok(format!("{prefix}-{day}-{random}"))
 }
 
+fn recurring(document: &mut Map<String, Value>, calendar: Option<&str>) {
+    if let Some(calendar) = calendar {
+        document.insert("calendar".to_owned(), calendar.into());
+    }
+}
+
 fn span(document: &mut Map<String, Value>, span: &Span, has_to_end: bool) {
     if let Some(from) = span.from {
         document.insert("from".to_owned(), rfc3339_millis(from).into());
@@ -389,7 +410,8 @@ async fn preview(global: &Global, args: &PreviewSilence) -> Result<(), Failure> 
         Some(file) => files::read(file)?,
         None => {
             let mut document = selected(&args.select, silence::SCHEMA, Some("preview"), "s", "a preview")?;
-            document.insert("until".to_owned(), rfc3339_millis(Timestamp::MAX).into());
+            recurring(&mut document, args.calendar.as_deref());
+            span(&mut document, &args.span, args.calendar.is_none());
             Value::Object(document).to_string().into_bytes()
         }
     };

@@ -43,7 +43,7 @@ impl World {
         for document in configuration.documents {
             match document.kind {
                 Kind::Rule => drop(world.rules.insert(document.id.clone(), document)),
-                kind => world.references.add(kind, document.id),
+                _ => world.references.add(document),
             }
         }
         world
