@@ -4,6 +4,7 @@
 use crate::clock;
 use crate::random::Random;
 use anyhow::{anyhow, ensure};
+use notify_core::document::parse::Parsed;
 use notify_core::document::{
     Version, parse_calendar, parse_channel, parse_inhibition, parse_policy, parse_rule, parse_silence,
 };
@@ -43,7 +44,7 @@ fn tenant() -> anyhow::Result<TenantId> {
 /// One action with every control, and others of the same rule set that hold no alert of these back.
 fn snapshot(controls: bool) -> anyhow::Result<Snapshot> {
     fn one<T>(
-        parse: fn(&Value) -> Result<(T, String, String), Problem>,
+        parse: fn(&Value) -> Result<Parsed<T>, Problem>,
         document: &Value,
     ) -> anyhow::Result<Version<T>> {
         let (document, _, digest) = parse(document).map_err(|problem| anyhow!("{problem}"))?;
