@@ -9,3 +9,5 @@ mod sending;
 mod site;
 #[path = "../it/studio.rs"]
 mod studio;
+#[path = "../it/told.rs"]
+mod told;
