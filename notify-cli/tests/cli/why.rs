@@ -89,7 +89,8 @@ async fn why_report_and_digests() {
     let report = site.run(&nothing).await.ok();
     let row = report.lines().find(|line| line.contains("findings")).unwrap_or_default();
     assert!(row.contains("1 dedupe") && row.contains("1 throttle"), "{report}");
-    assert!(report.starts_with("SCORE  RULE") && report.contains("PLANNED"), "{report}");
+    // Two alerts are too few for a score.
+    assert!(report.starts_with("RULE ") && report.contains("PLANNED"), "{report}");
 
     let listed = site.run(&["digest", "list"]).await.ok();
     assert!(listed.contains(digest.as_str()) && listed.contains("throttle"), "{listed}");
