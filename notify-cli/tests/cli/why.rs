@@ -65,6 +65,7 @@ async fn why_report_and_digests() {
         severity: Severity::High,
         max: None,
         full: false,
+        passes: false,
     };
     let remember =
         vec![StateRow::of(StateKey::derive([b"d".as_slice()]), &Remembered::Window(Box::new(window)))];
