@@ -232,6 +232,7 @@ async fn open_digests_and_held_alerts_are_shown_as_they_are_now() {
         severity: Severity::High,
         max: None,
         full: false,
+        passes: false,
     };
     let item = NewDigestItem {
         digest: id.clone(),
