@@ -146,6 +146,7 @@ fn window(n: u8, closes: i64) -> StateRow {
         severity: Severity::High,
         max: None,
         full: false,
+        passes: false,
     };
     StateRow::of(key(n), &Remembered::Window(Box::new(window)))
 }
