@@ -268,8 +268,9 @@ impl Client {
         let made = self.post(&studio.url("/api/v1/notify/channels"), &document).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let rule = serde_json::json!({
-            "schema": "notify-rule@1", "id": id, "name": id, "match": { "type": [id] },
-            "actions": [{ "id": "only", "channel": id }],
+            "schema": "notify-rule@1", "id": id, "name": id, "match": { "type": [id] }, "storm": "off",
+            // Every alert is to be sent, also the same one again.
+            "actions": [{ "id": "only", "channel": id, "dedupe": "off", "throttle": "off" }],
         });
         let made = self.post(&studio.url("/api/v1/notify/rules"), &rule).await;
         assert_eq!(made.status, 201, "{}", made.text);
