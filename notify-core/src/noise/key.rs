@@ -19,7 +19,15 @@ impl StateKey {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let digest: [u8; 32] = hash.finalize().into();
+        Self::cut(hash.finalize().into())
+    }
+
+    /// Of parts that have their lengths before them already.
+    pub(super) fn of_parts(bytes: &[u8]) -> Self {
+        Self::cut(Sha256::digest(bytes).into())
+    }
+
+    fn cut(digest: [u8; 32]) -> Self {
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
         Self(key)

@@ -9,22 +9,38 @@ use serde_json::Value;
 /// their members.
 #[must_use]
 pub fn state_key(kind: &str, owner: &[&str], pointers: &[String], event: &Value) -> StateKey {
-    let mut parts: Vec<Vec<u8>> = Vec::with_capacity(1 + owner.len() + 2 * pointers.len());
-    parts.push(kind.as_bytes().to_vec());
-    parts.extend(owner.iter().map(|part| part.as_bytes().to_vec()));
+    let mut bytes = Vec::with_capacity(256);
+    for part in [kind].iter().chain(owner) {
+        with_length(&mut bytes, |bytes| bytes.extend_from_slice(part.as_bytes()));
+    }
     // The pointers too: what was remembered by other values says nothing of these.
     for pointer in pointers {
-        parts.push(pointer.as_bytes().to_vec());
-        parts.push(canonical(event.pointer(pointer).unwrap_or(&Value::Null)));
+        with_length(&mut bytes, |bytes| bytes.extend_from_slice(pointer.as_bytes()));
+        with_length(&mut bytes, |bytes| canonical(bytes, event.pointer(pointer).unwrap_or(&Value::Null)));
     }
-    StateKey::derive(parts.iter().map(Vec::as_slice))
+    StateKey::of_parts(&bytes)
+}
+
+/// One part, preceded by its length. In one buffer, because keys are made several times for each alert.
+fn with_length(bytes: &mut Vec<u8>, part: impl FnOnce(&mut Vec<u8>)) {
+    let at = bytes.len();
+    bytes.extend_from_slice(&[0; 8]);
+    part(bytes);
+    let length = (bytes.len() - at - 8) as u64;
+    if let Some(place) = bytes.get_mut(at..at + 8) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
 }
 
 /// An accepted event is canonical (its members are in one order, its numbers spelled in one way), so its parts are too.
-fn canonical(value: &Value) -> Vec<u8> {
+fn canonical(bytes: &mut Vec<u8>, value: &Value) {
     match value {
-        Value::String(text) => [b"\"", text.as_bytes()].concat(),
-        other => serde_json::to_vec(other).unwrap_or_default(),
+        Value::String(text) => {
+            bytes.push(b'"');
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        // Writing to memory has no error of its own.
+        other => drop(serde_json::to_writer(bytes, other)),
     }
 }
 
@@ -51,6 +67,8 @@ mod tests {
         check(json!(1.0), json!(1), true);
         check(json!(true), json!("true"), false);
         assert_eq!(key(&json!({})), key(&json!({"data": null})), "an absent value is null");
+        let parts: [&[u8]; 5] = [b"dedupe", b"r", b"a", b"/data", b"\"x"];
+        assert_eq!(key(&json!({"data": "x"})), StateKey::derive(parts));
         let pointers = ["/a".to_owned(), "/b".to_owned()];
         let of = |event: &Value| state_key("dedupe", &[], &pointers, event);
         assert_ne!(of(&json!({"a": "x", "b": ""})), of(&json!({"a": "", "b": "x"})));
