@@ -50,10 +50,6 @@ pub struct Waiting {
 }
 
 impl Remembered {
-    /// Names of [`Self::kind`].
-    pub const KINDS: [&'static str; 8] =
-        ["dedupe", "bucket", "look-back", "firing", "waiting", "window", "held", "storm"];
-
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

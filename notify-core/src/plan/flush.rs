@@ -354,7 +354,9 @@ impl Sending<'_> {
         let context = context(self.snapshot, rule, &self.channel.document.id);
         let template = action.and_then(|action| action.template.as_ref());
         let message_title = self.snapshot.library.title(template, locale, &shown.event, &context);
-        DigestItem { event: shown.event, message_title, severity: shown.severity, at: shown.at }
+        // The digest's own template hides what it says; what the alert's says is hidden here as well.
+        let event = self.snapshot.library.hidden(template, &shown.event);
+        DigestItem { event, message_title, severity: shown.severity, at: shown.at }
     }
 }
 

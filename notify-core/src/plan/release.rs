@@ -1,7 +1,7 @@
 //! (DESIGN 6d) What waited is judged again before it leaves: held alerts, and sends and retries that are late.
 //!
 //! Asked is what can have changed meanwhile: rule and channel, silences, maintenance, inhibition, quiet hours. Dedupe,
-//! throttle, storm and budget were asked when it was decided, and their tokens are spent.
+//! throttle, storm and budget are asked when it is decided, and not again.
 
 use super::decide::PlannedDelivery;
 use super::gate::{Asked, Bypassed, Facts, Hours, Stop, waits};

@@ -180,3 +180,41 @@ proptest! {
         prop_assert_eq!(salts.len(), drawn, "a salt was used twice");
     }
 }
+
+/// A digest's template sees no more of an alert than the alert's own template shows.
+#[test]
+fn what_an_alert_hides_is_hidden_in_digests_too() {
+    let template = |document: Value| {
+        let (document, _, digest) = parse_template(&document).unwrap();
+        Version { version: 1, digest, document }
+    };
+    let own = json!({"schema": "notify-template@1", "id": "own", "name": "Own",
+        "redact": [{"path": "/data/token"}], "message": {"title": "A login"}});
+    let many = json!({"schema": "notify-template@1", "id": "many", "name": "Many",
+        "message": {"title": "{{ digest.count }}", "body": "{% for item in digest.items %}{{ item.event.data.token }}{% endfor %}"}});
+    let rule = json!({"schema": "notify-rule@1", "id": "r", "name": "R", "match": {"type": ["t"]},
+        "actions": [{"id": "a", "channel": "c", "template": "own", "digest": {"window": "1m", "template": "many"}}]});
+    let channel = json!({"schema": "notify-channel@1", "id": "c", "name": "C", "type": "webhook", "config": {"url": HOOK}});
+    let (document, _, digest) = parse_rule(&rule).unwrap();
+    let rules = vec![Version { version: 1, digest, document }];
+    let (document, _, digest) = parse_channel(&channel).unwrap();
+    let channels = vec![Version { version: 1, digest, document }];
+    let texts = (vec![template(own), template(many)], vec![]);
+    let documents = Documents { rules, channels, texts, ..Documents::default() };
+    let (snapshot, broken) = Snapshot::compile(tenant(), 1, "en", documents);
+    assert_eq!(broken, []);
+    let event = event("high", json!({"token": "s3cret"}));
+    let mut state = NoiseState::default();
+    let planned = plan(&snapshot, &event, at(), &[1; 32], &state);
+    state.apply(planned.changes);
+    let (_, waits) = state.timers().next().unwrap();
+    let crate::noise::Remembered::Window(window) = waits else { panic!("{waits:?}") };
+    let item = &planned.items[0];
+    let (rule, action) = (item.rule.clone(), item.action.clone());
+    let shown = vec![Shown { event: event.value, rule, action, severity: item.severity, at: at() }];
+    let collected = Collected { shown, ..Collected::default() };
+    let (delivery, failed) = rendered_digest(&snapshot, window, collected, at()).unwrap();
+    assert_eq!(failed, None);
+    assert!(delivery.message.body.contains("redacted"), "{}", delivery.message_json);
+    assert!(!delivery.message_json.contains("s3cret"), "{}", delivery.message_json);
+}

@@ -105,6 +105,16 @@ impl Library {
         (Self { templates: compiled, texts, default_locale: default_locale.to_owned() }, problems)
     }
 
+    /// An event without what its own template hides: what a message of another template may see of it.
+    #[must_use]
+    pub fn hidden(&self, template: Option<&TemplateId>, event: &Value) -> Value {
+        match template.and_then(|id| self.templates.get(id)) {
+            None => event.clone(),
+            Some(Entry { redactor: Some(redactor), .. }) => redactor.apply(event).into_owned(),
+            Some(_) => bare(event),
+        }
+    }
+
     /// Renders one event. Without a template, the built-in one.
     #[must_use]
     pub fn render(
@@ -123,11 +133,7 @@ impl Library {
         let Some(redactor) = &entry.redactor else {
             // What was to be hidden is not known: show what is least likely to hold it.
             let failed = entry.shape.as_ref().err().cloned();
-            let bare: Value = ["id", "source", "type", "time", "severity"]
-                .into_iter()
-                .filter_map(|name| Some((name.to_owned(), event.get(name)?.clone())))
-                .collect::<serde_json::Map<_, _>>()
-                .into();
+            let bare = bare(event);
             return built_in(&bare, Some(entry.digest.clone()), failed);
         };
         let event = redactor.apply(event);
@@ -194,6 +200,15 @@ impl Library {
 struct Made {
     message: Result<Message, Problem>,
     bundle_digests: Vec<String>,
+}
+
+/// What is least likely to hold what was to be hidden.
+fn bare(event: &Value) -> Value {
+    ["id", "source", "type", "time", "severity"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), event.get(name)?.clone())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn built_in(event: &Value, template_digest: Option<String>, failed: Option<Problem>) -> Rendered {

@@ -182,16 +182,20 @@ pub async fn timers(fresh: Fresh) {
         let refused = store.open_digests(&acme, &Page { limit: 1, after: Some(bad.to_owned()) }).await;
         assert!(matches!(refused, Err(StoreError::BadPageToken)), "{bad:?}");
     }
-    // One that has collected something, of this tenant, by its id.
+    // By its id and only of this tenant, whether it has collected something or not yet.
     let named = |n: u8| DigestId::derive([n.to_string().as_str()]);
     for (id, n) in [(&acme, 2), (&beta, 1)] {
         let alert = NewDigestItem { digest: named(n), ..item("x", 1, "a") };
         let add = Effect::AddToDigest(Box::new(alert));
         store.commit(about(id, vec![add])).await.unwrap();
     }
-    for (id, n, expected) in
-        [(&acme, 2, Some(100)), (&acme, 1, None), (&beta, 1, Some(150)), (&beta, 2, None)]
-    {
+    for (id, n, expected) in [
+        (&acme, 2, Some(100)),
+        (&acme, 1, Some(300)),
+        (&acme, 9, None),
+        (&beta, 1, Some(150)),
+        (&beta, 2, None),
+    ] {
         let found = store.open_digest(id, &named(n)).await.unwrap();
         let closes = found.map(|value| StateRow::read(&value).unwrap().due_at().unwrap() / 1_000_000);
         assert_eq!(closes.map(|at| at - 1_800_000_000), expected, "{n}");
