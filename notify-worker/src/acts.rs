@@ -183,6 +183,7 @@ impl Worker {
             let input = PrepareInput {
                 config_json: &config_json,
                 secret_names: &names,
+                check: false,
                 message_json: delivery.json.as_bytes(),
                 delivery_id: delivery.id,
                 delivery_time: now,

@@ -128,6 +128,7 @@ impl Worker {
         let input = PrepareInput {
             config_json: &config_json,
             secret_names: &names,
+            check: false,
             message_json: delivery.message_json.as_bytes(),
             delivery_id: delivery.id.as_str(),
             delivery_time: now,

@@ -283,6 +283,8 @@ impl Dispatcher {
             deadline: self.deadline(Some(channel)),
             phase: Phase::None,
             provider_reference: ready.provider_reference.as_deref(),
+            provided: &[],
+            check: false,
         };
         shared.host.attempt(input).await
     }

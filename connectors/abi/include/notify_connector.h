@@ -1,5 +1,5 @@
 /*
- * notify_connector.h: the contract between a notification host and a connector plug-in. ABI major 1, minor 0.
+ * notify_connector.h: the contract between a notification host and a connector plug-in. ABI major 1, minor 1.
  *
  * A plug-in is a shared library with one exported function, notify_connector_entry_v1. Everything else goes through
  * the tables below. This file is the contract; connectors/abi/src/lib.rs mirrors it and a test compares the two.
@@ -54,6 +54,19 @@
  *   describe, then create, then any number of calls, then drain, then destroy. validate needs no instance. destroy
  *   joins the plug-in's own threads; no completion comes after it. One process has one instance.
  *
+ * CHECKS (since 1.1)
+ *   A send with NC_SEND_CHECK asks whether the channel would work, without telling anyone: credentials are good, the
+ *   target exists. Its message is a placeholder and must not be sent. A codec prepares a harmless request (and gets the
+ *   answer with NC_RESPONSE_CHECK); a transport connects, authenticates and leaves. Only a plug-in whose manifest says
+ *   `"health": {"kind": "check"}` gets one.
+ *
+ * VALUES OF THE STUDIO (since 1.1)
+ *   Names of secrets that begin with `studio-` are values that the studio provides for one send; a channel cannot have
+ *   secrets of such names. They are in secret_names_json where there is one; a codec uses them like a secret, a transport
+ *   finds them in secrets_json. `studio-alert-url`: a link to the whole alert, at most 512 bytes, safe in JSON and
+ *   in HTML attributes as it is. `studio-unsubscribe` (transports): {"prefix", "key"}, see docs/connectors.md;
+ *   `studio-opted-out` (transports): JSON array of addresses that want nothing of this channel.
+ *
  * SIZES, beyond which the host refuses
  *   message 512 KiB; channel config 64 KiB; prepared request 1 MiB (or the manifest's limits.maxRequestBytes, if
  *   smaller); detail 1 KiB (longer is cut); provider reference 1 KiB; describe 256 KiB; log text 4 KiB (longer is cut).
@@ -69,7 +82,7 @@ extern "C" {
 #endif
 
 #define NC_ABI_MAJOR 1
-#define NC_ABI_MINOR 0
+#define NC_ABI_MINOR 1
 
 /* Capability bits. */
 #define NC_CAP_CODEC (UINT64_C(1) << 0)
@@ -95,8 +108,12 @@ extern "C" {
 #define NC_PHASE_UPDATE 2  /* more of a known one, also a rise in severity */
 #define NC_PHASE_RESOLVE 3 /* the incident is over */
 
+/* nc_send.flags */
+#define NC_SEND_CHECK (1u << 0) /* 1.1: only a check, see above */
+
 /* nc_response.flags */
 #define NC_RESPONSE_TRUNCATED (1u << 0) /* the body was longer than the operator's limit and was cut */
+#define NC_RESPONSE_CHECK (1u << 1)     /* 1.1: the answer to a check */
 
 /* Log levels. */
 #define NC_LOG_ERROR 1
@@ -121,7 +138,7 @@ typedef struct nc_send {
   uint64_t attempt_unix_ms;    /* when this attempt was begun */
   uint64_t deadline_unix_ms;   /* when the host gives up on this attempt */
   uint32_t phase;              /* NC_PHASE_* */
-  uint32_t flags;              /* none yet: 0 */
+  uint32_t flags;              /* NC_SEND_*; unknown bits are ignored */
   nc_bytes channel_type;       /* one of the manifest's channelTypes */
   nc_bytes config_json;        /* the channel's configuration, an object that fits the manifest's configSchema */
   nc_bytes message_json;       /* the message, resources/schemas/message.schema.json */

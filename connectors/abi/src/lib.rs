@@ -8,7 +8,7 @@ use core::ffi::c_void;
 use core::marker::PhantomData;
 
 pub const ABI_MAJOR: u16 = 1;
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 /// Name of the one exported symbol.
 pub const ENTRY_SYMBOL: &str = "notify_connector_entry_v1";
 
@@ -33,6 +33,10 @@ pub const PHASE_UPDATE: u32 = 2;
 pub const PHASE_RESOLVE: u32 = 3;
 
 pub const RESPONSE_TRUNCATED: u16 = 1 << 0;
+/// `nc_response.flags`, since 1.1: the answer to a check.
+pub const RESPONSE_CHECK: u16 = 1 << 1;
+/// `nc_send.flags`, since 1.1: only a check, nothing is to be sent.
+pub const SEND_CHECK: u32 = 1 << 0;
 
 pub const LOG_ERROR: u32 = 1;
 pub const LOG_WARN: u32 = 2;

@@ -99,6 +99,8 @@ fn header_and_mirror_have_the_same_numbers() {
         "NC_PHASE_UPDATE" = abi::PHASE_UPDATE,
         "NC_PHASE_RESOLVE" = abi::PHASE_RESOLVE,
         "NC_RESPONSE_TRUNCATED" = abi::RESPONSE_TRUNCATED,
+        "NC_RESPONSE_CHECK" = abi::RESPONSE_CHECK,
+        "NC_SEND_CHECK" = abi::SEND_CHECK,
         "NC_LOG_ERROR" = abi::LOG_ERROR,
         "NC_LOG_WARN" = abi::LOG_WARN,
         "NC_LOG_INFO" = abi::LOG_INFO,

@@ -58,6 +58,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                         phase: Phase::None,
                         provider_reference: None,
                         secret_names: &names,
+                        check: false,
                     };
                     if host.prepare("webhook", input).await.is_ok() {
                         done.fetch_add(1, Ordering::Relaxed);

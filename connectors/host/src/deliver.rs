@@ -38,6 +38,10 @@ pub struct AttemptInput<'a> {
     pub deadline: Duration,
     pub phase: Phase,
     pub provider_reference: Option<&'a str>,
+    /// What the studio provides for this send: names that begin with `studio-`, and values (`notify_connector.h`).
+    pub provided: &'a [(&'static str, String)],
+    /// Only a check: nothing is to be sent.
+    pub check: bool,
 }
 
 /// What became of it.
@@ -58,7 +62,7 @@ impl ConnectorHost {
     pub async fn attempt(&self, input: AttemptInput<'_>) -> AttemptResult {
         let end = Instant::now() + input.deadline;
         let secrets = match input.resolver.resolve(input.tenant, input.secrets) {
-            Ok(secrets) => secrets,
+            Ok(secrets) => secrets.with_provided(input.provided),
             Err(fault) => {
                 // What an operator can mend is tried again; a reference that can never be allowed is not.
                 let outcome = if fault.reason.is_lasting() {
@@ -69,7 +73,7 @@ impl ConnectorHost {
                 return unsent(verdict(outcome, fault.to_string()));
             }
         };
-        let names: Vec<String> = input.secrets.keys().cloned().collect();
+        let names = secret_names(input.secrets, input.provided);
         let prepare = PrepareInput {
             config_json: input.config_json,
             message_json: input.message_json,
@@ -81,6 +85,7 @@ impl ConnectorHost {
             phase: input.phase,
             provider_reference: input.provider_reference,
             secret_names: &names,
+            check: input.check,
         };
         match self.manifest(input.channel_type).map(|plugin| plugin.manifest.kind) {
             Some(Kind::Transport) => self.through_transport(&input, prepare, &secrets, &names).await,
@@ -125,6 +130,7 @@ impl ConnectorHost {
             config_json: input.config_json,
             attempt_time: input.attempt_time,
             response: &response,
+            check: input.check,
         };
         let judged = tokio::time::timeout_at(end, self.interpret(input.channel_type, interpret)).await;
         result.verdict = match judged {
@@ -173,6 +179,15 @@ impl ConnectorHost {
             reference.map(|reference| clean_text(&reference, secrets).unwrap_or(reference));
         AttemptResult { never_sent: !in_doubt, ..unsent(verdict) }
     }
+}
+
+/// The names that a connector is told: those of the channel's secrets, then what the studio provides.
+#[must_use]
+pub fn secret_names(
+    secrets: &BTreeMap<String, Vec<SecretRef>>,
+    provided: &[(&'static str, String)],
+) -> Vec<String> {
+    secrets.keys().cloned().chain(provided.iter().map(|(name, _)| (*name).to_owned())).collect()
 }
 
 impl HostFault {

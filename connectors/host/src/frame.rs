@@ -147,6 +147,7 @@ pub struct SendFields<'a> {
     pub attempt_unix_ms: u64,
     pub deadline_unix_ms: u64,
     pub phase: u32,
+    pub flags: u32,
     pub channel_type: &'a [u8],
     pub config_json: &'a [u8],
     pub message_json: &'a [u8],
@@ -164,6 +165,7 @@ impl<'a> SendFields<'a> {
             attempt_unix_ms: r.u64()?,
             deadline_unix_ms: r.u64()?,
             phase: r.u32()?,
+            flags: r.u32()?,
             channel_type: r.bytes()?,
             config_json: r.bytes()?,
             message_json: r.bytes()?,
@@ -180,6 +182,7 @@ impl<'a> SendFields<'a> {
             .number(self.attempt_unix_ms.to_le_bytes())
             .number(self.deadline_unix_ms.to_le_bytes())
             .number(self.phase.to_le_bytes())
+            .number(self.flags.to_le_bytes())
             .bytes(self.channel_type)
             .bytes(self.config_json)
             .bytes(self.message_json)

@@ -86,13 +86,42 @@ pub struct PluginLimits {
     pub max_request_bytes: u32,
     /// Most calls under way in the child at once: for a transport, what a crash leaves in doubt.
     pub window: u32,
-    /// Sends per second that the target allows; 0 when it says nothing.
-    pub per_second: u32,
+    /// How much the target takes; all of them hold.
+    pub rates: Vec<Rate>,
+}
+
+/// At most `count` sends in `seconds`, in a burst or spread out, to each target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub count: u32,
+    pub seconds: u32,
+    /// What makes two channels one target: JSON Pointers into `config`, or `secret:NAME` for the references of a secret.
+    /// Channels of equal values share the rate, across rules. Empty: each channel has its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per: Vec<String>,
+}
+
+/// How the studio can tell whether a channel would work, without sending anything to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// By a send with `NC_SEND_CHECK`.
+    Check,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct HealthHints {
+    pub kind: HealthKind,
 }
 
 impl Default for PluginLimits {
     fn default() -> Self {
-        Self { max_request_bytes: 1024 * 1024, window: 1024, per_second: 0 }
+        Self { max_request_bytes: 1024 * 1024, window: 1024, rates: Vec::new() }
     }
 }
 
@@ -130,7 +159,7 @@ pub struct Manifest {
     #[serde(default)]
     pub egress: serde_json::Value,
     #[serde(default)]
-    pub health: serde_json::Value,
+    pub health: HealthHints,
 }
 
 /// Why a manifest is refused. For the operator.
@@ -201,6 +230,25 @@ impl Manifest {
         for secret in &self.secrets {
             if !is_slug(&secret.name) {
                 return fail("/secrets", notify_core::ids::SLUG_RULE);
+            }
+            if secret.name == "studio" || secret.name.starts_with("studio-") {
+                return fail("/secrets", "names that begin with `studio` are for values of the studio");
+            }
+        }
+        if self.limits.rates.len() > 8 {
+            return fail("/limits/rates", "at most 8 are possible");
+        }
+        for (at, rate) in self.limits.rates.iter().enumerate() {
+            if rate.count == 0 || !(1..=86_400).contains(&rate.seconds) {
+                return fail(
+                    &format!("/limits/rates/{at}"),
+                    "a count from 1 and 1 to 86400 seconds are needed",
+                );
+            }
+            let known = |of: &str| of.starts_with('/') || of.strip_prefix("secret:").is_some_and(is_slug);
+            if rate.per.len() > 8 || !rate.per.iter().all(|of| known(of)) {
+                let reason = "JSON Pointers into the config or `secret:NAME` are needed, at most 8";
+                return fail(&format!("/limits/rates/{at}/per"), reason);
             }
         }
         let allowed = 1..=u32::try_from(notify_connector_abi::limits::REQUEST).unwrap_or(u32::MAX);

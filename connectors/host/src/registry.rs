@@ -112,6 +112,8 @@ pub struct PrepareInput<'a> {
     pub provider_reference: Option<&'a str>,
     /// Names of the secrets that the channel has; never their values.
     pub secret_names: &'a [String],
+    /// Only a check: nothing is to be sent (`NC_SEND_CHECK`).
+    pub check: bool,
 }
 
 /// One HTTP answer to be judged.
@@ -120,6 +122,8 @@ pub struct InterpretInput<'a> {
     pub config_json: &'a [u8],
     pub attempt_time: Timestamp,
     pub response: &'a HttpResponse,
+    /// It answers a check.
+    pub check: bool,
 }
 
 struct Installed {
@@ -312,7 +316,7 @@ impl ConnectorHost {
         let headers = serde_json::to_vec(&input.response.headers).unwrap_or_default();
         let frame = ToChild::Interpret(ResponseFields {
             status: input.response.status,
-            flags: if input.response.truncated { abi::RESPONSE_TRUNCATED } else { 0 },
+            flags: response_flags(&input),
             attempt_unix_ms: millis(input.attempt_time),
             channel_type: channel_type.as_bytes(),
             config_json: input.config_json,
@@ -420,6 +424,7 @@ fn send_fields<'a>(
         attempt_unix_ms: millis(input.attempt_time),
         deadline_unix_ms: millis(input.deadline),
         phase: input.phase.abi(),
+        flags: if input.check { abi::SEND_CHECK } else { 0 },
         channel_type: channel_type.as_bytes(),
         config_json: input.config_json,
         message_json: input.message_json,
@@ -428,6 +433,12 @@ fn send_fields<'a>(
         secret_names_json: names,
         secrets_json,
     }
+}
+
+const fn response_flags(input: &InterpretInput<'_>) -> u16 {
+    let truncated = if input.response.truncated { abi::RESPONSE_TRUNCATED } else { 0 };
+    let check = if input.check { abi::RESPONSE_CHECK } else { 0 };
+    truncated | check
 }
 
 fn names_json(names: &[String]) -> Vec<u8> {

@@ -66,6 +66,15 @@ impl ResolvedSecrets {
         self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_str(), value)))
     }
 
+    /// With the values that the studio itself provides for one send.
+    #[must_use]
+    pub fn with_provided(mut self, provided: &[(&'static str, String)]) -> Self {
+        for (name, value) in provided {
+            self.insert(*name, vec![SecretValue::new(value.clone())]);
+        }
+        self
+    }
+
     pub fn insert(&mut self, name: impl Into<String>, values: Vec<SecretValue>) {
         self.0.insert(name.into(), values);
     }

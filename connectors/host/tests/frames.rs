@@ -18,6 +18,7 @@ fn send<'a>(numbers: (u32, u64, u64, u64, u32), b: &'a [Blob]) -> SendFields<'a>
         attempt_unix_ms: numbers.2,
         deadline_unix_ms: numbers.3,
         phase: numbers.4,
+        flags: numbers.0,
         channel_type: &b[0],
         config_json: &b[1],
         message_json: &b[2],

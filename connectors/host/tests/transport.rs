@@ -104,6 +104,8 @@ async fn an_attempt_hands_secrets_to_the_transport_only() {
             deadline: LONG,
             phase: Phase::Open,
             provider_reference: None,
+            provided: &[],
+            check: false,
         })
         .await;
     assert_eq!(result.verdict.provider_reference.as_deref(), Some("had-secret"), "{result:?}");

@@ -80,6 +80,8 @@ async fn attempt(host: &ConnectorHost, url: &str, number: u32) -> AttemptResult 
         deadline: Duration::from_secs(20),
         phase: Phase::None,
         provider_reference: None,
+        provided: &[],
+        check: false,
     })
     .await
 }

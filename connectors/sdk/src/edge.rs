@@ -136,6 +136,7 @@ pub(crate) unsafe fn send_of<'a>(raw: &abi::Send) -> Result<Send<'a>, String> {
             attempt_unix_ms: raw.attempt_unix_ms,
             deadline_unix_ms: raw.deadline_unix_ms,
             phase: Phase::from_abi(raw.phase),
+            check: raw.flags & abi::SEND_CHECK != 0,
             channel_type: text_of(raw.channel_type)?,
             delivery_id: text_of(raw.delivery_id)?,
             provider_reference: (!reference.is_empty()).then_some(reference),
@@ -155,6 +156,7 @@ pub(crate) unsafe fn response_of<'a>(raw: &abi::Response) -> Result<Response<'a>
         Ok(Response {
             status: raw.status,
             truncated: raw.flags & abi::RESPONSE_TRUNCATED != 0,
+            check: raw.flags & abi::RESPONSE_CHECK != 0,
             attempt_unix_ms: raw.attempt_unix_ms,
             channel_type: text_of(raw.channel_type)?,
             config_json: bytes_of(raw.config_json)?,

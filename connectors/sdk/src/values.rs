@@ -38,6 +38,8 @@ pub struct Send<'a> {
     pub attempt_unix_ms: u64,
     pub deadline_unix_ms: u64,
     pub phase: Phase,
+    /// Only a check whether the channel would work: nothing may be sent to people.
+    pub check: bool,
     pub channel_type: &'a str,
     /// The same on every attempt: what receivers deduplicate on.
     pub delivery_id: &'a str,
@@ -112,6 +114,8 @@ pub struct Response<'a> {
     pub status: u16,
     /// The body was longer than the operator's limit and was cut.
     pub truncated: bool,
+    /// The answer to a check.
+    pub check: bool,
     pub attempt_unix_ms: u64,
     pub channel_type: &'a str,
     pub config_json: &'a [u8],

@@ -11,6 +11,7 @@ fn send<'a>(config: &'a str, message: &'a str, secrets: &'a str, attempt: u32) -
         attempt_unix_ms: 1_795_327_200_123 + u64::from(attempt) * 5_000,
         deadline_unix_ms: u64::MAX,
         phase: Phase::Open,
+        check: false,
         channel_type: "webhook",
         delivery_id: "dlv_0123456789abcdef0123456789abcdef",
         provider_reference: None,
@@ -113,6 +114,7 @@ fn answers() {
         let verdict = Webhook.interpret(&Response {
             status,
             truncated: false,
+            check: false,
             attempt_unix_ms: 784_111_770_000,
             channel_type: "webhook",
             config_json: b"{}",
@@ -163,6 +165,7 @@ fn details_quote_text_only() {
         let response = Response {
             status: 500,
             truncated: false,
+            check: false,
             attempt_unix_ms: 0,
             channel_type: "webhook",
             config_json: b"{}",

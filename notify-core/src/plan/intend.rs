@@ -199,13 +199,41 @@ pub(super) fn hold(
     }
 }
 
-/// Where a channel sends: its `url` or `to`, or else its whole configuration as JSON.
+/// Where a channel sends: its `url`, `to` or `channel`; the reference of the secret that is its address; or else its whole
+/// configuration as JSON.
 #[must_use]
 pub fn target_of(channel: &Channel) -> String {
-    for key in ["url", "to"] {
-        if let Some(Value::String(text)) = channel.config.get(key) {
-            return text.clone();
+    for key in ["url", "to", "channel"] {
+        match channel.config.get(key) {
+            Some(Value::String(text)) => return text.clone(),
+            Some(Value::Array(several)) if several.iter().all(Value::is_string) => {
+                return several.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+            }
+            _ => {}
         }
     }
+    if let Some(reference) = channel.secrets.get("url").and_then(|references| references.first()) {
+        return String::from(reference.clone());
+    }
     serde_json::to_string(&channel.config).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target_of;
+    use serde_json::json;
+
+    #[test]
+    fn targets() {
+        let check = |config: serde_json::Value, secrets: serde_json::Value, expected: &str| {
+            let channel = json!({"schema": "notify-channel@1", "id": "c", "name": "C", "type": "t",
+                "config": config, "secrets": secrets});
+            assert_eq!(target_of(&serde_json::from_value(channel).unwrap()), expected);
+        };
+        check(json!({"url": "https://a.example/x"}), json!({}), "https://a.example/x");
+        check(json!({"to": ["a@example.org", "b@example.org"]}), json!({}), "a@example.org, b@example.org");
+        check(json!({"channel": "#ops"}), json!({"token": ["secret://file/t"]}), "#ops");
+        check(json!({}), json!({"url": ["secret://file/new", "secret://file/old"]}), "secret://file/new");
+        check(json!({"host": "h"}), json!({}), r#"{"host":"h"}"#);
+    }
 }

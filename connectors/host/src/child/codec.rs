@@ -147,7 +147,7 @@ pub(super) fn abi_send(token: u64, fields: &SendFields<'_>) -> abi::Send {
         attempt_unix_ms: fields.attempt_unix_ms,
         deadline_unix_ms: fields.deadline_unix_ms,
         phase: fields.phase,
-        flags: 0,
+        flags: fields.flags,
         channel_type: abi::Bytes::of(fields.channel_type),
         config_json: abi::Bytes::of(fields.config_json),
         message_json: abi::Bytes::of(fields.message_json),

@@ -134,6 +134,7 @@ pub fn input(config: &str) -> PrepareInput<'_> {
         phase: Phase::None,
         provider_reference: None,
         secret_names: &[],
+        check: false,
     }
 }
 
@@ -143,7 +144,12 @@ pub async fn prepare(host: &ConnectorHost, config: &str) -> Result<PreparedReque
 
 pub async fn interpret(host: &ConnectorHost, config: &str) -> Result<Verdict, HostFault> {
     let response = HttpResponse { status: 200, ..HttpResponse::default() };
-    let input = InterpretInput { config_json: config.as_bytes(), attempt_time: at(0), response: &response };
+    let input = InterpretInput {
+        config_json: config.as_bytes(),
+        attempt_time: at(0),
+        response: &response,
+        check: false,
+    };
     host.interpret("bad", input).await
 }
 
