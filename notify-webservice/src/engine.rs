@@ -270,6 +270,9 @@ pub struct PluginStatus {
     /// Answers to calls that were over, or never were.
     pub late: u64,
     pub in_flight: u64,
+    /// What the kernel enforces of its running process: `limits, landlock, seccomp`, or what is not there and why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sandbox: String,
     /// Its process, while it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,

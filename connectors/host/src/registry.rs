@@ -1,5 +1,6 @@
 //! All installed plug-ins, and the calls that the studio makes of them.
 
+use crate::child::sandbox::Sandbox;
 use crate::config_schema::{schema_of, schema_problem, unknown_type};
 use crate::connection::Counters;
 use crate::frame::{ResponseFields, SendFields, ToChild, fault};
@@ -32,6 +33,9 @@ pub struct HostConfig {
     /// Longest wait for one codec call, from the moment it is made. A codec that misses it is killed.
     pub codec_patience: Duration,
     pub start_patience: Duration,
+    /// The processor's time that a codec has for one batch, should nobody be left to lose patience; 0: no limit.
+    pub codec_cpu_seconds: u32,
+    pub sandbox: Sandbox,
     pub restart: RestartPolicy,
     /// What codecs' requests may reach, and how.
     pub egress: EgressPolicy,
@@ -53,6 +57,8 @@ impl HostConfig {
             host_binary: host_binary.into(),
             codec_patience: Duration::from_secs(5),
             start_patience: Duration::from_secs(10),
+            codec_cpu_seconds: 30,
+            sandbox: Sandbox::Available,
             restart: RestartPolicy::default(),
             egress,
             options: BTreeMap::new(),
@@ -212,6 +218,8 @@ impl ConnectorHost {
             restart: self.config.restart,
             start_patience: self.config.start_patience,
             options_json,
+            codec_cpu_seconds: self.config.codec_cpu_seconds,
+            sandbox: self.config.sandbox,
         };
         Supervisor::new(verified, settings)
     }

@@ -118,6 +118,24 @@ pub struct Connectors {
     pub trust_dir: PathBuf,
     pub host_program: PathBuf,
     pub hang_seconds: u64,
+    pub sandbox: SandboxMode,
+}
+
+/// How much of the plug-ins' sandbox the kernel must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxMode {
+    Available,
+    Required,
+}
+
+impl From<SandboxMode> for notify_connector_host::Sandbox {
+    fn from(mode: SandboxMode) -> Self {
+        match mode {
+            SandboxMode::Available => Self::Available,
+            SandboxMode::Required => Self::Required,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

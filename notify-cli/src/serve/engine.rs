@@ -313,6 +313,7 @@ fn shown(plugin: HostPlugin) -> PluginStatus {
         garbage: plugin.garbage,
         late: plugin.late + plugin.unknown,
         in_flight: plugin.in_flight as u64,
+        sandbox: plugin.sandbox.unwrap_or_default(),
         pid: plugin.pid,
         sha256: plugin.sha256.unwrap_or_default(),
     }

@@ -470,7 +470,7 @@ fn operations() -> Value {
                 "name": text(), "version": text(), "kind": text(), "state": text(), "detail": text(),
                 "channelTypes": { "type": "array", "items": text() }, "keyId": text(), "sha256": text(),
                 "restarts": number(), "crashes": number(), "timeouts": number(), "garbage": number(), "late": number(),
-                "inFlight": number(), "pid": number(),
+                "inFlight": number(), "pid": number(), "sandbox": text(),
             },
         },
         "PluginPage": page("Plugin"),
