@@ -93,6 +93,15 @@ impl Json {
         self.comma = true;
     }
 
+    /// A whole number.
+    pub fn number(&mut self, value: u64) {
+        self.separate();
+        let text = value.to_string();
+        self.text.push_str(&text);
+        self.cost += text.len();
+        self.comma = true;
+    }
+
     /// A string that the host fills in. `most` is what its length is counted as; its value must need no escaping.
     pub fn secret(&mut self, name: &str, most: usize) {
         self.separate();
@@ -215,6 +224,7 @@ mod tests {
         json.key("b");
         json.list();
         json.raw("true");
+        json.number(u64::MAX);
         json.string("x");
         json.open();
         json.close();
@@ -224,8 +234,8 @@ mod tests {
         let parts = json.into_parts();
         let [Part::Text(text)] = parts.as_slice() else { panic!("{parts:?}") };
         let read: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
-        assert_eq!(read, serde_json::json!({ "a": every, "b": [true, "x", {}] }));
-        assert_eq!(counted, cost_of(&every) + r#"{"a":"","b":[true,"x",{}]}"#.len());
+        assert_eq!(read, serde_json::json!({ "a": every, "b": [true, u64::MAX, "x", {}] }));
+        assert_eq!(counted, cost_of(&every) + r#"{"a":"","b":[true,18446744073709551615,"x",{}]}"#.len());
         assert!(counted >= text.len());
     }
 
