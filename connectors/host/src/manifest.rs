@@ -301,8 +301,13 @@ mod tests {
     #[test]
     fn one_secret_or_many() {
         let check = |many: bool, name: &str, expected: bool| {
-            let known =
-                SecretName { name: "header".into(), required: false, many, description: String::new(), refuse: Vec::new() };
+            let known = SecretName {
+                name: "header".into(),
+                required: false,
+                many,
+                description: String::new(),
+                refuse: Vec::new(),
+            };
             assert_eq!(known.names(name), expected, "{many} {name}");
         };
         check(false, "header", true);

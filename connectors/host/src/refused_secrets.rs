@@ -29,7 +29,10 @@ impl RefusedSecrets {
     pub(crate) fn of_one(secret: &SecretName) -> Result<Vec<(Regex, String)>, String> {
         let compile = |rule: &crate::manifest::RefusedValue| {
             if rule.reason.is_empty() || rule.pattern.len() > PATTERN {
-                return Err(format!("`refuse` of `{}` needs a reason and at most {PATTERN} bytes", secret.name));
+                return Err(format!(
+                    "`refuse` of `{}` needs a reason and at most {PATTERN} bytes",
+                    secret.name
+                ));
             }
             let regex = RegexBuilder::new(&rule.pattern).size_limit(COMPILED).build();
             let regex = regex.map_err(|error| format!("`refuse` of `{}`: {error}", secret.name))?;
@@ -59,7 +62,8 @@ mod tests {
 
     #[test]
     fn a_value_is_refused_with_its_reason_and_never_quoted() {
-        let refuse = vec![RefusedValue { pattern: "(?i)old[.]example".into(), reason: "it is retired".into() }];
+        let refuse =
+            vec![RefusedValue { pattern: "(?i)old[.]example".into(), reason: "it is retired".into() }];
         let secret = SecretName {
             name: "url".into(),
             required: true,

@@ -258,11 +258,7 @@ mod tests {
         assert_eq!(json.cost(), cost + "[\"x\",,1]".len());
         assert_eq!(
             json.into_parts(),
-            [
-                Part::text("[\"x\",{\"url\":\""),
-                Part::secret("studio-alert-url"),
-                Part::text("\"},\"y\",1]"),
-            ]
+            [Part::text("[\"x\",{\"url\":\""), Part::secret("studio-alert-url"), Part::text("\"},\"y\",1]"),]
         );
     }
 }

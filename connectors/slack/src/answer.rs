@@ -38,7 +38,11 @@ const TABLE: &[(&str, VerdictCode, &str)] = {
         ("token_expired", BadConfig, "the token has expired; use one without rotation"),
         ("account_inactive", BadConfig, "the app was removed from the workspace; install it again"),
         ("not_allowed_token_type", BadConfig, "use a bot token, xoxb-…"),
-        ("missing_scope", BadConfig, "give the app the scope chat:write (and chat:write.customize for a name)"),
+        (
+            "missing_scope",
+            BadConfig,
+            "give the app the scope chat:write (and chat:write.customize for a name)",
+        ),
         ("no_permission", BadConfig, "the app may not post there"),
         ("access_denied", BadConfig, "the app may not post there"),
         ("ekm_access_denied", BadConfig, "the workspace's administrators have suspended posting"),
@@ -147,7 +151,8 @@ fn accepted(answer: &Answer<'_>, check: bool) -> Verdict {
     let (Some(channel), Some(ts)) = (answer.channel.as_deref(), thread.or(answer.ts.as_deref())) else {
         return Verdict::delivered();
     };
-    let text = serde_json::to_string(&Reference { channel: channel.into(), ts: ts.into() }).unwrap_or_default();
+    let text =
+        serde_json::to_string(&Reference { channel: channel.into(), ts: ts.into() }).unwrap_or_default();
     if Reference::read(&text).is_none() {
         return Verdict::delivered();
     }

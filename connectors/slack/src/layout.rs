@@ -174,7 +174,11 @@ fn fields(fields: &[Field], cut: &mut bool) -> Json {
             *cut = true;
             break;
         }
-        if short { grid(&mut out, now, cut) } else { lines(&mut out, now, room, cut) }
+        if short {
+            grid(&mut out, now, cut)
+        } else {
+            lines(&mut out, now, room, cut)
+        }
         blocks += 1;
         rest = later;
     }
@@ -223,7 +227,10 @@ fn lines(out: &mut Json, fields: &[Field], room: usize, cut: &mut bool) {
         }
         let value = honest(&field.value);
         let value = fitted(value.trim(), FIELD_COST, cut);
-        rich.field(&fitted(&line(&field.name), FIELD_COST / 4, cut), if value.is_empty() { "–" } else { &value });
+        rich.field(
+            &fitted(&line(&field.name), FIELD_COST / 4, cut),
+            if value.is_empty() { "–" } else { &value },
+        );
     }
     *cut |= rich.cut;
     if let Some(block) = rich.finish() {

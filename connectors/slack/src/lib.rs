@@ -118,7 +118,8 @@ impl<'a> Reference<'a> {
 
     /// Whether it is a message of the conversation that the channel is configured for. Names cannot be compared with ids.
     fn is_in(&self, channel: &str) -> bool {
-        let is_id = channel.len() >= 7 && channel.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        let is_id =
+            channel.len() >= 7 && channel.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         !is_id || channel == self.channel
     }
 }
@@ -213,9 +214,7 @@ impl Codec for Slack {
         }
         layout::write(&mut json, &message, send.phase, send.has_secret(layout::ALERT_URL));
         if method == "chat.postMessage" {
-            for (key, value) in
-                [("mrkdwn", "false"), ("unfurl_links", "false"), ("unfurl_media", "false")]
-            {
+            for (key, value) in [("mrkdwn", "false"), ("unfurl_links", "false"), ("unfurl_media", "false")] {
                 json.key(key);
                 json.raw(value);
             }
@@ -224,11 +223,8 @@ impl Codec for Slack {
         json.raw("false");
         json.pair("parse", "none");
         json.close();
-        let (url, auth) = if api {
-            (config.api(method), bearer())
-        } else {
-            (vec![Part::secret(URL)], Auth::None)
-        };
+        let (url, auth) =
+            if api { (config.api(method), bearer()) } else { (vec![Part::secret(URL)], Auth::None) };
         let mut request =
             PreparedRequest::post(url).header("content-type", "application/json; charset=utf-8").auth(auth);
         request.body = json.into_parts();

@@ -6,12 +6,14 @@ use crate::text::{limited, line};
 use notify_connector_sdk::Json;
 use notify_connector_sdk::json::cost_of;
 use notify_connector_sdk::message::Message;
-use notify_markup::is_link;
+use notify_markup::{cut_chars, is_link};
 
 /// Slack takes 25; more than a few hide each other.
 const BUTTONS: usize = 9;
 const BUTTON_TEXT: usize = 75;
 const BUTTONS_COST: usize = 2600;
+/// A title in the list.
+const TITLE: usize = 150;
 
 pub(crate) struct Links {
     /// Elements of an `actions` block.
@@ -29,14 +31,16 @@ impl Links {
         for (title, url, style) in all {
             let title = line(title);
             let title = if title.is_empty() { line(url) } else { title };
-            let web = is_link(url) && !url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
-            let cost = cost_of(url) + cost_of(&title) + 150;
+            let title = cut_chars(&title, TITLE).text;
+            let web =
+                is_link(url) && !url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
+            let cost = cost_of(url) + cost_of(cut_chars(title, BUTTON_TEXT).text) + 150;
             let room = links.buttons.cost() + cost <= BUTTONS_COST;
             if web && url.len() <= URL_MOST && count < BUTTONS && room {
-                links.button(count, &title, url, style);
+                links.button(count, title, url, style);
                 count += 1;
             } else if !url.is_empty() || !title.is_empty() {
-                links.others.push((title.into_owned(), url.clone()));
+                links.others.push((title.to_owned(), url.clone()));
             }
         }
         links

@@ -59,9 +59,13 @@ impl Rich {
                 Block::Paragraph(text) => self.paragraph(text, Style::default()),
                 Block::Heading { text, .. } => self.paragraph(text, Style { bold: true, ..Style::default() }),
                 Block::Item { depth, number, text } => self.item(*depth, *number, text),
-                Block::Quote(text) => self.alone("rich_text_quote", |rich| rich.inlines(text, Style::default())),
+                Block::Quote(text) => {
+                    self.alone("rich_text_quote", |rich| rich.inlines(text, Style::default()))
+                }
                 Block::Code(code) => {
-                    self.alone("rich_text_preformatted", |rich| rich.text(code.trim_end_matches('\n'), Style::default()));
+                    self.alone("rich_text_preformatted", |rich| {
+                        rich.text(code.trim_end_matches('\n'), Style::default())
+                    });
                 }
                 Block::Rule => self.line(|rich| rich.text("———", Style::default())),
             }

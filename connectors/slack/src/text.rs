@@ -119,9 +119,15 @@ mod tests {
 
     #[test]
     fn what_mrkdwn_could_mean_something() {
-        for plain in
-            ["ghcr.io/acme/my_app:1.2", "sha256:62f2", "12:30:45", "2 critical, 5 high", "a<b", "staging → x", "@here"]
-        {
+        for plain in [
+            "ghcr.io/acme/my_app:1.2",
+            "sha256:62f2",
+            "12:30:45",
+            "2 critical, 5 high",
+            "a<b",
+            "staging → x",
+            "@here",
+        ] {
             assert!(is_plain_mrkdwn(plain), "{plain}");
         }
         for other in ["*a*", "_a_", "a _b", "~x~", "`x`", "> q", ":fire:", "a :x: b", "a\nb", "x_"] {

@@ -10,13 +10,25 @@ const TABLE: &[(&str, VerdictCode, &str)] = {
         ("WorkflowNotFound", Gone, "the workflow was deleted; make a new one and replace the secret"),
         ("WorkflowTriggerIsNotEnabled", BadConfig, "the workflow is turned off; its owner turns it on again"),
         ("WorkflowNotEnabled", BadConfig, "the workflow is turned off; its owner turns it on again"),
-        ("WorkflowTriggerNotFound", BadConfig, "the workflow has another trigger now; copy its address again"),
-        ("DirectApiAuthorizationRequired", BadConfig, "let `Anyone` trigger the workflow, and copy its address again"),
+        (
+            "WorkflowTriggerNotFound",
+            BadConfig,
+            "the workflow has another trigger now; copy its address again",
+        ),
+        (
+            "DirectApiAuthorizationRequired",
+            BadConfig,
+            "let `Anyone` trigger the workflow, and copy its address again",
+        ),
         ("DirectApiInvalidAuthorizationScheme", BadConfig, "let `Anyone` trigger the workflow"),
         ("AuthorizationFailed", BadConfig, "the address's signature is not valid; copy it again"),
         ("InvalidSignature", BadConfig, "the address's signature is not valid; copy it again"),
         ("SasAuthenticationFailed", BadConfig, "the address's signature is not valid; copy it again"),
-        ("TriggerInputSchemaMismatch", BadConfig, "the workflow expects something else; use the template for webhook alerts"),
+        (
+            "TriggerInputSchemaMismatch",
+            BadConfig,
+            "the workflow expects something else; use the template for webhook alerts",
+        ),
         ("RequestEntityTooLarge", Permanent, "Teams finds the message too long"),
         ("WorkflowTriggerRateLimited", Throttled, "the workflow's owner has used up the allowance"),
         ("TooManyRequests", Throttled, "the workflow's owner has used up the allowance"),
@@ -61,7 +73,8 @@ fn of_code(code: &str, after: Option<u64>) -> Option<Verdict> {
 
 /// A success by its status: the text may know better.
 fn success(response: &Response<'_>, failed: bool, after: Option<u64>) -> Verdict {
-    let text = String::from_utf8_lossy(response.body.get(..response.body.len().min(2048)).unwrap_or_default());
+    let text =
+        String::from_utf8_lossy(response.body.get(..response.body.len().min(2048)).unwrap_or_default());
     let lower = text.to_ascii_lowercase();
     if let Some((_, rest)) = lower.split_once("http error ") {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).take(3).collect();

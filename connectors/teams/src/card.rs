@@ -7,7 +7,7 @@ use notify_connector_sdk::json::cost_of;
 use notify_connector_sdk::message::{Message, Severity};
 use notify_connector_sdk::words::Words;
 use notify_connector_sdk::{Json, Phase};
-use notify_markup::{honest, is_link};
+use notify_markup::is_link;
 
 /// Name of the studio's value with the address of the whole alert.
 pub(crate) const ALERT_URL: &str = "studio-alert-url";
@@ -77,7 +77,8 @@ pub(crate) fn write(json: &mut Json, message: &Message, phase: Phase, full_width
     let summary = line(&message.summary);
     if !summary.is_empty() {
         let summary = fitted(&summary, SUMMARY_COST, &mut cut);
-        let style = if message.body.is_empty() { Style::default() } else { Style { bold: true, ..Style::default() } };
+        let style =
+            if message.body.is_empty() { Style::default() } else { Style { bold: true, ..Style::default() } };
         body.block("Medium", |runs| runs.text(&summary, style));
     }
     body.blocks(&notify_markup::parse(&message.body));
@@ -131,7 +132,9 @@ fn head(message: &Message, phase: Phase, words: &Words, cut: &mut bool) -> Json 
     runs.json.list();
     let state = if phase == Phase::Resolve { words.resolved } else { words.severity(message.severity) };
     if !state.is_empty() {
-        runs.block("", |runs| runs.text(state, Style { subtle: true, bold: true, size: "Small", ..Style::default() }));
+        runs.block("", |runs| {
+            runs.text(state, Style { subtle: true, bold: true, size: "Small", ..Style::default() })
+        });
     }
     let title = line(&message.title);
     let title = fitted(if title.is_empty() { "–" } else { &title }, TITLE_COST, cut);
@@ -166,7 +169,7 @@ fn actions(message: &Message) -> (Json, Vec<(String, String)>) {
         let title = if title.is_empty() { line(url) } else { title };
         let shown = fitted(&title, ACTION_TITLE, &mut false);
         let cost = cost_of(url) + cost_of(&shown) + 100;
-        if is_link(url) && count < ACTIONS - 1 && json.cost() + cost <= ACTIONS_COST && !shown.contains("{{") {
+        if is_link(url) && count < ACTIONS - 1 && json.cost() + cost <= ACTIONS_COST {
             json.open();
             json.pair("type", "Action.OpenUrl");
             json.pair("title", &shown);
@@ -179,7 +182,7 @@ fn actions(message: &Message) -> (Json, Vec<(String, String)>) {
             json.close();
             count += 1;
         } else if !url.is_empty() || !title.is_empty() {
-            others.push((honest(&title).into_owned(), url.clone()));
+            others.push((shown.into_owned(), url.clone()));
         }
     }
     (json, others)

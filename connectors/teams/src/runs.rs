@@ -152,19 +152,10 @@ impl Runs {
 
     /// A text, in one run unless a card would make something of it.
     pub(crate) fn text(&mut self, text: &str, style: Style) {
-        let text = honest(text);
-        let mut rest = &*text;
-        while !self.cut {
-            let dangerous = rest.match_indices("{{").map(|(at, _)| at).find(|at| {
-                rest.as_bytes().get(at + 2).is_some_and(u8::is_ascii_alphabetic)
-            });
-            let Some(at) = dangerous else { break };
-            let (before, after) = rest.split_at(at + 1);
-            self.fitting(before, style);
-            rest = after;
-        }
-        if !rest.is_empty() && !self.cut {
-            self.fitting(rest, style);
+        for piece in pieces(&honest(text)) {
+            if !self.cut {
+                self.fitting(piece, style);
+            }
         }
     }
 
@@ -206,18 +197,43 @@ impl Runs {
     fn link(&mut self, text: &str, url: &str, style: Style) {
         let shown = honest(if text.is_empty() { url } else { text });
         let fits = cost_of(url) + cost_of(&shown) + AROUND <= self.left();
-        if !is_link(url) || !fits || shown.contains("{{") {
+        let pieces = pieces(&shown);
+        if !is_link(url) || !fits || pieces.len() > 1 && url.len() > 200 {
             return self.text(&shown, style);
         }
-        self.begin(&shown, style);
-        self.json.pair("color", "Accent");
-        self.json.key("selectAction");
-        self.json.open();
-        self.json.pair("type", "Action.OpenUrl");
-        self.json.pair("url", url);
-        self.json.close();
-        self.json.close();
+        for piece in pieces {
+            if !self.enough(cost_of(url) + cost_of(piece) + AROUND) {
+                return;
+            }
+            self.begin(piece, style);
+            self.json.pair("color", "Accent");
+            self.json.key("selectAction");
+            self.json.open();
+            self.json.pair("type", "Action.OpenUrl");
+            self.json.pair("url", url);
+            self.json.close();
+            self.json.close();
+        }
     }
+}
+
+/// A text in pieces of which none has `{{` before a letter: cards know functions of that form, and each run is read on
+/// its own.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    loop {
+        let bytes = rest.as_bytes();
+        let function = |at: &usize| bytes.get(at + 2).is_some_and(u8::is_ascii_alphabetic);
+        let Some(at) = rest.match_indices("{{").map(|(at, _)| at).find(function) else { break };
+        let (before, after) = rest.split_at(at + 1);
+        pieces.push(before);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(rest);
+    }
+    pieces
 }
 
 /// The text of inline elements without their styles.

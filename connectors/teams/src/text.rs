@@ -99,8 +99,25 @@ mod tests {
             assert!(is_plain_markdown(plain), "{plain}");
         }
         for other in [
-            "*a*", "_a_", "a~b", "[x](y)", "- x", "1. x", "# x", "> x", "&lt;", "{{DATE(x)}}", "http://x", "www.x",
-            "a  b", " a", "a\nb", "<b>", "x@y.z", "a--b", "`x`",
+            "*a*",
+            "_a_",
+            "a~b",
+            "[x](y)",
+            "- x",
+            "1. x",
+            "# x",
+            "> x",
+            "&lt;",
+            "{{DATE(x)}}",
+            "http://x",
+            "www.x",
+            "a  b",
+            " a",
+            "a\nb",
+            "<b>",
+            "x@y.z",
+            "a--b",
+            "`x`",
         ] {
             assert!(!is_plain_markdown(other), "{other}");
         }

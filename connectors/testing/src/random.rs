@@ -28,8 +28,7 @@ fn url() -> impl Strategy<Value = String> {
 
 /// A message as JSON.
 pub fn message() -> impl Strategy<Value = Value> {
-    let severity =
-        prop::sample::select(vec!["none", "info", "low", "medium", "high", "critical", "blocker"]);
+    let severity = prop::sample::select(vec!["none", "info", "low", "medium", "high", "critical", "blocker"]);
     let fields = prop::collection::vec((text(400), text(400), any::<bool>()), 0..50);
     let links = prop::collection::vec((text(100), url()), 0..50);
     let actions = prop::collection::vec((text(100), url(), "(primary|danger|odd|)"), 0..12);

@@ -7,7 +7,12 @@ fn answers() {
     use VerdictCode::{BadConfig, Delivered, Gone, Permanent, Retry, Throttled};
     let check = |status: u16, headers: &str, body: &str, code: VerdictCode, after: Option<u64>| {
         let verdict = Slack.interpret(&response(status, headers, body));
-        assert_eq!((verdict.code, verdict.retry_after_ms), (code, after), "{status} {body}: {}", verdict.detail);
+        assert_eq!(
+            (verdict.code, verdict.retry_after_ms),
+            (code, after),
+            "{status} {body}: {}",
+            verdict.detail
+        );
         assert_eq!(verdict.detail.is_empty(), code == Delivered, "{status} {body}: {}", verdict.detail);
     };
     let seven = r#"[["retry-after","7"]]"#;
@@ -23,15 +28,29 @@ fn answers() {
         check(200, "[]", &failed(word), Retry, None);
     }
     for word in [
-        "channel_not_found", "not_in_channel", "invalid_auth", "not_authed", "token_revoked", "token_expired",
-        "account_inactive", "missing_scope", "restricted_action",
+        "channel_not_found",
+        "not_in_channel",
+        "invalid_auth",
+        "not_authed",
+        "token_revoked",
+        "token_expired",
+        "account_inactive",
+        "missing_scope",
+        "restricted_action",
     ] {
         check(200, "[]", &failed(word), BadConfig, None);
     }
     for word in ["is_archived", "channel_is_archived"] {
         check(200, "[]", &failed(word), Gone, None);
     }
-    for word in ["msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format", "no_text", "thread_not_found"] {
+    for word in [
+        "msg_too_long",
+        "msg_blocks_too_long",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "no_text",
+        "thread_not_found",
+    ] {
         check(200, "[]", &failed(word), Permanent, None);
     }
     check(200, "[]", &failed("never_heard_of"), Retry, None);
@@ -68,10 +87,19 @@ fn references() {
     // A reply's reference is its thread.
     let reply = r#"{"ok":true,"channel":"C0123456789","ts":"1795327201.000200","message":{"thread_ts":"1795327200.000100"}}"#;
     assert_eq!(reference(reply).as_deref(), Some(expected));
-    for odd in [r#"{"ok":true}"#, r#"{"ok":true,"channel":"<x>","ts":"1.2"}"#, r#"{"ok":true,"channel":"C1","ts":"x"}"#, "ok"] {
+    for odd in [
+        r#"{"ok":true}"#,
+        r#"{"ok":true,"channel":"<x>","ts":"1.2"}"#,
+        r#"{"ok":true,"channel":"C1","ts":"x"}"#,
+        "ok",
+    ] {
         assert_eq!(reference(odd), None, "{odd}");
     }
-    let missing = Slack.interpret(&response(200, "[]", r#"{"ok":false,"error":"missing_scope","needed":"chat:write\u0007"}"#));
+    let missing = Slack.interpret(&response(
+        200,
+        "[]",
+        r#"{"ok":false,"error":"missing_scope","needed":"chat:write\u0007"}"#,
+    ));
     assert!(missing.detail.ends_with("it needs chat:write"), "{}", missing.detail);
 }
 

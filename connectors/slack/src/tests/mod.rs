@@ -5,7 +5,8 @@ mod walk;
 use super::Slack;
 use notify_connector_sdk::{Auth, Codec, Part, Phase, PreparedRequest, Send};
 use notify_connector_testing::{
-    HOSTILE_PLACES, any_message, default_messages, golden, hostile_message, hostile_strings, json_body, send, tidy,
+    HOSTILE_PLACES, any_message, default_messages, golden, hostile_message, hostile_strings, json_body, send,
+    tidy,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -40,7 +41,8 @@ fn the_two_ways() {
     assert_eq!(request.url, [Part::text("https://slack.com/api/chat.postMessage")]);
     assert_eq!(request.auth, Auth::Bearer { secret: "token".into() });
     assert_eq!(json_body(&request)["channel"], "C0123456789");
-    let config = r##"{"channel":"#ops","apiUrl":"http://127.0.0.1:9/api","username":"Notify","iconEmoji":":bell:"}"##;
+    let config =
+        r##"{"channel":"#ops","apiUrl":"http://127.0.0.1:9/api","username":"Notify","iconEmoji":":bell:"}"##;
     let request = prepare(&send("slack", config, MESSAGE, TOKEN));
     assert_eq!(request.url, [Part::text("http://127.0.0.1:9/api/chat.postMessage")]);
     let body = json_body(&request);
@@ -55,10 +57,8 @@ fn threads() {
         assert_eq!(request.url, [Part::text(format!("https://slack.com/api/{method}"))], "{config}");
         let body = json_body(&request);
         let keys = ["channel", "thread_ts", "ts", "reply_broadcast"];
-        let seen: serde_json::Map<String, Value> = keys
-            .iter()
-            .filter_map(|key| Some(((*key).to_owned(), body.get(*key)?.clone())))
-            .collect();
+        let seen: serde_json::Map<String, Value> =
+            keys.iter().filter_map(|key| Some(((*key).to_owned(), body.get(*key)?.clone()))).collect();
         assert_eq!(Value::from(seen), expected, "{config}");
     };
     let known = Some(r#"{"channel":"C0123456789","ts":"1795327200.000100"}"#);
@@ -71,7 +71,13 @@ fn threads() {
     check(CHANNEL, Phase::Update, None, "chat.postMessage", plain.clone());
     // A name may be that conversation; another id is not.
     check(r##"{"channel":"#ops"}"##, Phase::Update, known, "chat.postMessage", reply);
-    check(r#"{"channel":"C9999999999"}"#, Phase::Update, known, "chat.postMessage", json!({ "channel": "C9999999999" }));
+    check(
+        r#"{"channel":"C9999999999"}"#,
+        Phase::Update,
+        known,
+        "chat.postMessage",
+        json!({ "channel": "C9999999999" }),
+    );
     let update = r#"{"channel":"C0123456789","onResolve":"update"}"#;
     let changed = json!({ "channel": "C0123456789", "ts": "1795327200.000100" });
     check(update, Phase::Resolve, known, "chat.update", changed);
@@ -90,7 +96,8 @@ fn checks_ask_who_the_token_is() {
     let request = prepare(&Send { check: true, ..send("slack", CHANNEL, MESSAGE, TOKEN) });
     assert_eq!(request.url, [Part::text("https://slack.com/api/auth.test")]);
     assert_eq!(request.auth, Auth::Bearer { secret: "token".into() });
-    let refusal = Slack.prepare(&Send { check: true, ..send("slack", "{}", MESSAGE, URL) }).expect_err("no check");
+    let refusal =
+        Slack.prepare(&Send { check: true, ..send("slack", "{}", MESSAGE, URL) }).expect_err("no check");
     assert!(refusal.detail().contains("cannot be checked"), "{refusal:?}");
 }
 
@@ -113,7 +120,8 @@ fn what_cannot_be_prepared_says_why() {
 #[test]
 fn own_colours_are_checked() {
     let color = |native: Value| {
-        let message = json!({ "title": "t", "severity": "low", "footer": "f", "native": { "slack": native } });
+        let message =
+            json!({ "title": "t", "severity": "low", "footer": "f", "native": { "slack": native } });
         json_body(&by_webhook(&message.to_string()))["attachments"][0]["color"].clone()
     };
     assert_eq!(color(json!({ "color": "#A1b2C3" })), "#A1b2C3");
@@ -143,7 +151,11 @@ fn hostile_texts_stay_text() {
             let expected: String = expected.chars().take(30).collect();
             assert!(seen.shown().contains(expected.trim()), "{at}: {expected:?} in {:?}", seen.shown());
             let foreign = |url: &&String| !url.starts_with("https://notify.example/a/");
-            assert_eq!(seen.links.iter().filter(foreign).collect::<Vec<_>>(), baseline.links.iter().collect::<Vec<_>>(), "{at}");
+            assert_eq!(
+                seen.links.iter().filter(foreign).collect::<Vec<_>>(),
+                baseline.links.iter().collect::<Vec<_>>(),
+                "{at}"
+            );
             if !place.starts_with("field") {
                 assert_eq!(seen.styled, baseline.styled, "{at}");
             }
@@ -159,7 +171,9 @@ fn long_texts_are_cut_with_a_link_and_never_without_need() {
     let body = |message: Value, secrets: &str| {
         json_body(&prepare(&send("slack", "{}", &message.to_string(), secrets))).to_string()
     };
-    for unit in ["word ", "漢字", "x", "&", "**b** ", "- item\n", "> q\n\n", "`c` ", "[l](https://x.example/) "] {
+    for unit in
+        ["word ", "漢字", "x", "&", "**b** ", "- item\n", "> q\n\n", "`c` ", "[l](https://x.example/) "]
+    {
         for size in [4_000, 100_000, 512 * 1024 - 200] {
             let message = json!({ "title": "t", "body": unit.repeat(size / unit.len()) });
             let with = body(message.clone(), URL);

@@ -33,11 +33,17 @@ for line in sys.stdin:
 fn slack_sdk_takes_them() {
     let python = std::env::var_os("NOTIFY_TOOLS_PYTHON")
         .map_or_else(|| root().join("target/tools/bin/python"), std::path::PathBuf::from);
-    assert!(python.exists(), "{} is missing: run `cargo xtask test`, or `pip install slack-sdk`", python.display());
+    assert!(
+        python.exists(),
+        "{} is missing: run `cargo xtask test`, or `pip install slack-sdk`",
+        python.display()
+    );
     let mut messages: Vec<String> = default_messages().into_iter().map(|(_, message)| message).collect();
     messages.push(MESSAGE.to_owned());
     for one in hostile_strings() {
-        messages.extend(["title", "body", "field-value"].map(|place| hostile_message(place, &one.text).to_string()));
+        messages.extend(
+            ["title", "body", "field-value"].map(|place| hostile_message(place, &one.text).to_string()),
+        );
     }
     let mut bodies: Vec<_> = messages.iter().map(|message| json_body(&by_webhook(message))).collect();
     // It can refuse.

@@ -56,8 +56,10 @@ impl Seen {
         assert_eq!((&object["type"], &object["verbatim"]), (&"mrkdwn".into(), &true.into()), "{object}");
         only(object, &["type", "text", "verbatim"]);
         let text = object["text"].as_str().expect("a text");
-        let (name, value) =
-            text.strip_prefix('*').and_then(|rest| rest.split_once("*\n")).unwrap_or_else(|| panic!("{text}"));
+        let (name, value) = text
+            .strip_prefix('*')
+            .and_then(|rest| rest.split_once("*\n"))
+            .unwrap_or_else(|| panic!("{text}"));
         for part in [name, value] {
             assert!(!part.contains(['*', '~', '`', '\n']), "formatting: {text}");
             let around = |at: usize| {
@@ -174,7 +176,11 @@ fn only(object: &Value, keys: &[&str]) {
 /// JSON in its longest usual spelling.
 fn cost(value: &Value) -> usize {
     let text = value.to_string();
-    text.chars().map(|c| if c.is_ascii() { if "<>&'+`".contains(c) { 6 } else { 1 } } else { cost_of(&c.to_string()) }).sum()
+    text.chars()
+        .map(
+            |c| if c.is_ascii() { if "<>&'+`".contains(c) { 6 } else { 1 } } else { cost_of(&c.to_string()) },
+        )
+        .sum()
 }
 
 pub(crate) fn walk(message: &Value) -> Seen {
@@ -182,8 +188,20 @@ pub(crate) fn walk(message: &Value) -> Seen {
     only(
         message,
         &[
-            "text", "blocks", "attachments", "mrkdwn", "unfurl_links", "unfurl_media", "link_names", "parse",
-            "channel", "username", "icon_emoji", "thread_ts", "ts", "reply_broadcast",
+            "text",
+            "blocks",
+            "attachments",
+            "mrkdwn",
+            "unfurl_links",
+            "unfurl_media",
+            "link_names",
+            "parse",
+            "channel",
+            "username",
+            "icon_emoji",
+            "thread_ts",
+            "ts",
+            "reply_broadcast",
         ],
     );
     assert_eq!((&message["mrkdwn"], &message["link_names"]), (&false.into(), &false.into()));

@@ -1,5 +1,5 @@
 // Reads cards as JSON lines; parses each with Microsoft's own library and prints what it complains about.
-const cards = require(process.argv[2] + "/node_modules/adaptivecards");
+const cards = require(process.argv[2] + "/node_modules/adaptivecards/dist/adaptivecards.min.js");
 const lines = require("fs").readFileSync(0, "utf8").split("\n").filter((line) => line);
 for (const line of lines) {
   const source = JSON.parse(line).attachments[0].content;

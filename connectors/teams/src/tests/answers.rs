@@ -7,7 +7,12 @@ fn answers() {
     use VerdictCode::{Accepted, BadConfig, Delivered, Gone, Permanent, Retry, Throttled};
     let check = |status: u16, headers: &str, body: &str, code: VerdictCode, after: Option<u64>| {
         let verdict = Teams.interpret(&response(status, headers, body));
-        assert_eq!((verdict.code, verdict.retry_after_ms), (code, after), "{status} {body}: {}", verdict.detail);
+        assert_eq!(
+            (verdict.code, verdict.retry_after_ms),
+            (code, after),
+            "{status} {body}: {}",
+            verdict.detail
+        );
         assert_eq!(verdict.detail.is_empty(), code == Delivered, "{status} {body}: {}", verdict.detail);
         assert_eq!(verdict.provider_reference, None);
     };
@@ -16,7 +21,9 @@ fn answers() {
     check(200, "[]", "1", Delivered, None);
     check(200, "[]", "", Delivered, None);
     let legacy = |status: &str| {
-        format!("Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {status} with ContextId tcid=0,server=X,cv=Y..")
+        format!(
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {status} with ContextId tcid=0,server=X,cv=Y.."
+        )
     };
     check(200, "[]", &legacy("429"), Throttled, None);
     check(200, seven, &legacy("429"), Throttled, Some(7000));
@@ -39,8 +46,20 @@ fn answers() {
     check(429, seven, "", Throttled, Some(7000));
     check(429, "[]", "not text \u{0}", Throttled, None);
     for (status, code) in [
-        (301, Permanent), (400, Permanent), (413, Permanent), (401, BadConfig), (403, BadConfig), (404, BadConfig), (410, Gone),
-        (408, Retry), (500, Retry), (502, Throttled), (503, Throttled), (504, Throttled), (0, Retry), (999, Retry),
+        (301, Permanent),
+        (400, Permanent),
+        (413, Permanent),
+        (401, BadConfig),
+        (403, BadConfig),
+        (404, BadConfig),
+        (410, Gone),
+        (408, Retry),
+        (500, Retry),
+        (502, Throttled),
+        (503, Throttled),
+        (504, Throttled),
+        (0, Retry),
+        (999, Retry),
     ] {
         check(status, "[]", "<html>", code, None);
     }

@@ -5,8 +5,8 @@ mod walk;
 use super::{Teams, is_legacy};
 use notify_connector_sdk::{Codec, Part, Phase, PreparedRequest, Send};
 use notify_connector_testing::{
-    HOSTILE_PLACES, any_message, body, default_messages, golden, hostile_message, hostile_strings, json_body, send,
-    tidy,
+    HOSTILE_PLACES, any_message, body, default_messages, golden, hostile_message, hostile_strings, json_body,
+    send, tidy,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -55,21 +55,28 @@ fn what_cannot_be_prepared_says_why() {
     check(r#"{"url":"https://p.logic.azure.com/x?sig=abc"}"#, MESSAGE, "[]", "secret `url`");
     check(r#"{"mention":"x"}"#, MESSAGE, URL, "configuration");
     check("{}", "[]", URL, "message");
-    let refusal = Teams.prepare(&Send { check: true, ..send("teams", "{}", MESSAGE, URL) }).expect_err("no check");
+    let refusal =
+        Teams.prepare(&Send { check: true, ..send("teams", "{}", MESSAGE, URL) }).expect_err("no check");
     assert!(refusal.detail().contains("cannot be checked"), "{refusal:?}");
 }
 
 #[test]
 fn legacy_addresses() {
     for old in [
-        "https://acme.webhook.office.com/webhookb2/x", "https://outlook.office.com/webhook/x", "HTTPS://OUTLOOK.OFFICE365.COM/x",
-        "https://user@webhook.office.com:443/x", "https://outlook.office.com",
+        "https://acme.webhook.office.com/webhookb2/x",
+        "https://outlook.office.com/webhook/x",
+        "HTTPS://OUTLOOK.OFFICE365.COM/x",
+        "https://user@webhook.office.com:443/x",
+        "https://outlook.office.com",
     ] {
         assert!(is_legacy(old), "{old}");
     }
     for new in [
-        "https://prod-1.westeurope.logic.azure.com:443/workflows/x", "https://x.environment.api.powerplatform.com/y",
-        "https://relay.example/outlook.office.com", "https://notwebhook.office.com.example/", "https://xoutlook.office.com/",
+        "https://prod-1.westeurope.logic.azure.com:443/workflows/x",
+        "https://x.environment.api.powerplatform.com/y",
+        "https://relay.example/outlook.office.com",
+        "https://notwebhook.office.com.example/",
+        "https://xoutlook.office.com/",
     ] {
         assert!(!is_legacy(new), "{new}");
     }
@@ -131,7 +138,10 @@ fn the_edge_of_28_kib() {
         for size in [20_000, 23_000, 24_000, 24_453, 28_672, 100_000, 512 * 1024 - 200] {
             let seen = sized(unit.repeat(size / unit.len()));
             assert!(seen.cost <= 24_000, "{unit} {size}: {}", seen.cost);
-            assert!(size < 28_672 || unit == "**b** " || seen.links.iter().any(|url| url.contains("/a/")), "{unit} {size}");
+            assert!(
+                size < 28_672 || unit == "**b** " || seen.links.iter().any(|url| url.contains("/a/")),
+                "{unit} {size}"
+            );
             largest = largest.max(seen.cost);
         }
     }

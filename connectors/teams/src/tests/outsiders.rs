@@ -10,12 +10,18 @@ fn the_adaptivecards_parser_takes_them() {
     let tools = std::env::var_os("NOTIFY_TOOLS_NODE")
         .map_or_else(|| root().join("target/tools/node"), std::path::PathBuf::from);
     let package = tools.join("node_modules/adaptivecards");
-    assert!(package.exists(), "{} is missing: run `cargo xtask test`, or `npm install adaptivecards`", package.display());
+    assert!(
+        package.exists(),
+        "{} is missing: run `cargo xtask test`, or `npm install adaptivecards`",
+        package.display()
+    );
     let mut messages: Vec<String> = default_messages().into_iter().map(|(_, message)| message).collect();
     messages.push(MESSAGE.to_owned());
     messages.push(serde_json::json!({ "title": "t", "body": "word ".repeat(20_000) }).to_string());
     for one in hostile_strings() {
-        messages.extend(["title", "body", "field-value"].map(|place| hostile_message(place, &one.text).to_string()));
+        messages.extend(
+            ["title", "body", "field-value"].map(|place| hostile_message(place, &one.text).to_string()),
+        );
     }
     let mut bodies: Vec<_> = messages.iter().map(|message| json_body(&card(message))).collect();
     // It can refuse: an element that no version has, and one of a later version.
