@@ -21,6 +21,8 @@ const SECTION: usize = 3000;
 const FIELDS_IN_SECTION: usize = 10;
 /// What name and value of a short field may cost each; more is a line of its own.
 const SHORT_FIELD: usize = 240;
+/// A value of so many bytes stands beside another one in any case.
+const NARROW: usize = 40;
 /// What one short field costs at most, with its block around it.
 const FIELD_ROOM: usize = 2 * SHORT_FIELD + 160;
 
@@ -185,8 +187,12 @@ fn fields(fields: &[Field], cut: &mut bool) -> Json {
     out
 }
 
+/// What the template says is short, and what is: rows of one look read better than a mixture.
 fn is_short(field: &Field) -> bool {
-    field.short && !fit_cost(&field.value, SHORT_FIELD).cut && !fit_cost(&field.name, SHORT_FIELD).cut
+    let narrow = field.value.len() <= NARROW && !field.value.contains('\n');
+    (field.short || narrow)
+        && !fit_cost(&field.value, SHORT_FIELD).cut
+        && !fit_cost(&field.name, SHORT_FIELD).cut
 }
 
 fn grid(out: &mut Json, fields: &[Field], cut: &mut bool) {
