@@ -22,7 +22,7 @@ const FIELDS_IN_SECTION: usize = 10;
 /// What name and value of a short field may cost each; more is a line of its own.
 const SHORT_FIELD: usize = 240;
 /// A value of so many bytes stands beside another one in any case.
-const NARROW: usize = 40;
+const NARROW: usize = 48;
 /// What one short field costs at most, with its block around it.
 const FIELD_ROOM: usize = 2 * SHORT_FIELD + 160;
 
