@@ -179,36 +179,53 @@ impl Json {
         let mut from = 0;
         let mut cost = 0;
         for (at, byte) in value.bytes().enumerate() {
+            let one = COST[usize::from(byte)];
+            cost += usize::from(one & !ESCAPED);
+            if one & ESCAPED == 0 {
+                continue;
+            }
+            self.text.push_str(value.get(from..at).unwrap_or_default());
+            from = at + 1;
             match byte {
-                b'"' | b'\\' | 0..=0x1f => {
-                    self.text.push_str(value.get(from..at).unwrap_or_default());
-                    from = at + 1;
-                    match byte {
-                        b'"' => self.text.push_str("\\\""),
-                        b'\\' => self.text.push_str("\\\\"),
-                        b'\n' => self.text.push_str("\\n"),
-                        b'\r' => self.text.push_str("\\r"),
-                        b'\t' => self.text.push_str("\\t"),
-                        other => {
-                            const HEX: &[u8; 16] = b"0123456789abcdef";
-                            self.text.push_str("\\u00");
-                            self.text.push(char::from(HEX[usize::from(other >> 4)]));
-                            self.text.push(char::from(HEX[usize::from(other & 15)]));
-                        }
-                    }
-                    cost += char_cost(char::from(byte));
+                b'"' => self.text.push_str("\\\""),
+                b'\\' => self.text.push_str("\\\\"),
+                b'\n' => self.text.push_str("\\n"),
+                b'\r' => self.text.push_str("\\r"),
+                b'\t' => self.text.push_str("\\t"),
+                other => {
+                    const HEX: &[u8; 16] = b"0123456789abcdef";
+                    self.text.push_str("\\u00");
+                    self.text.push(char::from(HEX[usize::from(other >> 4)]));
+                    self.text.push(char::from(HEX[usize::from(other & 15)]));
                 }
-                0x20..=0x7f => cost += char_cost(char::from(byte)),
-                // The first byte of a character counts for all of it; four bytes are two UTF-16 units.
-                0xc0..=0xef => cost += 6,
-                0xf0..=0xff => cost += 12,
-                _ => {}
             }
         }
         self.text.push_str(value.get(from..).unwrap_or_default());
         self.cost += cost;
     }
 }
+
+/// Marks a byte that JSON needs escaped.
+const ESCAPED: u8 = 0x80;
+
+/// What each byte costs. The first byte of a character counts for all of it; four bytes are two UTF-16 units.
+const COST: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            ascii @ 0..=0x7f => {
+                let escaped = if matches!(ascii, b'"' | b'\\' | 0..=0x1f) { ESCAPED } else { 0 };
+                char_cost(ascii as char) as u8 | escaped
+            }
+            0xc0..=0xef => 6,
+            0xf0..=0xff => 12,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
