@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod outbound;
 mod pending;
 mod process;
+mod refused_secrets;
 mod registry;
 pub mod request;
 pub mod secrets;

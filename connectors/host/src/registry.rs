@@ -8,7 +8,9 @@ use crate::load::{self, LoadFault, Verified};
 use crate::manifest::Kind;
 use crate::outbound::{EgressPolicy, InvalidEgress, Outbound};
 use crate::pending::{Answer, Awaits};
+use crate::refused_secrets::RefusedSecrets;
 use crate::request::{HttpResponse, Outcome, PreparedRequest, Verdict};
+use crate::secrets::ResolvedSecrets;
 use crate::status::PluginStatus;
 use crate::supervisor::{HostFault, RestartPolicy, Settings, Supervisor};
 use crate::trust::{TrustFault, TrustStore};
@@ -135,6 +137,7 @@ pub struct InterpretInput<'a> {
 struct Installed {
     supervisor: Arc<Supervisor>,
     schema: arc_swap::ArcSwap<jsonschema::Validator>,
+    refused_secrets: arc_swap::ArcSwap<RefusedSecrets>,
 }
 
 /// The installed connectors.
@@ -192,6 +195,7 @@ impl ConnectorHost {
     fn install(&mut self, name: &str, folder: &std::path::Path, trust: &TrustStore) -> Result<(), String> {
         let verified = load::verify(folder, trust).map_err(|fault: LoadFault| fault.to_string())?;
         let schema = schema_of(&verified.manifest)?;
+        let refused = RefusedSecrets::of(&verified.manifest.secrets)?;
         for channel_type in &verified.manifest.channel_types {
             if let Some(other) = self.by_channel_type.get(channel_type) {
                 return Err(format!(
@@ -205,6 +209,7 @@ impl ConnectorHost {
         let installed = Installed {
             supervisor: self.supervise(name, verified),
             schema: arc_swap::ArcSwap::from_pointee(schema),
+            refused_secrets: arc_swap::ArcSwap::from_pointee(refused),
         };
         self.plugins.insert(name.to_owned(), installed);
         Ok(())
@@ -238,6 +243,11 @@ impl ConnectorHost {
     #[must_use]
     pub fn manifest(&self, channel_type: &str) -> Option<Arc<Verified>> {
         Some(self.installed(channel_type).ok()?.supervisor.plugin.load_full())
+    }
+
+    /// Why the connector's manifest refuses one of these secrets.
+    pub(crate) fn refused_secret(&self, channel_type: &str, secrets: &ResolvedSecrets) -> Option<String> {
+        self.installed(channel_type).ok()?.refused_secrets.load().reason(secrets)
     }
 
     /// Every plug-in that was found, refused ones too, in order of names.
@@ -391,7 +401,9 @@ impl ConnectorHost {
             return Err("it changes its kind or channel types: restart the studio for that".to_owned());
         }
         let schema = schema_of(&verified.manifest)?;
+        let refused = RefusedSecrets::of(&verified.manifest.secrets)?;
         installed.schema.store(Arc::new(schema));
+        installed.refused_secrets.store(Arc::new(refused));
         installed.supervisor.replace(verified, self.config.codec_patience).await;
         Ok(())
     }
