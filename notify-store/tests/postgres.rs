@@ -164,7 +164,7 @@ fn row_level_security() {
         .fetch_all(&mut raw)
         .await
         .unwrap();
-        assert_eq!(open, ["leases", "tenants", "work_queue", "write_probe"]);
+        assert_eq!(open, ["leases", "send_targets", "tenants", "work_queue", "write_probe"]);
 
         for table in UNDER_SECURITY {
             let count = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));

@@ -342,8 +342,9 @@ impl<'e> Teller<'e> {
         let whole = &entry.whole;
         let step = entry.step(words::act(whole), whole.clone());
         let owner = match text(whole, "act") {
-            Some("replay") => {
-                let (Some(of), Some(intent)) = (text(whole, "replayOf"), whole.get("intent")) else { return };
+            Some(act @ ("replay" | "fallback")) => {
+                let of = if act == "replay" { "replayOf" } else { "fallbackOf" };
+                let (Some(of), Some(intent)) = (text(whole, of), whole.get("intent")) else { return };
                 let (Some(of), Some(new)) = (self.deliveries.get(of), text(intent, "delivery")) else {
                     return;
                 };
