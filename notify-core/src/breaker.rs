@@ -162,13 +162,11 @@ mod tests {
 
     impl History {
         fn stands(&self, settings: Settings, probe: i64) -> Stands {
-            let after = self.0.iter().rposition(|(_, what)| *what == Happened::Success).map_or(0, |at| at + 1);
+            let after =
+                self.0.iter().rposition(|(_, what)| *what == Happened::Success).map_or(0, |at| at + 1);
             let since = &self.0[after..];
-            let failures: Vec<i64> = since
-                .iter()
-                .filter(|(_, what)| *what == Happened::Failure)
-                .map(|(when, _)| *when)
-                .collect();
+            let failures: Vec<i64> =
+                since.iter().filter(|(_, what)| *what == Happened::Failure).map(|(when, _)| *when).collect();
             let Some(opened) = failures.get(settings.failures as usize - 1) else { return Stands::Closed };
             let seconds = |length: Length| i64::try_from(length.as_millis() / 1_000).unwrap();
             let (mut until, mut wait) = (opened + seconds(settings.open_for), seconds(settings.open_for));
@@ -245,7 +243,9 @@ mod tests {
         let mut now = 11;
         for wait in [20, 35, 35] {
             assert_eq!(breaker.ask(at(now - 1), Length::from_secs(5)), Ask::Wait(at(now)));
-            let Ask::Probe(probing) = breaker.ask(at(now), Length::from_secs(5)) else { panic!("{breaker:?}") };
+            let Ask::Probe(probing) = breaker.ask(at(now), Length::from_secs(5)) else {
+                panic!("{breaker:?}")
+            };
             assert_eq!(probing.undecided(at(now)).until(), Some(at(now)), "given back at once");
             breaker = probing.failed(settings, false, at(now));
             assert_eq!(breaker, probing, "an old attempt's failure is not the probe's");

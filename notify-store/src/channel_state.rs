@@ -63,8 +63,7 @@ impl Shared {
     ) -> Result<Option<ChannelState>, StoreError> {
         let mut reader = self.reader(tenant).await?;
         let args = [Arg::from(tenant.as_str()), Arg::from(channel.as_str())];
-        let rows =
-            reader.db().rows(&self.texts, select!("WHERE tenant = $1 AND channel = $2"), args).await?;
+        let rows = reader.db().rows(&self.texts, select!("WHERE tenant = $1 AND channel = $2"), args).await?;
         rows.first().map(|row| Ok(decode(row)?.1)).transpose()
     }
 
@@ -219,10 +218,7 @@ impl Shared {
         rows.iter()
             .map(|row| {
                 let (all, in_flight) = (row.count(1)?, row.count(2)?);
-                Ok((
-                    row.parsed(0)?,
-                    ChannelQueue { waiting: all.saturating_sub(in_flight), in_flight },
-                ))
+                Ok((row.parsed(0)?, ChannelQueue { waiting: all.saturating_sub(in_flight), in_flight }))
             })
             .collect()
     }
@@ -236,8 +232,11 @@ impl Shared {
     ) -> Result<u64, StoreError> {
         self.writing(async |db| {
             db.enter(&self.texts, tenant).await?;
-            let sql = "UPDATE work_queue SET ready_at = $3, due_at = $3 WHERE tenant = $1 AND claim_token IS NULL \
-                 AND ready_at > $3 AND delivery_seq IN (SELECT d.seq FROM deliveries d WHERE d.tenant = $1 \
+            // A retry or a hold moves both times, what was sent back to the line only the second.
+            let sql = "UPDATE work_queue SET ready_at = $3, due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END \
+                 WHERE tenant = $1 AND claim_token IS NULL AND ready_at > $3 \
+                 AND ($4 = 1 OR (ready_at > due_at AND slot_at IS NULL)) \
+                 AND delivery_seq IN (SELECT d.seq FROM deliveries d WHERE d.tenant = $1 \
                  AND d.channel = $2 AND d.state = 'scheduled' \
                  AND ($4 = 0 OR (d.last_result = 'retry' AND d.last_error LIKE 'secret `%')))";
             let args = [
@@ -246,7 +245,7 @@ impl Shared {
                 Arg::from(now),
                 Arg::Int(i64::from(only_bad_secrets)),
             ];
-            db.run(&self.texts, sql, args).await
+            Ok(db.run(&self.texts, sql, args).await?)
         })
         .await
     }

@@ -474,8 +474,8 @@ impl Store {
     ) -> Result<Vec<(ChannelId, ChannelQueue)>, StoreError> {
         self.inner.shared.channel_queues(tenant).await
     }
-    /// Deliveries of a channel that nobody has claimed are due now: all of them, or those whose last attempt could not
-    /// read a secret.
+    /// Deliveries of a channel that nobody has claimed get their turn now: those that were sent back to the line, or
+    /// those whose last attempt could not read a secret. Nothing that waits for its retry, a hold or a reserved turn.
     pub async fn hurry(
         &self,
         tenant: &TenantId,

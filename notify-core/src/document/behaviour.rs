@@ -115,7 +115,9 @@ pub(super) fn health(channel: &Reader) -> Result<Option<HealthCheck>, Problem> {
         Value::String(word) if word == "off" => Setting::Off(super::noise::Off::Off),
         _ => match length(&reader, "every")? {
             Some(every) if every >= LEAST_CHECK => Setting::On(every),
-            _ => return Err(reader.fault("every", "it is too short", format!("write {LEAST_CHECK} or more"))),
+            _ => {
+                return Err(reader.fault("every", "it is too short", format!("write {LEAST_CHECK} or more")));
+            }
         },
     };
     Ok(Some(HealthCheck { every }))
@@ -147,11 +149,7 @@ mod tests {
             assert_eq!(channel.fallback.unwrap().after.as_millis(), 0);
         }
         check("breaker", json!("off"), json!("off"));
-        check(
-            "breaker",
-            json!({"failures": 3}),
-            json!({"failures": 3, "openFor": "30s", "atMost": "10m"}),
-        );
+        check("breaker", json!({"failures": 3}), json!({"failures": 3, "openFor": "30s", "atMost": "10m"}));
         check("health", json!({"every": "15m"}), json!({"every": "15m"}));
         check("health", json!({"every": "off"}), json!({"every": "off"}));
     }

@@ -240,8 +240,7 @@ impl DeliveryEntry {
                 ("replay", intent.delivery, intent.message, extra)
             }
             DeliveryAct::Fallback { of, reason, intent } => {
-                let extra =
-                    json!({"fallbackOf": of.as_str(), "reason": reason, "intent": intent.to_value()});
+                let extra = json!({"fallbackOf": of.as_str(), "reason": reason, "intent": intent.to_value()});
                 ("fallback", intent.delivery, intent.message, extra)
             }
             DeliveryAct::Test { intent } => {
