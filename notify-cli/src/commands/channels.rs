@@ -101,7 +101,7 @@ pub async fn test(global: &Global, id: &str, wait: Duration) -> Result<(), Failu
     let looked = async {
         loop {
             let found = client.delivery(&delivery).await?;
-            if !found.attempts.is_empty() || found.state != "scheduled" {
+            if found.attempts.as_ref().is_some_and(|all| !all.is_empty()) || found.state != "scheduled" {
                 return Ok::<_, Failure>(found);
             }
             notify_worker::clock::wait(LOOK_EVERY).await;
