@@ -21,6 +21,7 @@ mod queue;
 mod read;
 mod sql;
 mod store;
+mod store_channels;
 mod turns;
 
 pub use commit::{Bookkeeping, Commit, Committed, Effect, Guard, NoiseChanges, Refused};

@@ -172,7 +172,7 @@ mod tests {
         let documents = Documents { channels, ..Documents::default() };
         let (snapshot, _) = Snapshot::compile(TenantId::new("t").unwrap(), 0, "en", documents);
         let check = |first: &str, tried: &[&str], expected: Option<&str>| {
-            let tried = tried.iter().map(|id| ChannelId::new(id).unwrap()).collect();
+            let tried = tried.iter().map(|id| ChannelId::new(*id).unwrap()).collect();
             let found = usable(&snapshot, &ChannelId::new(first).unwrap(), &tried);
             assert_eq!(found.map(|channel| channel.id.as_str()), expected, "{first}");
         };

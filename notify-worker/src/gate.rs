@@ -256,15 +256,15 @@ enum Said {
 
 fn said(result: &AttemptResult) -> Said {
     let reached = result.redacted_request.is_some() || !result.never_sent;
+    let broken = result.http_status.is_some_and(|status| status >= 500);
     match &result.verdict.outcome {
         Outcome::Delivered | Outcome::Accepted => Said::Works,
-        Outcome::Permanent | Outcome::Throttled { .. } | Outcome::Gone if reached && !result.never_sent => {
-            Said::Lives
-        }
-        Outcome::Retry { .. } if reached && result.http_status.is_some_and(|status| status < 500) => {
-            Said::Lives
-        }
-        Outcome::Retry { .. } | Outcome::Timeout if reached => Said::Fails,
+        _ if !reached => Said::Nothing,
+        // A 503 that names no time is a receiver that is down more often than one that is busy.
+        Outcome::Throttled { after_ms: None } if broken => Said::Fails,
+        Outcome::Permanent | Outcome::Throttled { .. } | Outcome::Gone if !result.never_sent => Said::Lives,
+        Outcome::Retry { .. } if result.http_status.is_some() && !broken => Said::Lives,
+        Outcome::Retry { .. } | Outcome::Timeout => Said::Fails,
         _ => Said::Nothing,
     }
 }
@@ -272,6 +272,7 @@ fn said(result: &AttemptResult) -> Said {
 /// How long the receiver wants to be left alone.
 fn pause(result: &AttemptResult) -> Option<Duration> {
     match result.verdict.outcome {
+        Outcome::Throttled { after_ms: None } if said(result) == Said::Fails => None,
         Outcome::Throttled { after_ms } => Some(after_ms.map_or(THROTTLE_FLOOR, Duration::from_millis)),
         // A plug-in that rests also says when to come again.
         Outcome::Retry { after_ms: Some(after_ms) } if result.http_status.is_some() => {

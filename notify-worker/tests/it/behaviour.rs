@@ -131,7 +131,7 @@ async fn two_workers_share_a_rate() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_breaker_spends_no_attempts_and_one_probe_closes_it() {
     let studio = Studio::new().await;
-    let receiver = Receiver::start(503);
+    let receiver = Receiver::start(500);
     let breaker = json!({"breaker": {"failures": 2, "openFor": "2s"}});
     put(&studio, "hook", &receiver.url, breaker).await;
     studio.rule("alerts", "alert", "hook").await;
@@ -145,7 +145,7 @@ async fn an_open_breaker_spends_no_attempts_and_one_probe_closes_it() {
         Some(state(&studio, &worker, "hook").await).filter(|status| status["state"] == "open")
     })
     .await;
-    assert_eq!(open["lastError"]["httpStatus"], 503, "{open}");
+    assert_eq!(open["lastError"]["httpStatus"], 500, "{open}");
     let waiting = [send(&studio, &worker, "3", "alert").await, send(&studio, &worker, "4", "alert").await];
     wait(Duration::from_millis(300)).await;
     assert_eq!(receiver.got().len(), 2, "nothing more was sent");
@@ -202,9 +202,13 @@ async fn took_over(studio: &Studio, id: &DeliveryId) -> Vec<Delivery> {
 async fn another_channel_takes_over() {
     for (status, more, ends) in [
         // It dies.
-        (400, json!({"fallback": {"channel": "second"}}), DeliveryState::Dead),
+        (
+            400,
+            json!({"fallback": {"channel": "second"}, "retry": {"scheduleSeconds": []}}),
+            DeliveryState::Dead,
+        ),
         // Its next attempt is too far away.
-        (503, json!({"fallback": {"channel": "second", "after": "1m"}}), DeliveryState::Cancelled),
+        (500, json!({"fallback": {"channel": "second", "after": "1m"}}), DeliveryState::Cancelled),
         (
             503,
             json!({"fallback": {"channel": "second", "after": "0"}, "retry": {"scheduleSeconds": [1]}}),
@@ -238,7 +242,7 @@ async fn another_channel_takes_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_longer_than_its_fallback_allows_goes_there_without_an_attempt() {
     let studio = Studio::new().await;
-    let (bad, good) = (Receiver::start(503), Receiver::start(200));
+    let (bad, good) = (Receiver::start(500), Receiver::start(200));
     put(&studio, "second", &good.url, json!({})).await;
     let more = json!({
         "fallback": {"channel": "second", "after": "10s"}, "breaker": {"failures": 1, "openFor": "1h", "atMost": "1h"},
@@ -263,8 +267,10 @@ async fn what_waits_longer_than_its_fallback_allows_goes_there_without_an_attemp
 async fn what_waits_for_a_channel_that_is_disabled_or_deleted_falls_back_and_chains_end() {
     let studio = Studio::new().await;
     let bad = Receiver::start(400);
-    put(&studio, "a", &bad.url, json!({"fallback": {"channel": "b"}})).await;
-    put(&studio, "b", &bad.url, json!({"fallback": {"channel": "a"}})).await;
+    put(&studio, "a", &bad.url, json!({"fallback": {"channel": "b"}, "retry": {"scheduleSeconds": []}}))
+        .await;
+    put(&studio, "b", &bad.url, json!({"fallback": {"channel": "a"}, "retry": {"scheduleSeconds": []}}))
+        .await;
     studio.rule("alerts", "alert", "a").await;
     let worker = studio.sending_worker(&[], |_| {}).await;
     let id = send(&studio, &worker, "1", "alert").await;
@@ -273,7 +279,7 @@ async fn what_waits_for_a_channel_that_is_disabled_or_deleted_falls_back_and_cha
     over(&studio, &second, DeliveryState::Dead).await;
     assert_eq!(studio.deliveries().await.len(), 2, "it does not go round");
 
-    let (good, slow) = (Receiver::start(200), Receiver::start(503));
+    let (good, slow) = (Receiver::start(200), Receiver::start(500));
     for (name, gone) in [("off", false), ("deleted", true)] {
         put(&studio, "good", &good.url, json!({})).await;
         let more = json!({"fallback": {"channel": "good", "after": "1d"}, "retry": {"scheduleSeconds": [2]}});
@@ -302,7 +308,8 @@ async fn a_test_message_says_so_and_tells_what_came_of_it() {
     let studio = Studio::new().await;
     let (good, bad) = (Receiver::start(200), Receiver::start(400));
     put(&studio, "good", &good.url, json!({"locale": "de"})).await;
-    put(&studio, "bad", &bad.url, json!({"fallback": {"channel": "good"}})).await;
+    let more = json!({"fallback": {"channel": "good"}, "retry": {"scheduleSeconds": []}});
+    put(&studio, "bad", &bad.url, more).await;
     put(&studio, "off", &bad.url, json!({"enabled": false})).await;
     let worker = studio.sending_worker(&[], |_| {}).await;
     let test = async |id: &str, key: Option<&str>| {
@@ -333,7 +340,7 @@ async fn a_test_message_says_so_and_tells_what_came_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_read_anew_close_the_breaker_and_show_no_value() {
     let studio = Studio::new().await;
-    let receiver = Receiver::start(503);
+    let receiver = Receiver::start(500);
     let more = json!({
         "breaker": {"failures": 1, "openFor": "1h", "atMost": "1h"},
         "secrets": {"signing": ["secret://env/NOTIFY_SECRET_ACME_KEY", "secret://env/NOTIFY_SECRET_ACME_NONE"]},
@@ -373,7 +380,13 @@ async fn victim() {
     let backend = Backend::Sqlite { file: file.into() };
     let studio = Studio::on(backend, tempfile::tempdir().unwrap()).await;
     put(&studio, "second", good, json!({})).await;
-    put(&studio, "first", bad, json!({"fallback": {"channel": "second"}, "breaker": "off"})).await;
+    put(
+        &studio,
+        "first",
+        bad,
+        json!({"fallback": {"channel": "second"}, "breaker": "off", "retry": {"scheduleSeconds": []}}),
+    )
+    .await;
     studio.rule("alerts", "alert", "first").await;
     let worker = studio.sending_worker(&[], |_| {}).await;
     for number in 0_u32.. {
