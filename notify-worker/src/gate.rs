@@ -18,6 +18,7 @@ use notify_core::document::noise::Setting;
 use notify_core::document::{Channel, Version};
 use notify_core::duration::Length;
 use notify_core::ids::{ChannelId, TenantId};
+use notify_core::plan::Snapshot;
 use notify_core::retry::{MAX_WAIT, THROTTLE_FLOOR};
 use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::StoreError;
@@ -54,6 +55,8 @@ struct Known {
     waiting: u32,
     has_fallback: bool,
     channel_type: String,
+    /// Of the channel's document, when it was first used.
+    version: u64,
 }
 
 /// What the gate says to a delivery.
@@ -85,6 +88,13 @@ impl Gates {
     /// What was known is looked up again.
     pub fn forget(&self, tenant: &TenantId, channel: &ChannelId) {
         self.held().remove(&(tenant.clone(), channel.clone()));
+    }
+
+    /// Channels of a tenant that are shut, with the version that they had.
+    fn shut_of(&self, tenant: &TenantId, now: Timestamp) -> Vec<(ChannelId, u64)> {
+        let held = self.held();
+        let shut = held.iter().filter(|((of, _), known)| of == tenant && known.shut(now).is_some());
+        shut.map(|((_, channel), known)| (channel.clone(), known.version)).collect()
     }
 
     /// Until when a channel is surely shut, where nobody has to look at the delivery.
@@ -201,6 +211,7 @@ async fn look(
         waiting: 0,
         has_fallback,
         channel_type: channel.document.r#type.clone(),
+        version: channel.version,
     });
     known.read_at = now;
     known.has_fallback = has_fallback;
@@ -400,4 +411,24 @@ pub(crate) async fn close(
     shared.store.hurry(tenant, channel, now, false).await?;
     dispatcher.wake_poll();
     Ok(true)
+}
+
+/// What was said of a channel's receiver does not hold for a channel that was changed since, perhaps to another one.
+pub(crate) async fn changed(shared: &Shared, dispatcher: &Dispatcher, snapshot: &Snapshot) {
+    let (tenant, now) = (&snapshot.tenant, shared.clock.now());
+    for (channel, version) in shared.gates.shut_of(tenant, now) {
+        if snapshot.channels.get(&channel).is_some_and(|found| found.version == version) {
+            continue;
+        }
+        let anew = async {
+            shared.store.resume_channel(tenant, &channel).await?;
+            shared.store.note_breaker(tenant, &channel, Breaker::default()).await?;
+            shared.gates.forget(tenant, &channel);
+            shared.store.hurry(tenant, &channel, now, false).await
+        };
+        match anew.await {
+            Ok(_) => dispatcher.wake_poll(),
+            Err(error) => tracing::warn!(%tenant, %channel, %error, "a changed channel stays shut for now"),
+        }
+    }
 }

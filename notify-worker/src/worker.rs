@@ -246,8 +246,11 @@ impl Worker {
             tracing::error!(tenant = %tenant, %error, "the configuration could not be reloaded");
         }
         // A digest that is sent even if nothing happens opens its first period now, not with the next event.
-        if self.shared.snapshots.get(tenant).await.is_ok_and(|snapshot| snapshot.sends_silence()) {
-            self.wake_owner(tenant);
+        if let Ok(snapshot) = self.shared.snapshots.get(tenant).await {
+            if snapshot.sends_silence() {
+                self.wake_owner(tenant);
+            }
+            crate::gate::changed(&self.shared, &self.dispatcher, &snapshot).await;
         }
     }
 

@@ -189,6 +189,12 @@ async fn a_throttled_receiver_is_left_alone_by_all_deliveries() {
     .await;
     assert!(studio.attempts(&second).await.is_empty());
     assert_eq!(receiver.got().len(), 1);
+
+    // The pause was that of the receiver before; a changed channel begins anew.
+    receiver.answers(200);
+    put(&studio, "hook", &receiver.url, json!({"description": "mended"})).await;
+    worker.configuration_changed(&studio.tenant).await;
+    over(&studio, &second, DeliveryState::Delivered).await;
     worker.stop().await;
 }
 
