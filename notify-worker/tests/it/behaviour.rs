@@ -1,7 +1,8 @@
 //! How channels behave: rates, breaker, pauses, fallbacks, tests. Everything is really sent.
 
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, sending_host_that};
 use crate::studio::{Studio, eventually, now};
+use notify_connector_host::secrets::SecretResolver;
 use notify_core::document::Kind;
 use notify_core::ids::{ChannelId, DeliveryId};
 use notify_core::problem::Code;
@@ -13,6 +14,7 @@ use notify_worker::clock::wait;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 async fn put(studio: &Studio, id: &str, url: &str, more: Value) {
@@ -373,6 +375,93 @@ async fn secrets_read_anew_close_the_breaker_and_show_no_value() {
     }
     let entries = studio.entries_about("channel/hook").await;
     assert!(entries.iter().any(|(kind, entry)| kind == "access" && entry["act"] == "secrets-refreshed"));
+    worker.stop().await;
+}
+
+/// The webhook's codec knows no checks and sends them; what counts here is what the studio makes of the answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_close_the_breaker_and_failing_ones_are_told_once() {
+    let studio = Studio::new().await;
+    let receiver = Receiver::start(500);
+    put(&studio, "hook", &receiver.url, json!({"breaker": {"failures": 1, "openFor": "1h", "atMost": "1h"}}))
+        .await;
+    studio.rule("alerts", "alert", "hook").await;
+    let host = sending_host_that(studio.folder(), "health", json!({"kind": "check"}));
+    let secrets = SecretResolver::with_environment(None, "NONE_", |_| None);
+    let worker = studio.worker_through(host, Arc::new(secrets), |_| {}).await;
+    send(&studio, &worker, "1", "alert").await;
+    eventually("it opens", || async {
+        (state(&studio, &worker, "hook").await["state"] == "open").then_some(())
+    })
+    .await;
+    let waiting = send(&studio, &worker, "2", "alert").await;
+    let check = async || worker.check_channel(&studio.tenant, &channel("hook")).await.unwrap();
+    let failing = check().await;
+    assert_eq!((&failing["result"], &failing["httpStatus"]), (&"failing".into(), &500.into()), "{failing}");
+    assert!(studio.attempts(&waiting).await.is_empty());
+    receiver.answers(200);
+    assert_eq!(check().await["result"], "ok");
+    over(&studio, &waiting, DeliveryState::Delivered).await;
+    assert_eq!(state(&studio, &worker, "hook").await["check"]["last"]["result"], "ok");
+
+    receiver.answers(500);
+    for _ in 0..2 {
+        assert_eq!(check().await["result"], "failing");
+    }
+    let page = notify_store::model::Page { limit: 100, after: None };
+    let events = studio.store.events(&studio.tenant, &page).await.unwrap().items;
+    let told = events.iter().filter(|event| event.event.r#type == notify_worker::channels::CHANNEL_UPDATED);
+    assert_eq!(told.count(), 1, "when it began to fail, and not again");
+    worker.stop().await;
+}
+
+/// What a plug-in says its provider takes holds for all channels of one target together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_providers_rate_is_shared_by_the_channels_of_one_target() {
+    let studio = Studio::new().await;
+    let receiver = Receiver::start(200);
+    for id in ["one", "two"] {
+        put(&studio, id, &receiver.url, json!({})).await;
+        studio.rule(id, "alert", id).await;
+    }
+    let limits = json!({"rates": [{"count": 1, "seconds": 1, "per": ["/url"]}]});
+    let host = sending_host_that(studio.folder(), "limits", limits);
+    let secrets = SecretResolver::with_environment(None, "NONE_", |_| None);
+    let worker = studio.worker_through(host, Arc::new(secrets), |_| {}).await;
+    for number in ["1", "2"] {
+        worker.accept(studio.event(number, "alert", "x")).await.unwrap();
+    }
+    eventually("all arrive", || async { (receiver.got().len() == 4).then_some(()) }).await;
+    for delivery in studio.deliveries().await {
+        over(&studio, &delivery.delivery.id, DeliveryState::Delivered).await;
+    }
+    keeps_the_rate(&studio, 4, 1, 1.0).await;
+    worker.stop().await;
+}
+
+/// Three channels of one type whose receivers never answer do not hold up a fourth.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stuck_channels_of_a_type_leave_places_to_another() {
+    let studio = Studio::new().await;
+    let stuck = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", stuck.local_addr().unwrap());
+    let good = Receiver::start(200);
+    for (id, url) in [("a", &url), ("b", &url), ("c", &url), ("good", &good.url)] {
+        put(&studio, id, url, json!({"timeoutSeconds": 60})).await;
+        studio.rule(id, id, id).await;
+    }
+    let worker = studio
+        .sending_worker(&[], |options| {
+            (options.concurrency, options.per_channel) = (32, 4);
+            options.drain = Duration::from_millis(10);
+        })
+        .await;
+    for number in 0..30 {
+        let kind = ["a", "b", "c"][number % 3];
+        worker.accept(studio.event(&number.to_string(), kind, "x")).await.unwrap();
+    }
+    let id = send(&studio, &worker, "last", "good").await;
+    over(&studio, &id, DeliveryState::Delivered).await;
     worker.stop().await;
 }
 
