@@ -9,7 +9,7 @@ use notify_connector_host::secrets::SecretResolver;
 use notify_core::document::channel::SecretRef;
 use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
-use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::ids::{ChannelId, DeliveryId, TenantId};
 use notify_core::ledger::entry::Genesis;
 use notify_core::ledger::keys::ExportKey;
 use notify_core::plan::{Documents, Explained, Snapshot};
