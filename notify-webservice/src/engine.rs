@@ -56,6 +56,33 @@ pub trait Engine: Send + Sync + 'static {
         actor: &Actor,
     ) -> BoxFuture<Result<Redriven, Problem>>;
 
+    /// Sends a message that says it is a test, as a delivery of its own. The same key gives the same one. `not-found`,
+    /// `channel-disabled`.
+    fn test_channel(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        actor: &Actor,
+        idempotency_key: Option<&str>,
+    ) -> BoxFuture<Result<DeliveryId, Problem>>;
+
+    /// Asks the channel's plug-in now (`ChannelCheck` in `/openapi.json`). `not-found`.
+    fn check_channel(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>>;
+
+    /// Reads the channel's secrets anew (`RefreshedSecrets`). `not-found`.
+    fn refresh_secrets(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        actor: &Actor,
+    ) -> BoxFuture<Result<Value, Problem>>;
+
+    /// How a channel is (`ChannelStatus`). `not-found`.
+    fn channel_status(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>>;
+
+    /// How all channels of a tenant are, by id.
+    fn channel_statuses(&self, tenant: &TenantId) -> BoxFuture<Result<Vec<Value>, Problem>>;
+
     /// Documents of this tenant were written; the next plan uses them.
     fn configuration_changed(&self, tenant: &TenantId);
 

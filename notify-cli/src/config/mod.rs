@@ -33,6 +33,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub intake: Intake,
     pub dispatch: Dispatch,
+    pub channels: Channels,
     pub connectors: Connectors,
     pub egress: Egress,
     pub secrets: Secrets,
@@ -109,6 +110,12 @@ pub struct Dispatch {
     pub retry_schedule_seconds: Vec<u32>,
     pub response_bytes: usize,
     pub disable_after_hours: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    pub health_every_seconds: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -326,6 +333,11 @@ impl Config {
             ),
             ("dispatch.per_channel", self.dispatch.per_channel >= 1, "be at least 1"),
             ("dispatch.timeout_seconds", (1..=120).contains(&self.dispatch.timeout_seconds), "be 1 to 120"),
+            (
+                "channels.health_every_seconds",
+                matches!(self.channels.health_every_seconds, 0 | 30..=86_400),
+                "be 30 to 86400, or 0 for never",
+            ),
             ("ledger.site", is_host_name(&self.ledger.site), "be a lower-case host name"),
             (
                 "server.role",

@@ -125,6 +125,8 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
         config.dispatch.retry_schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect();
     let hours = config.dispatch.disable_after_hours;
     options.disable_after = (hours > 0).then(|| Duration::from_secs(u64::from(hours) * 3_600));
+    let every = config.channels.health_every_seconds;
+    options.health_every = (every > 0).then(|| Duration::from_secs(every));
     options.anchors = Some(config.ledger.anchor_path.clone());
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)

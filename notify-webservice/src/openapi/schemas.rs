@@ -37,6 +37,7 @@ pub fn all() -> Value {
         super::rules::all(),
         super::calendars::all(),
         super::muting::all(),
+        super::channels::all(),
         deliveries(),
         ledger(),
         operations(),
