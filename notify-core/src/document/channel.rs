@@ -6,6 +6,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// The channel that every tenant has without a document.
+pub const INBOX: &str = "inbox";
+/// The channel type of the studio's own inboxes; no plug-in.
+pub const CONSOLE: &str = "console";
+
+/// Whether every tenant has this channel without a document.
+#[must_use]
+pub fn is_builtin_channel(id: &ChannelId) -> bool {
+    id.as_str() == INBOX
+}
+
 /// `schema: notify-channel@1`.
 pub const SCHEMA: &str = "notify-channel@1";
 

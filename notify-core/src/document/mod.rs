@@ -5,6 +5,7 @@
 
 pub mod calendar;
 pub mod channel;
+pub mod console;
 pub mod contact;
 pub mod difference;
 pub mod event_type;
