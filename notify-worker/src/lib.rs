@@ -4,7 +4,7 @@
 //! or dead letter) and back to [`poll`] when something is due again. `lanes` keeps one channel from taking the places
 //! of all, `planning` one tenant from taking the processor of all. [`snapshots`] holds the compiled configuration,
 //! [`clock`] is the only place that reads the time, [`acts`] are what people ask for:
-//! preview and replay, [`digest_preview`] is that of many events as one message, `explain` says which rules match, [`redrive`] that for many at once; [`channels`] disables what does not work; [`anchor`] keeps the last checkpoints outside the database.
+//! preview and replay, [`digest_preview`] is that of many events as one message, `explain` says which rules match, [`redrive`] that for many at once; [`channels`] disables what does not work; [`provided`] is what connectors get of the studio itself; [`inbox`] is the channel that needs no connector; [`anchor`] keeps the last checkpoints outside the database.
 
 pub mod acts;
 pub mod anchor;
@@ -13,11 +13,13 @@ pub mod clock;
 pub mod digest_preview;
 pub mod dispatch;
 mod explain;
+pub mod inbox;
 mod lanes;
 pub mod metrics;
 pub mod owner;
 mod planning;
 pub mod poll;
+pub mod provided;
 pub mod record;
 pub mod redrive;
 mod regate;

@@ -11,7 +11,7 @@ use notify_core::ledger::commitment::{Commitment, salt};
 use notify_core::ledger::entry::{self, AttemptEntry};
 use notify_core::retry::{Attempted, Next, next};
 use notify_core::time::Timestamp;
-use notify_store::model::{Attempt, DeliveryState, Follows};
+use notify_store::model::{Attempt, DeliveryState, Follows, NewInboxItem};
 use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub(crate) async fn attempt(
     let follows = follows(next);
     let Some(row) = row(ready, started_at, finished_at, &result, follows.clone()) else { return false };
     let again = matches!(next, Next::Again { .. });
-    let Some(committed) = commit_attempt(shared, ready, row).await else { return false };
+    let item = crate::inbox::item(shared, ready, channel, &result.verdict.outcome, finished_at);
+    let Some(committed) = commit_attempt(shared, ready, row, item).await else { return false };
     count(shared, &committed, next, finished_at.duration_since(ready.created_at));
     if again {
         dispatcher.wake_poll();
@@ -69,7 +70,7 @@ pub(crate) async fn unknown(shared: &Shared, ready: &Ready) -> Option<Ready> {
         provider_reference: None,
         follows,
     };
-    let committed = commit_attempt(shared, ready, row).await?;
+    let committed = commit_attempt(shared, ready, row, None).await?;
     if committed.late || !matches!(next, Next::Again { .. }) {
         return None;
     }
@@ -111,7 +112,12 @@ fn row(
 
 /// Writes until it is written or the claim is somebody else's: the send has happened, its record must not be lost
 /// to a passing fault of the database.
-async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<Committed> {
+async fn commit_attempt(
+    shared: &Shared,
+    ready: &Ready,
+    row: Attempt,
+    item: Option<NewInboxItem>,
+) -> Option<Committed> {
     let Some(message) = Commitment::parse(&ready.message_commitment) else {
         tracing::error!(delivery = %ready.id, "the stored message commitment cannot be read");
         return None;
@@ -139,17 +145,15 @@ async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<
             };
             entry.into_draft()
         };
-        let commit = Commit::new(
-            ready.tenant.clone(),
-            vec![Effect::RecordAttempt(Box::new(row.clone()))],
-            vec![entry(false)],
-        )
-        .guarded(Guard::Claim {
-            delivery: ready.id.clone(),
-            attempt: ready.attempt,
-            token: ready.token.clone(),
-        })
-        .or_late(entry(true));
+        let mut effects = vec![Effect::RecordAttempt(Box::new(row.clone()))];
+        effects.extend(item.clone().map(|item| Effect::AddToInbox(Box::new(item))));
+        let commit = Commit::new(ready.tenant.clone(), effects, vec![entry(false)])
+            .guarded(Guard::Claim {
+                delivery: ready.id.clone(),
+                attempt: ready.attempt,
+                token: ready.token.clone(),
+            })
+            .or_late(entry(true));
         match shared.store.commit(commit).await {
             Ok(committed) => return Some(committed),
             Err(StoreError::Refused(Refused::StaleClaim) | StoreError::Closed) => return None,

@@ -2,6 +2,7 @@
 
 use crate::channels::Health as ChannelHealth;
 use crate::dispatch::Dispatcher;
+use crate::inbox::InboxOptions;
 use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
 use crate::planning::Planning;
@@ -13,6 +14,7 @@ use notify_connector_host::secrets::SecretResolver;
 use notify_core::document::channel::Retry;
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
+use notify_core::links::Links;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::{Store, StoreError};
@@ -52,6 +54,9 @@ pub struct WorkerOptions {
     pub anchors: Option<PathBuf>,
     /// A channel with nothing but failures for this long is disabled; `None`: never.
     pub disable_after: Option<Duration>,
+    /// Makes the links that messages carry; `None`: they carry none, because nobody has said where our pages are.
+    pub links: Option<Links>,
+    pub inbox_items: InboxOptions,
 }
 
 impl WorkerOptions {
@@ -73,6 +78,8 @@ impl WorkerOptions {
             retry: Retry::DEFAULT_SECONDS.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
             anchors: None,
             disable_after: Some(Duration::from_secs(5 * 86_400)),
+            links: None,
+            inbox_items: InboxOptions::default(),
         }
     }
 }
@@ -208,6 +215,7 @@ impl Worker {
                 }
             }),
         );
+        worker.keep("inbox", tokio::spawn(crate::inbox::run(Arc::clone(&worker.shared))));
         if let Some(folder) = worker.shared.options.anchors.clone() {
             worker.keep("anchor", tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
         }

@@ -8,6 +8,7 @@ mod brokers;
 mod channels;
 mod configuration;
 mod deliveries;
+mod inbox;
 mod intake;
 mod noise;
 mod noise_hours;
