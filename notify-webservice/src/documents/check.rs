@@ -2,6 +2,7 @@
 
 use crate::app::{Call, store_problem};
 use crate::muting;
+use notify_core::document::channel::{INBOX, is_builtin_channel};
 use notify_core::document::parse as document;
 use notify_core::document::scope::Scope;
 use notify_core::document::{
@@ -193,7 +194,7 @@ fn missing(rule: &Rule, known: &References) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, action) in rule.actions.iter().enumerate() {
         let channel = action.channel.as_str();
-        if !known.has(Kind::Channel, channel) {
+        if !known.has(Kind::Channel, channel) && !is_builtin_channel(&action.channel) {
             problems.push(unknown_reference(Kind::Channel, channel, &format!("/actions/{index}/channel")));
         }
         if let Some(template) = &action.template
@@ -253,6 +254,9 @@ async fn named(scope: &Scope<'_>, call: &Call) -> Result<(), Problem> {
 }
 
 async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(), Problem> {
+    if kind == Kind::Channel && id == INBOX {
+        return Ok(());
+    }
     let found = call.app.store.document(call.tenant(), kind, id, None).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     if found.is_some_and(|document| !document.deleted) {

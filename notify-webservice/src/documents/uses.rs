@@ -84,7 +84,7 @@ pub async fn exist(kind: Kind, body: &str, call: &Call) -> Result<(), Problem> {
     let mut seen = HashSet::new();
     let once = in_fields(&ONCE, kind, &document);
     for used in named(kind, &document).into_iter().chain(once) {
-        if !seen.insert((used.kind, used.id.clone())) {
+        if !seen.insert((used.kind, used.id.clone())) || super::built_in::is_it(used.kind, &used.id) {
             continue;
         }
         let found = call.app.store.document(call.tenant(), used.kind, &used.id, None).await;

@@ -11,7 +11,7 @@ use notify_core::problem::Code;
 pub(super) const VIEWER: Access = Access::AnyOf(&[Scope::Viewer]);
 pub(super) const OPERATOR: Access = Access::AnyOf(&[Scope::Operator]);
 /// Channels decide where data leaves to and which secrets are used.
-const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
+pub(super) const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
 const PUBLISH: Access = Access::AnyOf(&[Scope::Publish]);
 const AUDITOR: Access = Access::AnyOf(&[Scope::Auditor]);
 
@@ -158,6 +158,7 @@ pub fn routes() -> Vec<Route> {
     all.extend(document_routes());
     all.extend(quarantine_routes());
     all.extend(delivery_routes());
+    all.extend(super::inbox::routes());
     all.extend(ledger_routes());
     all.extend(operations_routes());
     all.extend(super::why::routes());
