@@ -103,6 +103,11 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Inbox: what was delivered to the studio itself.
+    Inbox {
+        #[command(subcommand)]
+        command: crate::commands::inbox::InboxCommand,
+    },
     /// Quarantine: what came from a bus and could not be taken in.
     Quarantine {
         #[command(subcommand)]
@@ -247,6 +252,11 @@ pub enum ChannelCommand {
     Enable { id: String },
     /// Send nothing to a channel.
     Disable { id: String },
+    /// Recipients who want nothing from a channel any more.
+    OptOuts {
+        #[command(subcommand)]
+        command: crate::commands::opt_outs::OptOutCommand,
+    },
 }
 
 #[derive(Debug, Subcommand)]

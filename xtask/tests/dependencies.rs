@@ -91,7 +91,11 @@ fn crates_depend_only_downwards() {
         ("notify-connector-conformance", &["notify-connector-abi", "notify-connector-host"]),
         ("notify-connector-webhook", &["notify-connector-sdk"]),
         ("notify-worker", &["notify-core", "notify-store", "notify-bus", "notify-connector-host"]),
-        ("notify-webservice", &["notify-core", "notify-store", "notify-bus", "notify-connector-host"]),
+        ("notify-markup", &[]),
+        (
+            "notify-webservice",
+            &["notify-core", "notify-store", "notify-bus", "notify-connector-host", "notify-markup"],
+        ),
     ];
     let edges = normal_edges(&metadata());
     for (name, may) in allowed {
