@@ -7,6 +7,8 @@ use ed25519_dalek::Signer;
 use http::{HeaderMap, HeaderValue, header};
 use notify_connector_host::frame::{self, FromChild, ToChild};
 use notify_connector_host::manifest::Manifest;
+use notify_core::links::LinkKeys;
+use notify_core::time::Timestamp;
 use notify_webservice::auth::{Authenticator, Presented, TokenKey};
 
 // The web layer's own reader of query parameters, which it does not export.
@@ -55,6 +57,31 @@ pub fn token(data: &[u8]) {
     if let Some(Presented::New(caller, _) | Presented::Known(caller)) = presented {
         assert!(caller.expires_at > 1_795_327_200 - 120 && caller.not_before <= 1_795_327_200 + 120);
     }
+}
+
+/// The token of a page, as it comes (nobody can make one by chance), and the same bytes with a right MAC in front of what
+/// reads them: what opens is what was sealed.
+pub fn link(data: &[u8]) {
+    let keys = LinkKeys::one([8; 32]);
+    let now = "2026-11-22T06:00:00Z".parse().expect("a time");
+    let text = String::from_utf8_lossy(data);
+    for token in [text.clone().into_owned(), URL_SAFE_NO_PAD.encode(data)] {
+        assert!(keys.open_alert(&token, now).is_err(), "a link that nobody signed");
+        assert!(!keys.open_way_out(&token).is_ok_and(|way| way.is_of(&text)));
+    }
+    let mut names = text.split('\n');
+    let (Ok(tenant), Ok(channel)) = (
+        names.next().unwrap_or_default().parse::<notify_core::ids::TenantId>(),
+        names.next().unwrap_or_default().parse::<notify_core::ids::ChannelId>(),
+    ) else {
+        return;
+    };
+    let address = names.next().unwrap_or_default();
+    let way = keys.open_way_out(&keys.ways_out(&tenant, &channel).of(address)).expect("made here");
+    assert!(way.is_of(address) && way.tenant == tenant && way.channel == channel);
+    let delivery = notify_core::ids::DeliveryId::derive([address]);
+    let opened = keys.open_alert(&keys.alert(&tenant, &delivery, Timestamp::MAX), now).expect("made here");
+    assert!((opened.tenant, opened.delivery) == (tenant, delivery));
 }
 
 /// A query string with `limit` and `pageToken`.

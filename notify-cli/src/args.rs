@@ -103,6 +103,11 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Inbox: what was delivered to the studio itself.
+    Inbox {
+        #[command(subcommand)]
+        command: crate::commands::inbox::InboxCommand,
+    },
     /// Quarantine: what came from a bus and could not be taken in.
     Quarantine {
         #[command(subcommand)]
@@ -262,6 +267,11 @@ pub enum ChannelCommand {
     Status {
         /// One channel in detail; without it all of them.
         id: Option<String>,
+    },
+    /// Recipients who want nothing from a channel any more.
+    OptOuts {
+        #[command(subcommand)]
+        command: crate::commands::opt_outs::OptOutCommand,
     },
 }
 

@@ -87,6 +87,13 @@ const COMMANDS: &[(&str, &str)] = &[
     ("replaceInhibition", "inhibition replace"),
     ("deleteInhibition", "inhibition delete"),
     ("listInhibitionVersions", "inhibition versions"),
+    ("listInbox", "inbox list"),
+    ("readInboxItem", "inbox show"),
+    ("markInboxItemRead", "inbox read"),
+    ("markInboxItemUnread", "inbox unread"),
+    ("markInboxRead", "inbox read-all"),
+    ("listOptOuts", "channel opt-outs list"),
+    ("removeOptOut", "channel opt-outs remove"),
     ("listQuarantine", "quarantine list"),
     ("readQuarantined", "quarantine get"),
     ("redriveQuarantined", "quarantine redrive"),
@@ -118,7 +125,16 @@ const COMMANDS: &[(&str, &str)] = &[
 
 /// What a person does with a command above, offered once more in the form that another program speaks, and pages for a
 /// browser.
-const NOT_FOR_A_TERMINAL: &[&str] = &["postAlerts", "publishSigned", "docs", "docsFile", "docsPlace"];
+const NOT_FOR_A_TERMINAL: &[&str] = &[
+    "postAlerts",
+    "publishSigned",
+    "docs",
+    "docsFile",
+    "docsPlace",
+    "alertPage",
+    "wayOutPage",
+    "takeWayOut",
+];
 
 #[test]
 fn every_operation_has_a_command() {

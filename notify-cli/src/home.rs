@@ -5,6 +5,7 @@ use crate::config::{self, Loaded, Sources, StoreUrl};
 use crate::failure::Failure;
 use notify_core::ids::hex;
 use notify_core::ledger::keys::ExportKey;
+use notify_core::links::LinkKeys;
 use notify_core::time::{Clock, Timestamp};
 use notify_store::{Backend, OpenOptions, Store, StoreError};
 use notify_webservice::auth::TokenKey;
@@ -21,6 +22,7 @@ pub struct Home {
     /// PKCS#8 PEM.
     token_pem: String,
     export_pem: String,
+    links: String,
 }
 
 /// The machine's clock, for commands; the service has its own.
@@ -67,10 +69,12 @@ impl Home {
         })?;
         let token_pem = key_file(&keys.join("token.ed25519.pem"), || new_key_pem("token"))?;
         let export_pem = key_file(&keys.join("export.ed25519.pem"), || new_key_pem("export"))?;
-        let home = Self { folder, loaded, log_seed, token_pem, export_pem };
+        let links = key_file(&keys.join("links.json"), || Ok(LinkKeys::one(random()?).to_text()))?;
+        let home = Self { folder, loaded, log_seed, token_pem, export_pem, links };
         // Said here rather than at the first use.
         home.token_key()?;
         home.export_key()?;
+        home.link_keys()?;
         Ok(home)
     }
 
@@ -87,6 +91,17 @@ impl Home {
     pub fn export_key(&self) -> Result<ExportKey, Failure> {
         ExportKey::from_pem(&self.export_pem).map_err(|error| {
             Failure::other(format!("keys/export.ed25519.pem: {error}"), "restore it or remove it")
+        })
+    }
+
+    /// The keys that links to our pages are signed with.
+    ///
+    /// # Errors
+    /// When the file is no ring of keys.
+    pub fn link_keys(&self) -> Result<LinkKeys, Failure> {
+        LinkKeys::parse(&self.links).map_err(|error| {
+            let fix = "restore it; without it, links that were sent do not open any more, and a new one is made when it is gone";
+            Failure::other(format!("keys/links.json: {error}"), fix)
         })
     }
 
@@ -198,8 +213,8 @@ mod tests {
         let first = Home::open(&args, vec![]).map_err(|failure| failure.text()).unwrap();
         let second = Home::open(&args, vec![]).map_err(|failure| failure.text()).unwrap();
         assert_eq!(
-            (first.log_seed, &first.token_pem, &first.export_pem),
-            (second.log_seed, &second.token_pem, &second.export_pem)
+            (first.log_seed, &first.token_pem, &first.export_pem, &first.links),
+            (second.log_seed, &second.token_pem, &second.export_pem, &second.links)
         );
         assert_ne!(first.token_pem, first.export_pem);
         let key = args.home.join("keys/log.seed");

@@ -83,6 +83,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Inhibition { command } => {
             on_runtime(commands::documents::run(global, commands::documents::INHIBITION, command))
         }
+        Command::Inbox { command } => on_runtime(commands::inbox::run(global, command)),
         Command::Quarantine { command } => on_runtime(commands::quarantine::run(global, command)),
         Command::Event { command } => on_runtime(commands::events::run(global, command)),
         Command::Delivery { command } => on_runtime(commands::deliveries::run(global, command)),

@@ -71,6 +71,7 @@ impl Documents {
 const CHANNELS: &str = "/api/v1/notify/channels";
 const DELIVERIES: &str = "/api/v1/notify/deliveries";
 const EVENTS: &str = "/api/v1/notify/events";
+const INBOX: &str = "/api/v1/notify/inbox";
 const LEDGER: &str = "/api/v1/notify/ledger";
 
 /// The operations of the API that a person asks for, but those on quarantine. `limit` is the most items that are wanted; pages are followed up to it.
@@ -133,6 +134,41 @@ impl Client {
     /// One digest: what it has collected, or how it ended.
     pub async fn digest(&self, id: &str) -> Result<Value, Error> {
         self.get(&format!("/api/v1/notify/digests/{}", segment(id))).await
+    }
+
+    /// Items of the studio's own inboxes, newest first. The filter is as the API has it.
+    pub async fn inbox(&self, filter: &[(&str, &str)], limit: u32) -> Result<Vec<Value>, Error> {
+        self.list(INBOX, filter, limit).await
+    }
+
+    /// One item with its whole message.
+    pub async fn inbox_item(&self, id: &str) -> Result<Value, Error> {
+        self.get(&format!("{INBOX}/{}", segment(id))).await
+    }
+
+    /// Marks an item as read, or as unread; gives it as it is then.
+    pub async fn mark_inbox_item(&self, id: &str, read: bool) -> Result<Value, Error> {
+        let verb = if read { "read" } else { "unread" };
+        let request = self.request(Method::POST, &format!("{INBOX}/{}:{verb}", segment(id)));
+        Ok(self.send(request).await?.body)
+    }
+
+    /// Marks all as read that is there now, of one channel or of all; gives what is still unread.
+    pub async fn mark_inbox_read(&self, channel: Option<&str>) -> Result<Value, Error> {
+        let query: Vec<_> = channel.map(|channel| ("channel", channel)).into_iter().collect();
+        let request = self.request(Method::POST, &with_query(&format!("{INBOX}:read-all"), &query));
+        Ok(self.send(request).await?.body)
+    }
+
+    /// Recipients who want nothing from a channel any more.
+    pub async fn opt_outs(&self, channel: &str, limit: u32) -> Result<Vec<Value>, Error> {
+        self.list(&format!("{}/opt-outs", Documents::Channels.one(channel)), &[], limit).await
+    }
+
+    /// Lets a recipient get messages of a channel again.
+    pub async fn remove_opt_out(&self, channel: &str, address: &str) -> Result<(), Error> {
+        let path = format!("{}/opt-outs/{}", Documents::Channels.one(channel), segment(address));
+        self.send(self.request(Method::DELETE, &path)).await.map(drop)
     }
 
     /// Alerts that are held now, the one that is judged again first first.

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod jcs;
 pub mod json;
 pub mod ledger;
+pub mod links;
 pub mod lint;
 pub mod message;
 pub mod noise;

@@ -1,10 +1,11 @@
 //! What can be written, and under which conditions.
 
 use crate::model::{
-    Attempt, ClaimToken, DeliveryState, NewDelivery, NewDigestItem, NewEvent, NewHeld, Opening, Quarantined,
+    Attempt, ClaimToken, DeliveryState, InboxMark, NewDelivery, NewDigestItem, NewEvent, NewHeld,
+    NewInboxItem, Opening, Quarantined,
 };
 use notify_core::document::Kind;
-use notify_core::ids::{DeliveryId, DigestId, EventKey, HeldId, TenantId};
+use notify_core::ids::{ChannelId, DeliveryId, DigestId, EventKey, HeldId, TenantId};
 use notify_core::ledger::EntryDraft;
 use notify_core::noise::{StateKey, StateRow};
 use notify_core::time::Timestamp;
@@ -116,6 +117,12 @@ pub enum Effect {
     Quarantine(Box<Quarantined>),
     /// A message put aside is no longer kept. Refused when it is not there.
     EndQuarantine { id: String },
+    /// A delivery is in an inbox. Together with its attempt: each delivery is there once at most.
+    AddToInbox(Box<NewInboxItem>),
+    /// A recipient of a channel wants nothing any more. Once is as good as twice.
+    OptOut { channel: ChannelId, address: String, at: Timestamp },
+    /// A recipient gets messages again. Nothing happens when there is no opt-out.
+    EndOptOut { channel: ChannelId, address: String },
     /// Nothing but the entry (access, export, heartbeat).
     RecordOnly,
 }
@@ -127,6 +134,10 @@ pub enum Bookkeeping {
     AcceptPending(Box<NewEvent>),
     /// What noise control remembers from now on. The tenant's noise version grows by one.
     Noise(Box<NoiseChanges>),
+    /// Items of an inbox are read, or are not. Whose eyes saw an alert is no decision of the studio.
+    MarkInbox(InboxMark),
+    /// Items that an inbox keeps no longer; their deliveries stay.
+    EndInbox { ids: Vec<DeliveryId> },
     /// Remembers the answer to an `Idempotency-Key`.
     RememberIdempotency { key: String, request_digest: String, status: u16, answer: String, at: Timestamp },
 }

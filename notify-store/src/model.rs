@@ -235,6 +235,75 @@ pub struct Opening {
     pub bytes: Vec<u8>,
 }
 
+/// A delivery that goes into an inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewInboxItem {
+    pub delivery: DeliveryId,
+    pub channel: ChannelId,
+    pub severity: Severity,
+    pub created_at: Timestamp,
+    /// Kept until then.
+    pub expires_at: Timestamp,
+}
+
+/// An item of an inbox; what it says is the message of its delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxItem {
+    pub delivery: DeliveryId,
+    pub channel: ChannelId,
+    pub severity: Severity,
+    pub rule: RuleId,
+    pub event: Option<EventKey>,
+    /// The message as JSON.
+    pub message: String,
+    pub created_at: Timestamp,
+    /// When and by whom it was read first.
+    pub read: Option<(Timestamp, String)>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InboxFilter {
+    /// `Some(true)`: only unread ones.
+    pub unread: Option<bool>,
+    /// This severe or more.
+    pub severity: Option<Severity>,
+    pub channel: Option<ChannelId>,
+    pub rule: Option<RuleId>,
+    /// Created then or later.
+    pub from: Option<Timestamp>,
+    /// Created before then.
+    pub to: Option<Timestamp>,
+}
+
+/// How items are marked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboxMark {
+    /// Who read it first stays.
+    Read {
+        id: DeliveryId,
+        at: Timestamp,
+        by: String,
+    },
+    Unread {
+        id: DeliveryId,
+    },
+    /// All of a channel (`None`: of every one) that were there at that time.
+    AllRead {
+        channel: Option<ChannelId>,
+        until: Timestamp,
+        at: Timestamp,
+        by: String,
+    },
+}
+
+/// A recipient of a channel who wants nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptOut {
+    /// Lower case.
+    pub address: String,
+    pub at: Timestamp,
+}
+
 /// A message from a bus that could not be taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {

@@ -82,6 +82,8 @@ pub(crate) fn repeat(error: &sqlx::Error) -> sqlx::Error {
 }
 
 #[allow(clippy::missing_errors_doc)]
+mod inbox;
+
 impl Store {
     /// Opens, locks and migrates.
     pub async fn open(options: OpenOptions) -> Result<Self, StoreError> {

@@ -16,6 +16,8 @@ mod events;
 mod grouping;
 #[path = "conformance/history.rs"]
 mod history;
+#[path = "conformance/inbox.rs"]
+mod inbox;
 #[path = "conformance/ledger.rs"]
 mod ledger;
 #[path = "conformance/noise.rs"]
@@ -84,6 +86,10 @@ const CASES: &[Case] = cases![
     noise::digest_items,
     noise::delivery_that_waits,
     decided::newest_first,
+    inbox::items,
+    inbox::items_come_with_their_attempt,
+    inbox::items_end,
+    inbox::opt_outs,
     quarantine::in_and_out,
     quarantine::pages_and_tenants,
 ];

@@ -138,7 +138,7 @@ fn turns_are_given_out_across_processes() {
     });
 }
 
-const UNDER_SECURITY: [&str; 17] = [
+const UNDER_SECURITY: [&str; 19] = [
     "tenant_heads",
     "document_versions",
     "document_heads",
@@ -150,6 +150,8 @@ const UNDER_SECURITY: [&str; 17] = [
     "ledger_tiles",
     "idempotency_keys",
     "quarantine",
+    "inbox_items",
+    "opt_outs",
     "noise_state",
     "held_alerts",
     "digest_items",
@@ -172,6 +174,24 @@ fn noisy(id: &TenantId) -> Commit {
     commit
 }
 
+/// Delivered to an inbox, and a recipient who wants nothing any more.
+fn in_inbox(id: &TenantId, name: &str) -> Commit {
+    let channel = notify_core::ids::ChannelId::new("inbox").unwrap();
+    let item = notify_store::model::NewInboxItem {
+        delivery: delivery_id(name),
+        channel: channel.clone(),
+        severity: notify_core::severity::Severity::Info,
+        created_at: at(1),
+        expires_at: at(2),
+    };
+    let effects = vec![
+        Effect::RecordAttempt(Box::new(attempt(name, 1, DELIVERED))),
+        Effect::AddToInbox(Box::new(item)),
+        Effect::OptOut { channel, address: "a@example.org".into(), at: at(1) },
+    ];
+    Commit::new(id.clone(), effects, vec![draft(EntryKind::Attempt, name)])
+}
+
 #[test]
 fn row_level_security() {
     runtime().block_on(async {
@@ -182,7 +202,7 @@ fn row_level_security() {
             store.commit(create_tenant(id)).await.unwrap();
             store.commit(put(id, notify_core::document::Kind::Rule, "r", "{}")).await.unwrap();
             store.commit(accept(id, event("a"), vec![delivery("a")])).await.unwrap();
-            store.commit(record(id, attempt("a", 1, DELIVERED))).await.unwrap();
+            store.commit(in_inbox(id, "a")).await.unwrap();
             store.commit(put_aside(id, &message("qtn_1", 1))).await.unwrap();
             store.commit(noisy(id)).await.unwrap();
         }

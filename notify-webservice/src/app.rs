@@ -4,6 +4,7 @@ use crate::auth::{Authenticator, Caller, Publishers};
 use crate::documents::places::{Place, holding};
 use crate::engine::{BoxFuture, Engine};
 use crate::metrics::Counters;
+use crate::pages::Pages;
 use crate::query::Query;
 use axum::response::Response;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use notify_core::ledger::keys::ExportKey;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::Clock;
 use notify_store::{Commit, Committed, Store, StoreError};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +89,13 @@ pub struct App {
     /// Signs the envelopes of ledger exports.
     pub export_key: ExportKey,
     pub counters: Counters,
+    /// For those who have a link and no login.
+    pub pages: Pages,
 }
+
+/// Who is at the other end of a request's connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
 
 impl App {
     /// Commits, and counts what was written to the ledger.
@@ -114,6 +122,8 @@ pub struct Call {
     pub body: Bytes,
     /// Held by all work of a route that takes whole sets of rules.
     pub place: Option<Arc<Place>>,
+    /// The other end of the connection, where it is known.
+    pub peer: Option<IpAddr>,
     /// Names the request in logs and problems.
     pub request: String,
 }

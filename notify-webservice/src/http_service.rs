@@ -2,7 +2,7 @@
 //! rather than a stack of layers: each step must answer with a problem document, and the path of an event is short.
 
 use crate::answer;
-use crate::app::{App, Call};
+use crate::app::{App, Call, Peer};
 use crate::auth::{self, Caller, Presented, Scope};
 use crate::query::Query;
 use crate::routes::{Access, BodyKind, Route, routes};
@@ -196,7 +196,9 @@ async fn run(
     } else {
         caller
     };
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let call = Call {
+        peer,
         app: Arc::clone(app),
         caller,
         method: parts.method,

@@ -1,8 +1,11 @@
 //! Connections: HTTP/1.1 with bounds on headers and time, and an orderly end.
 
-use crate::app::Limits;
+use crate::app::{Limits, Peer};
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -41,9 +44,9 @@ pub async fn serve(
             permit = Arc::clone(&free).acquire_owned() => permit.map_err(io::Error::other)?,
             () = &mut stop => break,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, address)) => (stream, Peer(address.ip())),
                 Err(error) if of_one_connection(&error) => continue,
                 Err(error) if out_of_descriptors(&error) => {
                     tracing::warn!(%error, "no connection can be accepted now");
@@ -58,7 +61,11 @@ pub async fn serve(
         };
         // Answers are small: waiting to fill a packet only adds latency.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let inner = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            inner.call(request)
+        });
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _permit = permit;

@@ -177,8 +177,17 @@ impl Worker {
                 .unwrap_or_default(),
             problem,
         };
-        if let (Some(delivery), Some(channel)) = (delivery, channel) {
-            let names: Vec<String> = channel.document.secrets.keys().cloned().collect();
+        // An inbox gets the message itself.
+        if let (Some(delivery), Some(channel)) = (delivery, channel.filter(|c| !c.document.is_console())) {
+            let names = crate::provided::names(&self.shared, &snapshot.tenant, &channel.document, now).await;
+            let names = match names {
+                Ok(names) => names,
+                Err(error) => {
+                    tracing::error!(tenant = %snapshot.tenant, %error, "opt-outs could not be read");
+                    shown.problem = Some(unavailable("the store cannot be read"));
+                    return shown;
+                }
+            };
             let config_json = serde_json::to_vec(&channel.document.config).unwrap_or_default();
             let input = PrepareInput {
                 config_json: &config_json,

@@ -123,7 +123,14 @@ impl Worker {
             request: None,
             problem: failed,
         };
-        let names: Vec<String> = channel.document.secrets.keys().cloned().collect();
+        if channel.document.is_console() {
+            return Ok(shown);
+        }
+        let names = crate::provided::names(&self.shared, tenant, &channel.document, now).await;
+        let names = names.map_err(|error| {
+            tracing::error!(tenant = %tenant, %error, "opt-outs could not be read");
+            unavailable("the store cannot be read")
+        })?;
         let config_json = serde_json::to_vec(&channel.document.config).unwrap_or_default();
         let input = PrepareInput {
             config_json: &config_json,

@@ -306,6 +306,19 @@ impl Dispatcher {
     async fn send(&self, ready: &Ready, channel: &Version<Channel>, started_at: Timestamp) -> AttemptResult {
         let shared = &self.inner.shared;
         let document = &channel.document;
+        if document.is_console() {
+            return crate::inbox::attempt();
+        }
+        let provided =
+            crate::provided::provided(shared, &ready.tenant, document, &ready.id, ready.created_at).await;
+        let provided = match provided {
+            Ok(provided) => provided,
+            Err(error) => {
+                tracing::warn!(delivery = %ready.id, %error, "who opted out cannot be read; nothing was sent");
+                let detail = "who opted out of the channel could not be read; nothing was sent".to_owned();
+                return failed(Outcome::Retry { after_ms: None }, detail);
+            }
+        };
         let Ok(config_json) = serde_json::to_vec(&document.config) else {
             return failed(Outcome::BadConfig, "the channel's config is not JSON".to_owned());
         };
@@ -323,7 +336,7 @@ impl Dispatcher {
             deadline: self.deadline(Some(channel)),
             phase: Phase::None,
             provider_reference: ready.provider_reference.as_deref(),
-            provided: &[],
+            provided: &provided,
             check: false,
         };
         shared.host.attempt(input).await

@@ -4,7 +4,7 @@
 //! or dead letter) and back to [`poll`] when something is due again. `lanes` keeps one channel from taking the places
 //! of all, `planning` one tenant from taking the processor of all. [`snapshots`] holds the compiled configuration,
 //! [`clock`] is the only place that reads the time, [`acts`] are what people ask for:
-//! preview and replay, [`digest_preview`] is that of many events as one message, `explain` says which rules match, [`redrive`] that for many at once; [`channels`] disables what does not work; [`anchor`] keeps the last checkpoints outside the database. `gate` asks breaker, pause and rate of a channel before an attempt, `fallback` has another channel take over, `checks` and `trial` try whether a channel works.
+//! preview and replay, [`digest_preview`] is that of many events as one message, `explain` says which rules match, [`redrive`] that for many at once; [`channels`] disables what does not work; [`provided`] is what connectors get of the studio itself; [`inbox`] is the channel that needs no connector; [`anchor`] keeps the last checkpoints outside the database. `gate` asks breaker, pause and rate of a channel before an attempt, `fallback` has another channel take over, `checks` and `trial` try whether a channel works.
 
 pub mod acts;
 pub mod anchor;
@@ -17,11 +17,13 @@ pub mod dispatch;
 mod explain;
 mod fallback;
 mod gate;
+pub mod inbox;
 mod lanes;
 pub mod metrics;
 pub mod owner;
 mod planning;
 pub mod poll;
+pub mod provided;
 pub mod record;
 pub mod redrive;
 mod regate;

@@ -13,7 +13,7 @@ use notify_core::ledger::entry::{self, AttemptEntry};
 use notify_core::plan::Snapshot;
 use notify_core::retry::{Attempted, Next, next};
 use notify_core::time::{Timestamp, rfc3339_millis};
-use notify_store::model::{Attempt, DeliveryState, Follows};
+use notify_store::model::{Attempt, DeliveryState, Follows, NewInboxItem};
 use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
 use std::time::Duration;
 
@@ -54,7 +54,10 @@ pub(crate) async fn attempt(
     };
     let Some(row) = row(ready, started_at, finished_at, &result, follows(next)) else { return false };
     let again = matches!(next, Next::Again { .. });
-    let Some(committed) = commit_attempt(shared, ready, row, takes_over.as_ref()).await else { return false };
+    let item = crate::inbox::item(shared, ready, channel, &result.verdict.outcome, finished_at);
+    let Some(committed) = commit_attempt(shared, ready, row, item, takes_over.as_ref()).await else {
+        return false;
+    };
     count(shared, &committed, next, finished_at.duration_since(ready.created_at));
     if let Some(new) = takes_over.filter(|_| !committed.late) {
         tracing::info!(
@@ -100,7 +103,7 @@ pub(crate) async fn unknown(shared: &Shared, ready: &Ready) -> Option<Ready> {
         provider_reference: None,
         follows,
     };
-    let committed = commit_attempt(shared, ready, row, None).await?;
+    let committed = commit_attempt(shared, ready, row, None, None).await?;
     if committed.late || !matches!(next, Next::Again { .. }) {
         return None;
     }
@@ -146,6 +149,7 @@ async fn commit_attempt(
     shared: &Shared,
     ready: &Ready,
     row: Attempt,
+    item: Option<NewInboxItem>,
     mut takes_over: Option<&TakesOver>,
 ) -> Option<Committed> {
     let Some(message) = Commitment::parse(&ready.message_commitment) else {
@@ -176,6 +180,7 @@ async fn commit_attempt(
             entry.into_draft()
         };
         let mut effects = vec![Effect::RecordAttempt(Box::new(row.clone()))];
+        effects.extend(item.clone().map(|item| Effect::AddToInbox(Box::new(item))));
         let mut entries = vec![entry(false)];
         if let Some(new) = takes_over {
             effects.push(Effect::CreateDelivery(Box::new(new.delivery.clone())));

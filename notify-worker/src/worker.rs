@@ -3,6 +3,7 @@
 use crate::channels::Health as ChannelHealth;
 use crate::dispatch::Dispatcher;
 use crate::gate::Gates;
+use crate::inbox::InboxOptions;
 use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
 use crate::planning::Planning;
@@ -14,6 +15,7 @@ use notify_connector_host::secrets::SecretResolver;
 use notify_core::document::channel::Retry;
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
+use notify_core::links::Links;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::{Store, StoreError};
@@ -55,6 +57,9 @@ pub struct WorkerOptions {
     pub disable_after: Option<Duration>,
     /// How often channels are checked where they say nothing; `None`: not at all.
     pub health_every: Option<Duration>,
+    /// Makes the links that messages carry; `None`: they carry none, because nobody has said where our pages are.
+    pub links: Option<Links>,
+    pub inbox_items: InboxOptions,
 }
 
 impl WorkerOptions {
@@ -77,6 +82,8 @@ impl WorkerOptions {
             anchors: None,
             disable_after: Some(Duration::from_secs(5 * 86_400)),
             health_every: Some(Duration::from_secs(300)),
+            links: None,
+            inbox_items: InboxOptions::default(),
         }
     }
 }
@@ -214,6 +221,7 @@ impl Worker {
                 }
             }),
         );
+        worker.keep("inbox", tokio::spawn(crate::inbox::run(Arc::clone(&worker.shared))));
         if let Some(folder) = worker.shared.options.anchors.clone() {
             worker.keep("anchor", tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
         }

@@ -26,7 +26,8 @@ const TARGETS: [(&str, &[&str]); 10] = [
     ("export", &[]),
     ("ledger_text", &[]),
 ];
-const SERVICE: [(&str, &[&str]); 4] = [("manifest", &[]), ("frame", &[]), ("token", &[]), ("page", &[])];
+const SERVICE: [(&str, &[&str]); 5] =
+    [("manifest", &[]), ("frame", &[]), ("token", &[]), ("link", &[]), ("page", &[])];
 
 /// Runs each target for this many seconds. What a target finds is kept in `target/fuzz/artifacts` and fails the run.
 pub fn run(root: &Path, seconds: u32, service: bool, only: Option<&str>) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ use clap::Args;
 use notify_client::Client;
 use notify_core::document::Channel;
 use notify_core::ledger::keys::ExportKey;
+use notify_core::links::LinkKeys;
 use notify_core::time::{Clock, Timestamp};
 use notify_store::inspect::{self, Look};
 use notify_webservice::auth::TokenKey;
@@ -131,6 +132,16 @@ impl Doctor {
         );
         self.key(keys, "token.ed25519.pem", token, "restore it, or remove it and issue all tokens anew");
         self.key(keys, "export.ed25519.pem", export, "restore it, or remove it and hand out new trust files");
+        // Homes of before the pages have none until the next start.
+        if keys.join("links.json").exists() {
+            let links = |text: &str| LinkKeys::parse(text).map(|_| ()).map_err(|error| error.to_string());
+            self.key(
+                keys,
+                "links.json",
+                links,
+                "restore it, or remove it: links that were sent open no more",
+            );
+        }
     }
 
     fn key(&mut self, keys: &Path, name: &str, valid: impl Fn(&str) -> Result<(), String>, fix: &str) {

@@ -65,6 +65,7 @@ pub const BUNDLE: Noun = Noun {
 pub async fn channels(global: &Global, command: ChannelCommand) -> Result<(), Failure> {
     match command {
         ChannelCommand::Document(command) => run(global, CHANNEL, command).await,
+        ChannelCommand::OptOuts { command } => super::opt_outs::run(global, command).await,
         ChannelCommand::Enable { id } => {
             enabling::run(global, CHANNEL, Documents::Channels, &id, true, false).await
         }

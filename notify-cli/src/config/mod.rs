@@ -32,6 +32,8 @@ pub struct Config {
     pub store: StoreConfig,
     pub limits: LimitsConfig,
     pub intake: Intake,
+    pub inbox: InboxConfig,
+    pub links: LinksConfig,
     pub dispatch: Dispatch,
     pub channels: Channels,
     pub connectors: Connectors,
@@ -51,6 +53,22 @@ pub struct Server {
     pub operations_listen: String,
     pub stop_grace_seconds: u64,
     pub drain_seconds: u64,
+    /// Empty: none.
+    pub public_url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InboxConfig {
+    pub retain_days: u16,
+    pub items: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinksConfig {
+    pub ttl_days: u16,
+    pub requests_per_minute: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -278,6 +296,13 @@ impl Config {
         if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
     }
 
+    /// Where people reach our pages, without a slash at its end; `None`: nobody has said.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        let url = self.server.public_url.trim().trim_end_matches('/');
+        (!url.is_empty()).then_some(url)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let url = self.store_url()?;
         let limits = &self.limits;
@@ -312,6 +337,19 @@ impl Config {
                 "server.operations_listen",
                 self.operations_listen().is_ok(),
                 "be an address and port such as 127.0.0.1:8651, or empty",
+            ),
+            (
+                "server.public_url",
+                self.public_url().is_none_or(is_public_url),
+                "be an address such as https://alerts.example.org, of at most 200 bytes, without query or fragment; https unless it is this machine; or empty",
+            ),
+            ("inbox.retain_days", (1..=3_650).contains(&self.inbox.retain_days), "be 1 to 3650"),
+            ("inbox.items", (1..=10_000_000).contains(&self.inbox.items), "be 1 to 10000000"),
+            ("links.ttl_days", (1..=3_650).contains(&self.links.ttl_days), "be 1 to 3650"),
+            (
+                "links.requests_per_minute",
+                (1..=100_000).contains(&self.links.requests_per_minute),
+                "be 1 to 100000",
             ),
             ("store.read_connections", (1..=256).contains(&self.store.read_connections), "be 1 to 256"),
             ("intake.queue", self.intake.queue >= 1, "be at least 1"),
@@ -352,6 +390,23 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// It goes into messages as it is, so it has only characters that stand for themselves.
+fn is_public_url(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._~:/[]-".contains(&b);
+    let Ok(url) = url::Url::parse(text) else { return false };
+    let here = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    text.len() <= notify_core::links::MOST_BASE_BYTES
+        && text.bytes().all(plain)
+        && (url.scheme() == "https" || (url.scheme() == "http" && here))
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 /// Each costs a verification per request.

@@ -97,3 +97,36 @@ fn a_password_is_not_shown() {
 fn distances() {
     assert_eq!((distance("kitten", "sitting"), distance("", "ab"), distance("a", "a")), (3, 2, 0));
 }
+
+#[test]
+fn public_addresses() {
+    let check = |url: &str, expected: Option<&str>| {
+        let text = format!("[server]\npublic_url = {url:?}");
+        let found = load_from(&text, &[], &[]).map(|loaded| loaded.config.public_url().map(str::to_owned));
+        match expected {
+            Some(expected) => assert_eq!(found.unwrap().unwrap_or_default(), expected, "{url}"),
+            None => assert!(found.unwrap_err().to_string().contains("server.public_url"), "{url}"),
+        }
+    };
+    check("", Some(""));
+    check("https://alerts.example.org", Some("https://alerts.example.org"));
+    check("https://alerts.example.org:8443/notify/", Some("https://alerts.example.org:8443/notify"));
+    check("http://127.0.0.1:8650", Some("http://127.0.0.1:8650"));
+    check("http://notify.localhost/", Some("http://notify.localhost"));
+    let long = format!("https://{}.example", "a".repeat(200));
+    for wrong in [
+        "http://alerts.example.org",
+        "alerts.example.org",
+        "/notify",
+        "ftp://alerts.example.org",
+        "https://alerts.example.org/?a=b",
+        "https://alerts.example.org/#a",
+        "https://user@alerts.example.org",
+        "https://alerts.example.org/a b",
+        "https://älerts.example.org",
+        "javascript:alert(1)",
+        &long,
+    ] {
+        check(wrong, None);
+    }
+}

@@ -4,6 +4,8 @@ use super::monitor::Monitor;
 use super::observed;
 use notify_bus::Bus;
 use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
+use notify_core::document::channel::CONSOLE;
+use notify_core::document::console::check_console;
 use notify_core::document::{Channel, Rule, Version};
 use notify_core::event::Event;
 use notify_core::ids::{ChannelId, DeliveryId, TenantId};
@@ -265,8 +267,12 @@ fn check_channel(
     guard: &notify_netguard::Policy,
     channel: &Channel,
 ) -> Result<(), Problem> {
+    if channel.is_console() {
+        return check_console(channel);
+    }
     let Some(plugin) = host.manifest(&channel.r#type) else {
         let mut types: Vec<String> = host.plugins().into_iter().flat_map(|p| p.channel_types).collect();
+        types.push(CONSOLE.to_owned());
         types.sort();
         return Err(Problem::new(
             Code::InvalidChannel,

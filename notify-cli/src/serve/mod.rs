@@ -16,6 +16,7 @@ use notify_bus::Bus;
 use notify_core::event::EventLimits;
 use notify_core::time::Clock;
 use notify_webservice::auth::Authenticator;
+use notify_webservice::pages::Pages;
 use notify_webservice::{App, Counters, operations_router, router};
 use notify_worker::{Worker, anchor};
 use std::net::SocketAddr;
@@ -183,6 +184,7 @@ async fn serve(home: &Home) -> Result<(), Failure> {
                 limits: web_limits(config),
                 export_key: home.export_key()?,
                 counters,
+                pages: Pages::new(home.link_keys()?, config.links.requests_per_minute),
             };
             answer(listener, app, offered, stop).await
         }

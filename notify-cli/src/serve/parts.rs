@@ -8,6 +8,7 @@ use notify_connector_host::outbound::EgressPolicy;
 use notify_connector_host::secrets::SecretResolver;
 use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_core::ids::hex;
+use notify_core::links::Links;
 use notify_core::time::Clock;
 use notify_netguard::{AllowedNetwork, Policy};
 use notify_store::Store;
@@ -128,6 +129,12 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     let every = config.channels.health_every_seconds;
     options.health_every = (every > 0).then(|| Duration::from_secs(every));
     options.anchors = Some(config.ledger.anchor_path.clone());
+    options.links = match config.public_url() {
+        Some(url) => Some(Links::new(url.to_owned(), home.link_keys()?, config.links.ttl_days)),
+        None => None,
+    };
+    options.inbox_items.retain_days = config.inbox.retain_days;
+    options.inbox_items.items = config.inbox.items;
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)
 }

@@ -165,6 +165,11 @@ fn frames() {
 }
 
 #[test]
+fn links() {
+    check("link", service::link, &[], 2_000);
+}
+
+#[test]
 fn tokens() {
     check("token", service::token, &[], 1_000);
 }

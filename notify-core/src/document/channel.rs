@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// The channel that every tenant has without a document.
+pub const INBOX: &str = "inbox";
+/// The channel type of the studio's own inboxes; no plug-in.
+pub const CONSOLE: &str = "console";
+
+/// Whether every tenant has this channel without a document.
+#[must_use]
+pub fn is_builtin_channel(id: &str) -> bool {
+    id == INBOX
+}
+
 /// `schema: notify-channel@1`.
 pub const SCHEMA: &str = "notify-channel@1";
 
@@ -58,15 +69,6 @@ pub struct Channel {
     pub fallback: Option<Fallback>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthCheck>,
-}
-
-/// The inbox that every tenant has without a document.
-pub const INBOX: &str = "inbox";
-
-/// Whether a channel of this id exists for every tenant without a document.
-#[must_use]
-pub fn is_builtin_channel(id: &str) -> bool {
-    id == INBOX
 }
 
 /// `secret://env/NAME` or `secret://file/NAME`; what names are allowed is the operator's policy, per tenant.

@@ -6,6 +6,7 @@
 pub mod behaviour;
 pub mod calendar;
 pub mod channel;
+pub mod console;
 pub mod contact;
 pub mod difference;
 pub mod event_type;

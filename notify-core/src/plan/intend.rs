@@ -3,8 +3,8 @@
 use super::decide::{Intent, PlannedDelivery, PlannedHold, event_cause};
 use super::gate::{Asked, contact};
 use super::snapshot::{CompiledRule, Snapshot};
-use crate::document::Channel;
 use crate::document::rule::Action;
+use crate::document::{Channel, channel};
 use crate::ids::{ActionId, ChannelId, DeliveryId, HeldId, RuleId};
 use crate::ledger::commitment::{Commitment, salt};
 use crate::message::Message;
@@ -203,6 +203,10 @@ pub(super) fn hold(
 /// configuration as JSON.
 #[must_use]
 pub fn target_of(channel: &Channel) -> String {
+    // The studio itself: how long items are kept is no other place.
+    if channel.is_console() {
+        return channel::INBOX.to_owned();
+    }
     for key in ["url", "to", "channel"] {
         match channel.config.get(key) {
             Some(Value::String(text)) => return text.clone(),
@@ -235,5 +239,7 @@ mod tests {
         check(json!({"channel": "#ops"}), json!({"token": ["secret://file/t"]}), "#ops");
         check(json!({}), json!({"url": ["secret://file/new", "secret://file/old"]}), "secret://file/new");
         check(json!({"host": "h"}), json!({}), r#"{"host":"h"}"#);
+        let console = crate::document::console::built_in().map(|inbox| target_of(&inbox.document));
+        assert_eq!(console.as_deref(), Some("inbox"));
     }
 }

@@ -1,6 +1,7 @@
 //! A tenant's configuration, compiled once per document and then only read.
 
 use super::by_id::RulesById;
+use crate::document::console::built_in;
 use crate::document::noise::{Digest, DigestMode, Empty};
 use crate::document::{Bundle, Channel, Kind, Rule, Template, Version};
 use crate::ids::{ChannelId, RuleId, TenantId};
@@ -114,7 +115,7 @@ impl Snapshot {
         let snapshot = Self {
             tenant,
             config_version,
-            channels: Arc::new(channels.into_iter().map(|c| (c.document.id.clone(), c)).collect()),
+            channels: Arc::new(with_built_in(channels)),
             library,
             default_locale: default_locale.to_owned(),
             noise: Arc::new(noise),
@@ -136,7 +137,10 @@ impl Snapshot {
             for (id, channel) in changes.channels {
                 match channel {
                     Some(channel) => channels.insert(id, channel),
-                    None => channels.remove(&id),
+                    None => match built_in().filter(|own| own.document.id == id) {
+                        Some(own) => channels.insert(id, own),
+                        None => channels.remove(&id),
+                    },
                 };
             }
         }
@@ -258,6 +262,11 @@ impl Snapshot {
             )
         })
     }
+}
+
+/// A document that has the name of a built-in channel from before there was one goes on as it is until it is deleted.
+fn with_built_in(channels: Vec<Version<Channel>>) -> BTreeMap<ChannelId, Version<Channel>> {
+    built_in().into_iter().chain(channels).map(|c| (c.document.id.clone(), c)).collect()
 }
 
 fn armed(rule: &Arc<CompiledRule>) -> Option<(RuleId, Arc<CompiledRule>)> {

@@ -208,7 +208,13 @@ fn apply<'c>(
             let waits = DeliveryRow { token: None, waits_until: Some(*until), ..row };
             state.set_delivery(slot, delivery.as_str(), waits);
         }
-        Effect::AddToDigest(_) | Effect::EndDigest { .. } | Effect::KeepOpening(_) | Effect::RecordOnly => {}
+        Effect::AddToDigest(_)
+        | Effect::EndDigest { .. }
+        | Effect::KeepOpening(_)
+        | Effect::AddToInbox(_)
+        | Effect::OptOut { .. }
+        | Effect::EndOptOut { .. }
+        | Effect::RecordOnly => {}
     }
     Ok(())
 }
@@ -225,6 +231,7 @@ fn remember<'c>(state: &mut State<'c>, slot: Slot, item: &'c Bookkeeping) -> Res
                 counters.next_timer = Some(changes.next_timer);
             });
         }
+        Bookkeeping::MarkInbox(_) | Bookkeeping::EndInbox { .. } => {}
         Bookkeeping::RememberIdempotency { key, .. } => {
             if state.keys.state(slot, key).taken {
                 return Err(Refused::IdempotencyTaken);

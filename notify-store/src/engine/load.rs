@@ -116,8 +116,14 @@ fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: b
                         state.events.want(slot, item.event.as_str());
                     }
                 }
+                Effect::AddToInbox(item) => {
+                    wants.claims = true;
+                    state.deliveries.want(slot, item.delivery.as_str());
+                }
                 Effect::CreateTenant { .. }
                 | Effect::EndDigest { .. }
+                | Effect::OptOut { .. }
+                | Effect::EndOptOut { .. }
                 | Effect::KeepOpening(_)
                 | Effect::RecordOnly => {}
             }
@@ -125,7 +131,7 @@ fn name_rows<'c>(state: &mut State<'c>, commits: &[(Slot, &'c Commit)], trust: b
         for item in &commit.bookkeeping {
             match item {
                 Bookkeeping::AcceptPending(event) => state.events.new_row(slot, event.key.as_str(), trust),
-                Bookkeeping::Noise(_) => {}
+                Bookkeeping::Noise(_) | Bookkeeping::MarkInbox(_) | Bookkeeping::EndInbox { .. } => {}
                 Bookkeeping::RememberIdempotency { key, .. } => state.keys.want(slot, key),
             }
         }

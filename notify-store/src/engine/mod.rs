@@ -1,6 +1,7 @@
 //! One transaction over many commits: lock and read, judge, write.
 
 mod held;
+mod inbox;
 mod judge;
 mod load;
 mod log;

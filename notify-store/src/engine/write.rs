@@ -1,6 +1,7 @@
 //! The rows of a round, one statement per table.
 
 use super::held;
+use super::inbox::InboxWrites;
 use super::judge::{Judged, Written};
 use super::load::event_state_name;
 use super::noise::NoiseWrites;
@@ -25,6 +26,7 @@ struct Writes<'a> {
     keys: Rows<'a>,
     openings: Rows<'a>,
     noise: NoiseWrites<'a>,
+    inbox: InboxWrites<'a>,
 }
 
 /// Gives back the logs as they stand now.
@@ -49,8 +51,10 @@ pub async fn write(
         }
     }
     let noise = std::mem::take(&mut writes.noise);
+    let inbox = std::mem::take(&mut writes.inbox);
     writes.run(db, texts).await?;
     noise.run(db, texts, state).await?;
+    inbox.run(db, texts, state).await?;
     held::write(db, texts, state).await?;
     recorded(db, texts, state).await?;
     documents(db, texts, state).await?;
@@ -102,6 +106,9 @@ impl<'a> Writes<'a> {
                 Arg::from(&opening.salt),
                 Arg::from(opening.bytes.as_slice()),
             ]),
+            Effect::AddToInbox(_) | Effect::OptOut { .. } | Effect::EndOptOut { .. } => {
+                self.inbox.effect(state, slot, effect);
+            }
             Effect::AddToDigest(item) => self.noise.item(state, slot, item),
             Effect::EndDigest { digest } => self.noise.end_digest(state, slot, digest),
             Effect::Hold(_)
@@ -138,6 +145,9 @@ impl<'a> Writes<'a> {
         match item {
             Bookkeeping::AcceptPending(event) => self.event(state, slot, event, EventState::Pending),
             Bookkeeping::Noise(changes) => self.noise.changes(slot, changes),
+            Bookkeeping::MarkInbox(_) | Bookkeeping::EndInbox { .. } => {
+                self.inbox.bookkeeping(state, slot, item);
+            }
             Bookkeeping::RememberIdempotency { key, request_digest, status, answer, at } => {
                 self.keys.push([
                     tenant(state, slot),

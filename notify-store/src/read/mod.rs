@@ -6,6 +6,7 @@ mod directory;
 mod documents;
 mod events;
 mod history;
+mod inbox;
 mod ledger;
 mod noise;
 mod quarantine;

@@ -194,7 +194,7 @@ fn missing(rule: &Rule, known: &References) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, action) in rule.actions.iter().enumerate() {
         let channel = action.channel.as_str();
-        if !known.has(Kind::Channel, channel) {
+        if !known.has(Kind::Channel, channel) && !is_builtin_channel(action.channel.as_str()) {
             problems.push(unknown_reference(Kind::Channel, channel, &format!("/actions/{index}/channel")));
         }
         if let Some(template) = &action.template

@@ -1,6 +1,7 @@
 //! Rules, channels, templates, text bundles and event types: versioned documents that tenants author.
 
 pub mod apply;
+mod built_in;
 pub mod check;
 pub mod explain;
 pub mod idempotency;

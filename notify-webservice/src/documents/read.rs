@@ -51,7 +51,10 @@ async fn find(kind: Kind, id: &str, version: Option<u64>, call: &Call) -> Result
                 format!("there is no version {version} of {} `{}`", kind.as_str(), id.escape_default()),
                 "leave `version` out for the current one",
             )),
-            None => not_found(kind, id),
+            None => match super::built_in::view(kind, id, &call.request)? {
+                Some(view) => Ok(view),
+                None => not_found(kind, id),
+            },
         },
     }
 }

@@ -4,7 +4,6 @@
 use super::check::{each, unknown_reference};
 use crate::app::{Call, internal, store_problem};
 use notify_core::calendar::contacts;
-use notify_core::document::channel::is_builtin_channel;
 use notify_core::document::{Contact, Kind};
 use notify_core::ids::ContactId;
 use notify_core::problem::{Code, Problem};
@@ -88,10 +87,7 @@ pub async fn exist(kind: Kind, body: &str, call: &Call) -> Result<(), Problem> {
     let mut seen = HashSet::new();
     let once = in_fields(&ONCE, kind, &document);
     for used in named(kind, &document).into_iter().chain(once) {
-        if used.kind == Kind::Channel && is_builtin_channel(&used.id) {
-            continue;
-        }
-        if !seen.insert((used.kind, used.id.clone())) {
+        if !seen.insert((used.kind, used.id.clone())) || super::built_in::is_it(used.kind, &used.id) {
             continue;
         }
         let found = call.app.store.document(call.tenant(), used.kind, &used.id, None).await;

@@ -86,6 +86,7 @@ async fn write(
     // A route knows one of them at most.
     let insists = flag("force")? || flag("confirm")?;
     let checked = check::body(kind, call)?;
+    super::built_in::not_written(kind, &checked.id)?;
     let objections = Objections {
         refusal: rule_tests::refusal(&checked, call).await?,
         impact: impact::of_write(&checked, call).await?,
@@ -279,7 +280,10 @@ pub async fn delete(kind: Kind, call: Call) -> Answer {
     for _ in 0..TRIES {
         let configuration = store.config_version(tenant).await.map_err(failed)?;
         let current = store.document(tenant, kind, id, None).await.map_err(failed)?;
-        let Some(current) = current.filter(|current| !current.deleted) else { return not_found(kind, id) };
+        let Some(current) = current.filter(|current| !current.deleted) else {
+            super::built_in::not_deleted(kind, id)?;
+            return not_found(kind, id);
+        };
         expected.check(kind, id, current.version)?;
         check::unused(kind, id, &call).await?;
         let (version, action) = (current.version, ConfigAction::Delete);

@@ -2,6 +2,7 @@
 
 mod calendars;
 mod channels;
+mod inbox;
 mod muting;
 mod parts;
 mod rules;

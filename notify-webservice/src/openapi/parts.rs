@@ -13,7 +13,9 @@ pub fn in_path(route: &Route, name: &str) -> Value {
     let schema = match name {
         "key" => json!({ "type": "string", "pattern": EVENT }),
         "file" => json!({ "enum": ["start.js", "swagger-ui-bundle.js", "swagger-ui.css"] }),
-        "id" if route.path.contains("/deliveries/") => json!({ "type": "string", "pattern": DELIVERY }),
+        "id" if route.path.contains("/deliveries/") || route.path.contains("/inbox/") => {
+            json!({ "type": "string", "pattern": DELIVERY })
+        }
         "id" if route.path.contains("/digests/") => {
             json!({ "type": "string", "pattern": "^dig_[0-9a-f]{32}$" })
         }
@@ -66,6 +68,8 @@ fn schema(name: &str) -> Value {
         "after" => json!({ "type": "string", "format": "date-time" }),
         "count" => json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 5 }),
         "timeZone" => json!({ "type": "string", "examples": ["Europe/Berlin"] }),
+        "unread" => json!({ "type": "boolean" }),
+        "severity" => json!({ "enum": ["none", "info", "low", "medium", "high", "critical", "blocker"] }),
         "force" | "confirm" => json!({ "type": "boolean", "default": false }),
         "version" => json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64 }),
         "from" => json!({ "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 }),

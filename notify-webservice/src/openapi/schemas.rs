@@ -16,7 +16,7 @@ fn number() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
-fn page(item: &str) -> Value {
+pub(super) fn page(item: &str) -> Value {
     json!({
         "type": "object",
         "required": ["items"],
@@ -39,6 +39,7 @@ pub fn all() -> Value {
         super::muting::all(),
         super::channels::all(),
         deliveries(),
+        super::inbox::all(),
         ledger(),
         operations(),
         super::why::all(),

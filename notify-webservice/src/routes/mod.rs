@@ -2,6 +2,7 @@
 //! forget a route.
 
 mod channels;
+mod inbox;
 mod muting;
 mod rules;
 mod table;

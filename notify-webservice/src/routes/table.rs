@@ -158,6 +158,7 @@ pub fn routes() -> Vec<Route> {
     all.extend(document_routes());
     all.extend(quarantine_routes());
     all.extend(delivery_routes());
+    all.extend(super::inbox::routes());
     all.extend(ledger_routes());
     all.extend(operations_routes());
     all.extend(super::why::routes());

@@ -12,6 +12,7 @@ use notify_core::event::Event;
 use notify_core::ids::{ChannelId, DeliveryId, TenantId};
 use notify_core::ledger::entry::Genesis;
 use notify_core::ledger::keys::ExportKey;
+use notify_core::links::LinkKeys;
 use notify_core::plan::{Documents, Explained, Snapshot};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
@@ -22,12 +23,18 @@ use notify_webservice::engine::{
     Accepted, Actor, BoxFuture, Check, DigestAsked, DigestPreview, Engine, PluginStatus, Preview, Readiness,
     Redrive, Redriven,
 };
+use notify_webservice::pages::Pages;
 use notify_webservice::{App, Counters, Limits, router};
 use serde_json::Value;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tower::ServiceExt;
+
+/// Signs the links.
+pub const LINK_KEY: [u8; 32] = [5; 32];
+/// Looks of one client at pages in a minute.
+pub const PER_MINUTE: u32 = 40;
 
 pub const SITE: &str = "studio.test";
 
@@ -237,8 +244,10 @@ impl Engine for TestEngine {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
     fn validate_channel(&self, _: &TenantId, channel: &Channel) -> Result<(), Problem> {
-        if channel.r#type == "webhook" {
-            return Ok(());
+        match channel.r#type.as_str() {
+            "webhook" | "email" => return Ok(()),
+            "console" => return notify_core::document::console::check_console(channel),
+            _ => {}
         }
         Err(Problem::new(Code::InvalidChannel, "/type", "no plug-in offers this type", "install one"))
     }
@@ -344,6 +353,7 @@ pub async fn service_with(limits: Limits) -> Service {
         limits,
         export_key: ExportKey::from_seed(&[8; 32]),
         counters: Counters::default(),
+        pages: Pages::new(LinkKeys::one(LINK_KEY), PER_MINUTE),
     };
     let app = Arc::new(app);
     Service { router: router(Arc::clone(&app)), app, engine, clock, store, intake, token_seed, _home: home }
