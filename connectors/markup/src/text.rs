@@ -1,0 +1,104 @@
+//! Single texts: without what lies about them, escaped for HTML, and links that may be links.
+
+use std::borrow::Cow;
+
+/// Without control characters (line breaks and tabs stay) and without the marks that turn the direction of writing: they
+/// show a reader something else than what a program reads. `\r\n` and `\r` are line breaks.
+#[must_use]
+pub fn honest(text: &str) -> Cow<'_, str> {
+    let bad = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.chars().any(bad) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    Cow::Owned(text.chars().filter(|c| !bad(*c)).collect())
+}
+
+/// For text and for values of quoted attributes.
+#[must_use]
+pub fn escape_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_escaped(&mut out, text);
+    out
+}
+
+pub(crate) fn push_escaped(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+}
+
+/// `http`, `https` or `mailto`, without anything that would end or hide it.
+#[must_use]
+pub fn is_link(url: &str) -> bool {
+    let scheme = |name: &str| url.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let rest = ["https://", "http://", "mailto:"].iter().find(|name| scheme(name)).map(|name| name.len());
+    let clean = |c: char| !c.is_whitespace() && !matches!(c, '<' | '>' | '"' | '`' | '|' | '\\');
+    rest.is_some_and(|from| url.len() > from)
+        && matches!(honest(url), Cow::Borrowed(_))
+        && url.chars().all(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_without_what_lies() {
+        let check = |text: &str, expected: &str| assert_eq!(honest(text), expected, "{text:?}");
+        check("plain ümläut 🙂 \t\n", "plain ümläut 🙂 \t\n");
+        check("a\r\nb\rc\0d\u{7}", "a\nb\ncd");
+        check("exe.\u{202E}gpj\u{202C}", "exe.gpj");
+        check("\u{2066}a\u{2069}\u{200F}", "a");
+        // Joiners of emoji stay.
+        check("👩\u{200D}🚒", "👩\u{200D}🚒");
+    }
+
+    #[test]
+    fn links() {
+        for good in
+            ["https://a.example", "HTTP://a.example/x?y=1#z", "mailto:ops@example.org", "https://ä.example/ö"]
+        {
+            assert!(is_link(good), "{good}");
+        }
+        for bad in [
+            "",
+            "https://",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            " https://a.example",
+            "https://a.example/ b",
+            "https://a.example/\nx",
+            "https://a.example/\"x",
+            "//a.example",
+            "/x",
+            "ftp://a.example",
+            "java\nscript:x",
+            "https://a.example/|x",
+            "https://a.example/>",
+            "https://a\u{202E}.example",
+            "mailto:",
+            "vbscript:x",
+        ] {
+            assert!(!is_link(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn html_is_escaped() {
+        assert_eq!(
+            escape_html(r#"<a href="x" id='y'>&"#),
+            "&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;"
+        );
+    }
+}
