@@ -15,13 +15,26 @@ use notify_connector_sdk::{Message, Phase, Refusal, Send, Verdict, VerdictCode};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What all sends share.
 pub struct Post {
-    pub dialer: Dialer,
-    pub pool: Pool,
+    pub(crate) dialer: Dialer,
+    pub(crate) pool: Pool,
     pub signers: Signers,
+}
+
+impl Post {
+    /// # Errors
+    /// Text for the operator.
+    pub fn new(options: &Options) -> Result<Self, String> {
+        Ok(Self {
+            dialer: Dialer::new(options)?,
+            pool: Pool::new(options.connections, Duration::from_secs(options.idle_seconds)),
+            signers: Signers::default(),
+        })
+    }
 }
 
 /// One send, owned.

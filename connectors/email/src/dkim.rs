@@ -36,8 +36,11 @@ enum Signer {
 /// Keys that were read, by what they were read from.
 #[derive(Default)]
 pub struct Signers {
-    kept: Mutex<HashMap<(Dkim, [u8; 32]), Arc<Signer>>>,
+    kept: Mutex<HashMap<KeyOf, Arc<Signer>>>,
 }
+
+/// Whose, and the hash of the key's text.
+type KeyOf = (Dkim, [u8; 32]);
 
 fn headers() -> impl Iterator<Item = &'static str> {
     OVERSIGNED.into_iter().chain(OVERSIGNED).chain(SIGNED)

@@ -46,7 +46,7 @@ fn lines(text: &str) -> String {
 }
 
 fn section(out: &mut String, padding: &str, inner: &str) {
-    let _ = write!(out, "<tr><td class=\"pad\" style=\"padding:{padding};{FONT}\">{inner}</td></tr>\n");
+    let _ = writeln!(out, "<tr><td class=\"pad\" style=\"padding:{padding};{FONT}\">{inner}</td></tr>");
 }
 
 fn heading(out: &mut String, content: &Content) {
@@ -86,12 +86,12 @@ fn fields(out: &mut String, content: &Content) {
                      style=\"border-collapse:collapse;width:100%\">"
         .to_owned();
     for (name, value) in &content.fields {
-        let _ = write!(
+        let _ = writeln!(
             inner,
             "<tr><td class=\"dim line\" valign=\"top\" style=\"padding:8px 16px 8px 0;border-top:1px solid #e5e7eb;\
              font-size:13px;line-height:1.45;color:#6b7280;width:34%\">{}</td><td class=\"ink line\" valign=\"top\" \
              style=\"padding:8px 0;border-top:1px solid #e5e7eb;font-size:14px;line-height:1.45;color:#111827;\
-             word-break:break-word\">{}</td></tr>\n",
+             word-break:break-word\">{}</td></tr>",
             escape_html(name),
             lines(value)
         );

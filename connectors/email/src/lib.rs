@@ -94,11 +94,7 @@ impl Transport for Email {
 
     fn create(options: &[u8], _log: Log) -> Result<Self, String> {
         let options = Options::read(options)?;
-        let post = Post {
-            dialer: dial::Dialer::new(&options)?,
-            pool: pool::Pool::new(options.connections, Duration::from_secs(options.idle_seconds)),
-            signers: dkim::Signers::default(),
-        };
+        let post = Post::new(&options)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(8)
