@@ -21,6 +21,7 @@ options = arguments.parse_args()
 
 seen = set()
 sessions = {}
+users = {}
 RCPT = {
     "nouser": "550 5.1.1 no such user here",
     "full": "452 4.2.2 mailbox full",
@@ -84,7 +85,7 @@ def record(session, envelope):
         "to": envelope.rcpt_tos,
         "data": base64.b64encode(content).decode(),
         "tls": session.ssl is not None,
-        "user": session.login_data.login.decode() if getattr(session, "login_data", None) else None,
+        "user": users.get(id(session)),
         "session": sessions[id(session)][0],
     }
     with open(options.out, "a") as out:
@@ -94,7 +95,7 @@ def record(session, envelope):
 def authenticate(server, session, envelope, mechanism, data):
     user, password = options.auth.split(":", 1)
     good = isinstance(data, LoginPassword) and (data.login, data.password) == (user.encode(), password.encode())
-    session.login_data = data if good else None
+    users[id(session)] = data.login.decode() if good else None
     return AuthResult(success=good, handled=False, auth_data=data)
 
 
