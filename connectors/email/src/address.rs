@@ -129,7 +129,8 @@ mod tests {
         check("a@[127.0.0.1]", Err("domain"));
         check("a@127.0.0.1", Err("IP address"));
         check("a@exa mple.com", Err("domain"));
-        check("a@example.com\r\nRCPT TO:<x@y>", Err("domain"));
+        check("a@example.com\r\nRCPT TO:<x@y>", Err("characters"));
+        check("a@example.com\r\nRCPT TO:x", Err("domain"));
         check("a@example.com\0", Err("domain"));
         check("@example.com", Err("1 to 64"));
         check(&format!("{}@example.com", "x".repeat(65)), Err("1 to 64"));

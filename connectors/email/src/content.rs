@@ -71,10 +71,11 @@ impl Content {
         let fields = fields.collect();
         let mut target = |title: &str, url: &str, style: &str| {
             let title = line(title);
+            let is_link = is_link(url) && url.len() <= MAX_URL;
             Target {
                 title: short(if title.is_empty() { line(url) } else { title }, MAX_LINK_TITLE),
-                is_link: is_link(url) && url.len() <= MAX_URL,
-                url: url.to_owned(),
+                is_link,
+                url: if is_link { url.to_owned() } else { short(line(url), MAX_LINK_TITLE) },
                 danger: style == "danger",
                 primary: style == "primary",
             }

@@ -53,7 +53,7 @@ fn another_implementation_verifies_and_every_change_breaks() {
         assert!(message.contains(algorithm) && message.contains("c=relaxed/relaxed"), "{message}");
         let cases = [
             (message.clone(), true),
-            (message.replace("Date:", "Date: "), true),
+            (message.replacen("\r\nDate:", "\r\ndate:  ", 1), true),
             (message.replacen("Subject: ", "Subject: x", 1), false),
             (message.replace("r.csv", "s.csv"), false),
             (message.replacen("From: ", "From: ceo@studio.test\r\nFrom: ", 1), false),

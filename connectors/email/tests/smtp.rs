@@ -124,7 +124,7 @@ async fn tls_and_sign_in() {
         assert_eq!(server.taken().len(), 2, "a check sends nothing");
 
         let (strange, options) = post(Some(&Tls::new().ca));
-        is(&mail.send(&strange, &options).await, V::Retry, "authority that is not trusted");
+        is(&mail.send(&strange, &options).await, V::Retry, "the server's certificate");
     }
     let plain = Server::start(&[]);
     let (_, options) = post(None);

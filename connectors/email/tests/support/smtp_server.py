@@ -84,7 +84,7 @@ def record(session, envelope):
         "from": envelope.mail_from,
         "to": envelope.rcpt_tos,
         "data": base64.b64encode(content).decode(),
-        "tls": session.ssl is not None,
+        "tls": session.ssl is not None or options.tls == "implicit",
         "user": users.get(id(session)),
         "session": sessions[id(session)][0],
     }
