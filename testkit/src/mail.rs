@@ -62,7 +62,10 @@ impl MailServers {
         for name in ["", "etc", "mail", "run", "queue"] {
             fs::set_permissions(at.join(name), fs::Permissions::from_mode(0o755)).expect("permissions");
         }
-        assert!(run("chown", &["postfix", &format!("{text}/data")]), "Postfix is not installed, or we are not root");
+        assert!(
+            run("chown", &["postfix", &format!("{text}/data")]),
+            "Postfix is not installed, or we are not root"
+        );
         assert!(run("chown", &["postfix", &format!("{text}/mail")]));
         fs::create_dir(at.join("queue/private")).expect("a folder");
         assert!(run("chown", &["postfix", &format!("{text}/queue/private")]));
@@ -77,7 +80,8 @@ impl MailServers {
         fs::write(
             at.join("etc/users"),
             format!("{USER}:{{PLAIN}}{PASSWORD}::::::\nops@inbox.test:{{PLAIN}}{PASSWORD}::::::\n"),
-        ).expect("written");
+        )
+        .expect("written");
         fs::write(
             at.join("etc/dovecot.conf"),
             format!(

@@ -123,15 +123,21 @@ fn button(action: &Target) -> String {
 }
 
 fn links(out: &mut String, content: &Content) {
-    let buttons: String = content.actions.iter().map(button).collect();
+    // Without an action the first link is the thing to do.
+    let (first, rest) = match content.links.split_first() {
+        Some((first, rest)) if content.actions.is_empty() && first.is_link => (Some(first), rest),
+        _ => (None, content.links.as_slice()),
+    };
+    let first = first.map(|link| Target { primary: true, ..link.clone() });
+    let buttons: String = content.actions.iter().chain(&first).map(button).collect();
     if !buttons.is_empty() {
         section(out, "22px 28px 0", &buttons);
     }
-    if content.links.is_empty() {
+    if rest.is_empty() {
         return;
     }
     let mut inner = String::new();
-    for link in &content.links {
+    for link in rest {
         let title = escape_html(&link.title);
         let url = escape_html(&link.url);
         let item = if link.is_link {

@@ -66,7 +66,8 @@ fn another_implementation_verifies_and_every_change_breaks() {
         let input: String = cases
             .iter()
             .map(|(eml, _)| {
-                json!({"eml": STANDARD.encode(eml), "records": {"n2026._domainkey.studio.test": record}}).to_string()
+                json!({"eml": STANDARD.encode(eml), "records": {"n2026._domainkey.studio.test": record}})
+                    .to_string()
                     + "\n"
             })
             .collect();

@@ -52,14 +52,18 @@ fn default_templates_as_mail() {
 
 #[test]
 fn a_whole_message() {
-    let (_, message) =
-        messages().into_iter().find(|(name, _)| name == "finding-summary.01-scanner-report-critical.de").unwrap();
+    let (_, message) = messages()
+        .into_iter()
+        .find(|(name, _)| name == "finding-summary.01-scanner-report-critical.de")
+        .unwrap();
     let mut mail = Mail::to(587, "starttls", &["ops"]);
     mail.message = message;
     mail.config["subjectPrefix"] = json!("[prod]");
     mail.config["replyTo"] = json!("Bereitschaft Süd <sec@studio.test>");
     mail.phase = notify_connector_sdk::Phase::Update;
-    mail.reference = Some(r#"{"d":"dlv_00000000000000000000000000000001","t":"dlv_00000000000000000000000000000000"}"#.into());
+    mail.reference = Some(
+        r#"{"d":"dlv_00000000000000000000000000000001","t":"dlv_00000000000000000000000000000000"}"#.into(),
+    );
     mail.secrets = json!({
         "studio-alert-url": ["https://notify.example/a/token"],
         "studio-unsubscribe": [json!({"prefix": "https://notify.example/u/channel.", "key": "00".repeat(32)}).to_string()],

@@ -11,8 +11,20 @@ use support::{Mail, root, run_python};
 
 /// Each place that data of an event can reach, with how to put a text there.
 const FIELDS: [&str; 14] = [
-    "title", "summary", "footer", "field-name", "field-value", "link-title", "link-url", "action-title", "action-url",
-    "action-style", "attachment-name", "attachment-type", "attachment-content", "locale",
+    "title",
+    "summary",
+    "footer",
+    "field-name",
+    "field-value",
+    "link-title",
+    "link-url",
+    "action-title",
+    "action-url",
+    "action-style",
+    "attachment-name",
+    "attachment-type",
+    "attachment-content",
+    "locale",
 ];
 
 fn message(field: &str, text: &str) -> Value {
@@ -96,19 +108,44 @@ fn hostile_strings_stay_text_in_every_field() {
             let one = &parsed[&case];
             assert_eq!(one["defects"], json!([]), "{case}");
             assert_eq!(one["headers"], usual["headers"], "{case}: a header was added");
-            assert_eq!(one["parts"].as_array().unwrap().len(), usual["parts"].as_array().unwrap().len(), "{case}");
+            assert_eq!(
+                one["parts"].as_array().unwrap().len(),
+                usual["parts"].as_array().unwrap().len(),
+                "{case}"
+            );
             assert_eq!((&one["from"], &one["to"]), (&usual["from"], &usual["to"]), "{case}");
             assert!(one["longest"].as_u64().unwrap() <= 998 && one["bare"] == 0, "{case}");
             assert_eq!(one["eight_bit"], false, "{case}: 7-bit safe");
             let is_url = field.ends_with("-url");
             let linked = is_url && notify_markup::is_link(text) && text.len() <= 2048;
-            let (tags, expected) = (without_breaks(&one["html"]["tags"]), without_breaks(&usual["html"]["tags"]));
+            let (tags, expected) =
+                (without_breaks(&one["html"]["tags"]), without_breaks(&usual["html"]["tags"]));
             if is_url && !linked && text.chars().count() < 150 {
                 assert!(tags.len() <= expected.len(), "{case}: {tags:?}");
-            } else if field != "summary" && field != "footer" && field != "action-style" || !squeezed(&honest(text)).is_empty() {
-                let note = one["html"]["tags"].as_array().unwrap().len() > usual["html"]["tags"].as_array().unwrap().len() + 40;
+            } else if field != "summary" && field != "footer" && field != "action-style"
+                || !squeezed(&honest(text)).is_empty()
+            {
+                let note = one["html"]["tags"].as_array().unwrap().len()
+                    > usual["html"]["tags"].as_array().unwrap().len() + 40;
                 assert!(!note, "{case}");
-                let known = ["html","head","meta","title","style","body","table","tr","td","div","span","h1","p","a","strong","!DOCTYPE html"];
+                let known = [
+                    "html",
+                    "head",
+                    "meta",
+                    "title",
+                    "style",
+                    "body",
+                    "table",
+                    "tr",
+                    "td",
+                    "div",
+                    "span",
+                    "h1",
+                    "p",
+                    "a",
+                    "strong",
+                    "!DOCTYPE html",
+                ];
                 assert!(tags.iter().all(|tag| known.contains(tag)), "{case}: {tags:?}");
                 if text.chars().count() < 150 {
                     assert_eq!(tags, expected, "{case}: an element was added");
@@ -125,7 +162,8 @@ fn hostile_strings_stay_text_in_every_field() {
             if visible.chars().count() > 150 || visible.is_empty() {
                 continue;
             }
-            let (html, plain) = (one["html"]["text"].as_str().unwrap(), squeezed(one["text"].as_str().unwrap()));
+            let (html, plain) =
+                (one["html"]["text"].as_str().unwrap(), squeezed(one["text"].as_str().unwrap()));
             match field {
                 "title" => {
                     assert_eq!(one["subject"].as_str().unwrap(), visible, "{case}");
@@ -137,7 +175,10 @@ fn hostile_strings_stay_text_in_every_field() {
                 }
                 "attachment-name" => {
                     let name = one["attachments"][0]["name"].as_str().unwrap();
-                    assert!(!name.contains(['/', '\\', '\r', '\n', '"']) && !name.starts_with('.'), "{case}: {name:?}");
+                    assert!(
+                        !name.contains(['/', '\\', '\r', '\n', '"']) && !name.starts_with('.'),
+                        "{case}: {name:?}"
+                    );
                 }
                 "attachment-type" => {
                     let kind = one["attachments"][0]["type"].as_str().unwrap();
@@ -145,7 +186,10 @@ fn hostile_strings_stay_text_in_every_field() {
                 }
                 "locale" | "action-style" => {}
                 "link-url" | "action-url" if linked => {}
-                _ => assert!(html.contains(&visible) && plain.contains(&visible), "{case}: {visible:?} in {html}"),
+                _ => assert!(
+                    html.contains(&visible) && plain.contains(&visible),
+                    "{case}: {visible:?} in {html}"
+                ),
             }
         }
     }
@@ -159,15 +203,47 @@ fn hostile_markdown_makes_no_element_that_is_not_ours() {
         (id, mail.bytes())
     });
     let known = [
-        "html", "head", "meta", "title", "style", "body", "table", "tr", "td", "div", "span", "h1", "p", "a", "br", "ul",
-        "ol", "li", "blockquote", "pre", "code", "strong", "em", "del", "h2", "h3", "h4", "h5", "h6", "hr", "!DOCTYPE html",
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "table",
+        "tr",
+        "td",
+        "div",
+        "span",
+        "h1",
+        "p",
+        "a",
+        "br",
+        "ul",
+        "ol",
+        "li",
+        "blockquote",
+        "pre",
+        "code",
+        "strong",
+        "em",
+        "del",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "!DOCTYPE html",
     ];
     for (id, one) in parse(mails) {
         let tags = one["html"]["tags"].as_array().unwrap();
         assert!(tags.iter().all(|tag| known.contains(&tag.as_str().unwrap())), "{id}: {tags:?}");
         for link in one["html"]["links"].as_array().unwrap() {
             let link = link.as_str().unwrap().to_ascii_lowercase();
-            assert!(["http://", "https://", "mailto:"].iter().any(|start| link.starts_with(start)), "{id}: {link}");
+            assert!(
+                ["http://", "https://", "mailto:"].iter().any(|start| link.starts_with(start)),
+                "{id}: {link}"
+            );
         }
         let attributes = one["html"]["attributes"].as_array().unwrap();
         assert!(attributes.iter().all(|name| !name.as_str().unwrap().starts_with("on")), "{id}");

@@ -68,11 +68,15 @@ async fn submission_delivery_and_bounces() {
     let bounced = mail(&servers, &["nouser@bounce.test"]).send(&post, &options).await;
     assert_eq!(bounced.code, VerdictCode::Accepted, "{bounced:?}");
     let notes = servers.wait_for_mail("alerts", 1);
-    let found = bounce::parse(&notes[0]).unwrap_or_else(|why| panic!("{why:?}: {}", String::from_utf8_lossy(&notes[0])));
+    let found = bounce::parse(&notes[0])
+        .unwrap_or_else(|why| panic!("{why:?}: {}", String::from_utf8_lossy(&notes[0])));
     assert_eq!(found.delivery_id(), Some(DELIVERY));
     assert_eq!(found.reporting_mta.as_deref(), Some("mx.inbox.test"));
     let fate = &found.fates[0];
-    assert_eq!((fate.recipient.as_str(), fate.action, fate.status), ("nouser@bounce.test", Action::Failed, Some((5, 1, 1))));
+    assert_eq!(
+        (fate.recipient.as_str(), fate.action, fate.status),
+        ("nouser@bounce.test", Action::Failed, Some((5, 1, 1)))
+    );
     assert_eq!(fate.kind(), Kind::Hard);
     assert!(fate.diagnostic.as_deref().is_some_and(|text| text.contains("no such user here")), "{fate:?}");
     assert_eq!(bounce::parse(&servers.mailbox("ops")[0]), Err(bounce::NoBounce::OtherMessage));

@@ -108,7 +108,11 @@ async fn tls_and_sign_in() {
         is(&mail.send(&trusting, &options).await, V::Accepted, "1 of 1");
         let taken = server.taken();
         let last = taken.last().unwrap();
-        assert_eq!((last.json["tls"].as_bool(), last.json["user"].as_str()), (Some(true), Some("alerts")), "{mode}");
+        assert_eq!(
+            (last.json["tls"].as_bool(), last.json["user"].as_str()),
+            (Some(true), Some("alerts")),
+            "{mode}"
+        );
 
         mail.secrets = json!({"password": ["new one", "pa:ss wörd"]});
         is(&mail.send(&trusting, &options).await, V::Accepted, "1 of 1");
@@ -129,7 +133,11 @@ async fn tls_and_sign_in() {
     let plain = Server::start(&[]);
     let (_, options) = post(None);
     let trusting = Post::new(&options).unwrap();
-    is(&Mail::to(plain.port, "starttls", &["ok"]).send(&trusting, &options).await, V::BadConfig, "no STARTTLS");
+    is(
+        &Mail::to(plain.port, "starttls", &["ok"]).send(&trusting, &options).await,
+        V::BadConfig,
+        "no STARTTLS",
+    );
     assert!(plain.taken().is_empty());
 }
 
@@ -156,8 +164,16 @@ async fn the_guard_decides_where_to() {
         ("127.0.0.1", "{}", "[egress] allow"),
         ("localhost", "{}", "[egress] allow"),
         ("metadata.google.internal", "{}", "metadata"),
-        ("127.0.0.1", r#"{"studio":{"egress":{"allow":["127.0.0.0/8"],"onlyHosts":["mail.test"]}}}"#, "[egress] hosts"),
-        ("127.0.0.1", r#"{"servers":["mail.test"],"studio":{"egress":{"allow":["127.0.0.0/8"]}}}"#, "operator's mail servers"),
+        (
+            "127.0.0.1",
+            r#"{"studio":{"egress":{"allow":["127.0.0.0/8"],"onlyHosts":["mail.test"]}}}"#,
+            "[egress] hosts",
+        ),
+        (
+            "127.0.0.1",
+            r#"{"servers":["mail.test"],"studio":{"egress":{"allow":["127.0.0.0/8"]}}}"#,
+            "operator's mail servers",
+        ),
         ("127.0.0.1@evil.test", r#"{"studio":{"egress":{"allow":["127.0.0.0/8"]}}}"#, ""),
     ] {
         let options = notify_connector_email::config::Options::read(options.as_bytes()).unwrap();

@@ -20,7 +20,10 @@ pub fn root() -> PathBuf {
 pub fn python() -> PathBuf {
     let named = std::env::var_os("NOTIFY_PYTHON").map(PathBuf::from);
     let python = named.unwrap_or_else(|| root().join("target/tools/bin/python"));
-    assert!(python.exists(), "aiosmtpd and dkimpy are on PyPI; `cargo xtask test` installs them, or name it in NOTIFY_PYTHON");
+    assert!(
+        python.exists(),
+        "aiosmtpd and dkimpy are on PyPI; `cargo xtask test` installs them, or name it in NOTIFY_PYTHON"
+    );
     python
 }
 
