@@ -247,6 +247,22 @@ pub enum ChannelCommand {
     Enable { id: String },
     /// Send nothing to a channel.
     Disable { id: String },
+    /// Send a test message and wait for its outcome.
+    Test {
+        id: String,
+        /// How long to wait for the first attempt.
+        #[arg(long, default_value = "30s", value_parser = crate::duration::parse)]
+        wait: std::time::Duration,
+    },
+    /// Ask whether a channel would work; nothing is sent to people.
+    Check { id: String },
+    /// Read a channel's secrets anew, such as after a rotation, and retry what waited for them.
+    RefreshSecret { id: String },
+    /// How channels are: state, breaker, last error, what waits.
+    Status {
+        /// One channel in detail; without it all of them.
+        id: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

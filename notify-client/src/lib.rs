@@ -68,6 +68,7 @@ impl Documents {
     }
 }
 
+const CHANNELS: &str = "/api/v1/notify/channels";
 const DELIVERIES: &str = "/api/v1/notify/deliveries";
 const EVENTS: &str = "/api/v1/notify/events";
 const LEDGER: &str = "/api/v1/notify/ledger";
@@ -301,6 +302,33 @@ impl Client {
     pub async fn replay(&self, id: &str, idempotency_key: Option<&str>) -> Result<Replay, Error> {
         let request = self.request(Method::POST, &format!("{DELIVERIES}/{}:replay", segment(id)));
         self.send(with_key(request, idempotency_key)).await?.typed()
+    }
+
+    /// A message that says it is a test; the delivery tells the outcome. The same key gives the same one.
+    pub async fn test_channel(&self, id: &str, idempotency_key: Option<&str>) -> Result<Value, Error> {
+        let request = self.request(Method::POST, &format!("{CHANNELS}/{}:test", segment(id)));
+        Ok(self.send(with_key(request, idempotency_key)).await?.body)
+    }
+
+    /// Whether a channel would work; nothing is sent to people.
+    pub async fn check_channel(&self, id: &str) -> Result<Value, Error> {
+        Ok(self.send(self.request(Method::POST, &format!("{CHANNELS}/{}:check", segment(id)))).await?.body)
+    }
+
+    /// Reads a channel's secrets anew.
+    pub async fn refresh_channel_secret(&self, id: &str) -> Result<Value, Error> {
+        let request = self.request(Method::POST, &format!("{CHANNELS}/{}:refresh-secret", segment(id)));
+        Ok(self.send(request).await?.body)
+    }
+
+    /// How a channel is.
+    pub async fn channel_status(&self, id: &str) -> Result<Value, Error> {
+        self.get(&format!("{CHANNELS}/{}/status", segment(id))).await
+    }
+
+    /// How all channels are, as `items`.
+    pub async fn channel_statuses(&self) -> Result<Value, Error> {
+        self.get(&format!("{CHANNELS}:status")).await
     }
 
     /// Dead letters once more, at a rate.

@@ -5,6 +5,7 @@
 //! live worker all call the same [`plan`] and [`render`]; nothing else decides.
 #![forbid(unsafe_code)]
 
+pub mod breaker;
 pub mod calendar;
 pub mod document;
 pub mod duration;

@@ -73,6 +73,7 @@ codes! {
     PreconditionFailed = "precondition-failed", 412, "It was changed in the meantime";
     IdempotencyConflict = "idempotency-conflict", 409, "The idempotency key was used for another request";
     NotReplayable = "not-replayable", 409, "This delivery cannot be replayed";
+    ChannelDisabled = "channel-disabled", 409, "The channel is disabled";
     LimitReached = "limit-reached", 409, "The tenant has as many of these as it may";
     RateLimited = "rate-limited", 429, "Too many requests";
     Timeout = "timeout", 503, "The request took too long";

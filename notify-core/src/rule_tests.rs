@@ -211,6 +211,10 @@ fn alone(rule: &Rule) -> Result<Snapshot, Problem> {
             quiet_hours: vec![],
             maintenance: vec![],
             budget: None,
+            rate: None,
+            breaker: None,
+            fallback: None,
+            health: None,
         },
     });
     let rules = vec![Version { version: 0, digest: nothing(), document }];

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod channel_state;
 mod checkpointer;
 pub mod commit;
 mod committer;
@@ -20,6 +21,8 @@ mod queue;
 mod read;
 mod sql;
 mod store;
+mod store_channels;
+mod turns;
 
 pub use commit::{Bookkeeping, Commit, Committed, Effect, Guard, NoiseChanges, Refused};
 pub use store::{Backend, OpenOptions, Store, StoreError};

@@ -373,3 +373,59 @@ pub struct Backlog {
     pub oldest_due: Option<Timestamp>,
     pub dead_deliveries: u64,
 }
+
+/// A bucket of a target, and its rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetRate {
+    /// Hash of what makes two channels one target.
+    pub key: [u8; 32],
+    pub rate: notify_core::noise::gcra::Rate,
+}
+
+/// The answer to a delivery that wants its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Now,
+    /// It is back in the queue, and its turn is then.
+    At(Timestamp),
+    /// The claim is somebody else's.
+    Lost,
+}
+
+/// How a channel is, as far as its attempts and checks tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelState {
+    pub breaker: notify_core::breaker::Breaker,
+    pub paused_until: Option<Timestamp>,
+    /// Of the last success; written when it is news, so it may lag by a minute.
+    pub success_at: Option<Timestamp>,
+    pub error: Option<ChannelError>,
+    pub check_due: Option<Timestamp>,
+    pub check: Option<ChannelCheck>,
+    /// JSON of the fingerprints of its secrets.
+    pub secrets: Option<String>,
+}
+
+/// The last failure of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelError {
+    pub at: Timestamp,
+    pub result: String,
+    pub http_status: Option<u16>,
+    pub text: String,
+}
+
+/// The last check of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelCheck {
+    pub at: Timestamp,
+    pub result: String,
+    pub text: String,
+}
+
+/// Deliveries of a channel that are not over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChannelQueue {
+    pub waiting: u64,
+    pub in_flight: u64,
+}

@@ -62,12 +62,12 @@ pub enum StoreError {
 /// A handle; clones share everything.
 #[derive(Debug, Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    shared: Arc<Shared>,
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
     /// `None` once closed.
     jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>,
     committer: Mutex<Option<JoinHandle<()>>>,

@@ -1,5 +1,7 @@
 //! One suite, two databases: every case runs on a fresh store of each.
 
+#[path = "conformance/channels.rs"]
+mod channels;
 #[path = "conformance/dead_letters.rs"]
 mod dead_letters;
 #[path = "conformance/decided.rs"]
@@ -59,6 +61,9 @@ const CASES: &[Case] = cases![
     dead_letters::times_and_tokens,
     dead_letters::dead_letters,
     dead_letters::failing_channels,
+    channels::turns,
+    channels::giving_back,
+    channels::states,
     grouping::as_if_one_after_the_other,
     grouping::refused_leaves_nothing,
     grouping::poison_harms_nobody,

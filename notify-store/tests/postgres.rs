@@ -99,7 +99,46 @@ fn claims_are_disjoint() {
     });
 }
 
-const UNDER_SECURITY: [&str; 16] = [
+/// However many processes ask: the rate is kept, and nobody gets a turn twice.
+#[test]
+fn turns_are_given_out_across_processes() {
+    use notify_core::duration::Length;
+    use notify_core::noise::gcra::Rate;
+    use notify_store::model::{TargetRate, Turn};
+    runtime().block_on(async {
+        let (one, two, acme) = two().await;
+        let deliveries = (0..40).map(|n| NewDelivery {
+            event: None,
+            claim: Some((token("me"), at(9_000))),
+            ..delivery(&format!("d{n}"))
+        });
+        one.commit(accept(&acme, event("a"), deliveries.collect())).await.unwrap();
+        let target = TargetRate { key: [1; 32], rate: Rate::new(1, Length::from_secs(10)) };
+        let ask = |store: Store, numbers: std::ops::Range<u32>| {
+            let (acme, target) = (acme.clone(), target.clone());
+            tokio::spawn(async move {
+                let mut turns = Vec::new();
+                for n in numbers {
+                    let (id, targets) = (delivery_id(&format!("d{n}")), [target.clone()]);
+                    let turn = store.take_turn(&acme, &id, &token("me"), &targets, at(100)).await.unwrap();
+                    turns.push(match turn {
+                        Turn::Now => at(100),
+                        Turn::At(then) => then,
+                        Turn::Lost => panic!("d{n} is claimed"),
+                    });
+                }
+                turns
+            })
+        };
+        let (first, second) = (ask(one.clone(), 0..20), ask(two.clone(), 20..40));
+        let mut turns = [first.await.unwrap(), second.await.unwrap()].concat();
+        turns.sort();
+        let expected: Vec<_> = (0..40).map(|n| at(100 + n * 10)).collect();
+        assert_eq!(turns, expected);
+    });
+}
+
+const UNDER_SECURITY: [&str; 17] = [
     "tenant_heads",
     "document_versions",
     "document_heads",
@@ -115,6 +154,7 @@ const UNDER_SECURITY: [&str; 16] = [
     "held_alerts",
     "digest_items",
     "channel_health",
+    "channel_state",
     "document_changes",
 ];
 
@@ -164,7 +204,7 @@ fn row_level_security() {
         .fetch_all(&mut raw)
         .await
         .unwrap();
-        assert_eq!(open, ["leases", "tenants", "work_queue", "write_probe"]);
+        assert_eq!(open, ["leases", "send_targets", "tenants", "work_queue", "write_probe"]);
 
         for table in UNDER_SECURITY {
             let count = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
@@ -177,7 +217,8 @@ fn row_level_security() {
             assert!(seen.iter().all(|tenant| tenant == "acme"), "{table}: {seen:?}");
             assert!(
                 !seen.is_empty()
-                    || ["openings", "ledger_tiles", "idempotency_keys", "channel_health"].contains(&table)
+                    || ["openings", "ledger_tiles", "idempotency_keys", "channel_health", "channel_state"]
+                        .contains(&table)
             );
             tx.rollback().await.unwrap();
         }

@@ -56,6 +56,33 @@ pub trait Engine: Send + Sync + 'static {
         actor: &Actor,
     ) -> BoxFuture<Result<Redriven, Problem>>;
 
+    /// Sends a message that says it is a test, as a delivery of its own. The same key gives the same one. `not-found`,
+    /// `channel-disabled`.
+    fn test_channel(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        actor: &Actor,
+        idempotency_key: Option<&str>,
+    ) -> BoxFuture<Result<DeliveryId, Problem>>;
+
+    /// Asks the channel's plug-in now (`ChannelCheck` in `/openapi.json`). `not-found`.
+    fn check_channel(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>>;
+
+    /// Reads the channel's secrets anew (`RefreshedSecrets`). `not-found`.
+    fn refresh_secrets(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        actor: &Actor,
+    ) -> BoxFuture<Result<Value, Problem>>;
+
+    /// How a channel is (`ChannelStatus`). `not-found`.
+    fn channel_status(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>>;
+
+    /// How all channels of a tenant are, by id.
+    fn channel_statuses(&self, tenant: &TenantId) -> BoxFuture<Result<Vec<Value>, Problem>>;
+
     /// Documents of this tenant were written; the next plan uses them.
     fn configuration_changed(&self, tenant: &TenantId);
 
@@ -270,6 +297,9 @@ pub struct PluginStatus {
     /// Answers to calls that were over, or never were.
     pub late: u64,
     pub in_flight: u64,
+    /// What the kernel enforces of its running process: `limits, landlock, seccomp`, or what is not there and why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sandbox: String,
     /// Its process, while it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,

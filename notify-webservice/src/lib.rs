@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod app;
 pub mod auth;
+mod channels;
 mod deliveries;
 mod docs_ui;
 pub mod documents;

@@ -2,6 +2,7 @@
 //! free again.
 
 use crate::clock::after;
+use crate::gate::{self, Gate};
 use crate::lanes::{Lanes, Pass};
 use crate::record;
 use crate::regate::{Regated, regate};
@@ -59,6 +60,7 @@ pub(crate) struct Ready {
     pub tenant: TenantId,
     pub id: DeliveryId,
     pub channel: ChannelId,
+    pub cause: String,
     pub message: String,
     pub message_commitment: String,
     /// Where it was decided to go; the intent commits to it.
@@ -70,6 +72,8 @@ pub(crate) struct Ready {
     pub provider_reference: Option<String>,
     /// A holder before us was cut off in the middle of `attempt`.
     pub in_doubt: bool,
+    /// It is the one that tries whether the channel's breaker may close.
+    pub probe: bool,
 }
 
 impl Ready {
@@ -80,6 +84,7 @@ impl Ready {
             tenant,
             id: delivery.id.clone(),
             channel: delivery.channel.clone(),
+            cause: delivery.cause.clone(),
             message: delivery.message.clone(),
             message_commitment: delivery.message_commitment.clone(),
             target: delivery.target.clone(),
@@ -88,6 +93,7 @@ impl Ready {
             token,
             provider_reference: None,
             in_doubt: false,
+            probe: false,
         })
     }
 
@@ -98,6 +104,7 @@ impl Ready {
             tenant: delivery.tenant,
             id: row.id,
             channel: row.channel,
+            cause: row.cause,
             message: row.message,
             message_commitment: row.message_commitment,
             target: row.target,
@@ -106,6 +113,7 @@ impl Ready {
             token,
             provider_reference: delivery.provider_reference,
             in_doubt,
+            probe: false,
         }
     }
 }
@@ -223,7 +231,32 @@ impl Dispatcher {
         };
         let channel = snapshot.channels.get(&ready.channel);
         let mut moved = false;
-        let regated = regate(shared, &ready, &snapshot, started_at).await;
+        let mut over = None;
+        let sends = channel
+            .filter(|channel| channel.document.enabled && target_of(&channel.document) == ready.target);
+        if let Some(channel) = sends {
+            match gate::ask(shared, &ready, channel, self.deadline(Some(channel)), started_at).await {
+                Ok(Gate::Pass { probe }) => ready.probe = probe,
+                Ok(Gate::Waits) => {
+                    self.wake_poll();
+                    return true;
+                }
+                Ok(Gate::TooLong(why)) => over = Some(why),
+                Ok(Gate::Lost) => return false,
+                Err(error) => {
+                    tracing::error!(delivery = %ready.id, %error, "its channel could not be asked; nothing was sent");
+                    return false;
+                }
+            }
+        }
+        let regated = match over {
+            // Whoever takes over is judged by its own channel.
+            Some(_) => Regated::Go,
+            None => regate(shared, &ready, &snapshot, started_at).await,
+        };
+        if ready.probe && regated != Regated::Go {
+            gate::unused_probe(shared, &ready, started_at).await;
+        }
         match regated {
             Regated::Go | Regated::Ends => {}
             Regated::Waits => {
@@ -234,7 +267,11 @@ impl Dispatcher {
         }
         let result = match channel {
             _ if regated == Regated::Ends => not_sent("it was judged again, and is not to be sent any more"),
-            Some(channel) if !channel.document.enabled => not_sent("the channel is disabled"),
+            Some(_) if over.is_some() => not_sent(over.as_deref().unwrap_or_default()),
+            Some(channel) if !channel.document.enabled => {
+                over = Some("the channel is disabled".to_owned());
+                not_sent("the channel is disabled")
+            }
             Some(channel) if target_of(&channel.document) != ready.target => {
                 moved = true;
                 not_sent(
@@ -242,9 +279,12 @@ impl Dispatcher {
                 )
             }
             Some(channel) => self.send(&ready, channel, started_at).await,
-            None => not_sent("the channel was deleted"),
+            None => {
+                over = Some("the channel was deleted".to_owned());
+                not_sent("the channel was deleted")
+            }
         };
-        let recorded = record::attempt(shared, self, &ready, channel, started_at, result).await;
+        let recorded = record::attempt(shared, self, &ready, &snapshot, started_at, result, over).await;
         if recorded && moved {
             crate::acts::follow_target(shared, self, &ready).await;
         }

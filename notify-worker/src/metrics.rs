@@ -10,6 +10,7 @@ use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter as Cell;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ macro_rules! counters {
         pub struct Metrics {
             $(pub $field: Counter,)*
             suppressed: Family<[(&'static str, &'static str); 1], Cell>,
+            checks: Family<[(&'static str, &'static str); 1], Cell>,
+            breakers: Family<[(&'static str, String); 1], Gauge>,
             /// From the decision to send to the receiver's yes.
             pub delivery_latency: Histogram,
             /// One event against all rules of its tenant, messages rendered.
@@ -66,6 +69,17 @@ macro_rules! counters {
                 for control in NO_CHANNEL.into_iter().chain(Control::ALL.map(Control::as_str)) {
                     let _ = suppressed.get_or_create(&[("control", control)]);
                 }
+                let checks: Family<[(&'static str, &'static str); 1], Cell> = Family::default();
+                registry.register("notify_health_checks", "Checks of channels, by result", checks.clone());
+                for result in CHECK_RESULTS {
+                    let _ = checks.get_or_create(&[("result", result)]);
+                }
+                let breakers: Family<[(&'static str, String); 1], Gauge> = Family::default();
+                registry.register(
+                    "notify_channel_breaker_open",
+                    "Channels whose circuit breaker is open or half-open, by type, as far as this process knows",
+                    breakers.clone(),
+                );
                 let delivery_latency = Histogram::new(DELIVERY_BOUNDS);
                 registry.register(
                     "notify_delivery_latency_seconds",
@@ -78,7 +92,7 @@ macro_rules! counters {
                     "Time to plan one event: match all rules of the tenant and render what they send",
                     rule_eval.clone(),
                 );
-                Self { $($field,)* suppressed, delivery_latency, rule_eval, registry }
+                Self { $($field,)* suppressed, checks, breakers, delivery_latency, rule_eval, registry }
             }
         }
     };
@@ -93,6 +107,8 @@ counters! {
     retried = "notify_retry", "Attempts that another one follows";
     dead = "notify_deadletter", "Deliveries given up";
     disabled = "notify_channels_disabled", "Channels disabled because their receiver was gone or failed for long";
+    rate_limited = "notify_rate_limited", "Times a delivery was sent back to wait for its turn at a target with a rate";
+    fallback = "notify_fallback", "Deliveries that another channel took over";
     late = "notify_attempt_late", "Results that came after their claim had gone to somebody else";
     coalesced = "notify_digest_coalesced", "Alerts that digests stand for";
     entries = "notify_ledger_entries", "Ledger entries written by this process";
@@ -100,6 +116,9 @@ counters! {
 
 /// Controls that exist, so that their series exist from the start.
 const NO_CHANNEL: [&str; 2] = ["channel-disabled", "channel-missing"];
+
+/// How checks end.
+pub const CHECK_RESULTS: [&str; 3] = ["ok", "failing", "not-checkable"];
 
 const DELIVERY_BOUNDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
@@ -125,6 +144,17 @@ impl Metrics {
     pub(crate) fn suppressed(&self, suppressed: &Suppressed) {
         for (control, count) in &suppressed.0 {
             self.suppressed.get_or_create(&[("control", control)]).inc_by(*count);
+        }
+    }
+
+    pub(crate) fn checked(&self, result: &'static str) {
+        self.checks.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Open breakers by type of channel; a type that has none any more shows 0.
+    pub(crate) fn breakers_open(&self, by_type: &BTreeMap<String, i64>) {
+        for (kind, open) in by_type {
+            self.breakers.get_or_create(&[("type", kind.clone())]).set(*open);
         }
     }
 

@@ -84,6 +84,9 @@ async fn claim_and_start(shared: &Shared, dispatcher: &Dispatcher) -> Pause {
     let mut passes: HashMap<(TenantId, ChannelId), Vec<Pass>> = HashMap::new();
     let admit = |delivery: &Delivery| {
         let (tenant, channel) = (&delivery.tenant, &delivery.delivery.channel);
+        if let Some(until) = shared.gates.shut_until(tenant, channel, now, shared.options.sweep.is_none()) {
+            return Admission::Later(until);
+        }
         match dispatcher.lanes().enter(tenant, channel) {
             Some(_) if room == 0 => Admission::Leave,
             Some(pass) => {

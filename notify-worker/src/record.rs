@@ -2,6 +2,7 @@
 
 use crate::clock::{after, entropy, wait};
 use crate::dispatch::{CLAIM_MARGIN, Dispatcher, Ready};
+use crate::fallback::{TakesOver, latest, takes_over};
 use crate::worker::Shared;
 use notify_connector_host::AttemptResult;
 use notify_connector_host::request::Outcome;
@@ -9,35 +10,65 @@ use notify_core::document::Channel;
 use notify_core::document::Version;
 use notify_core::ledger::commitment::{Commitment, salt};
 use notify_core::ledger::entry::{self, AttemptEntry};
+use notify_core::plan::Snapshot;
 use notify_core::retry::{Attempted, Next, next};
-use notify_core::time::Timestamp;
+use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::model::{Attempt, DeliveryState, Follows};
 use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
 use std::time::Duration;
 
-/// Records a finished attempt; false when that was not possible.
+/// Records a finished attempt; false when that was not possible. `over`: why its channel does not send it at all, so that
+/// another one may take over.
 pub(crate) async fn attempt(
     shared: &Shared,
     dispatcher: &Dispatcher,
     ready: &Ready,
-    channel: Option<&Version<Channel>>,
+    snapshot: &Snapshot,
     started_at: Timestamp,
     result: AttemptResult,
+    over: Option<String>,
 ) -> bool {
+    let channel = snapshot.channels.get(&ready.channel);
     let finished_at = shared.clock.now();
     let attempted = attempted(&result.verdict.outcome);
     let failures_before = failures_before(shared, ready).await;
     let schedule = schedule(shared, channel);
     let next = next(attempted, &schedule, failures_before, ready.attempt, &ready.id, finished_at);
-    let follows = follows(next);
-    let Some(row) = row(ready, started_at, finished_at, &result, follows.clone()) else { return false };
+    let fallback = channel.and_then(|channel| channel.document.fallback.as_ref());
+    let given_up = match next {
+        Next::Dead => Some(format!("the delivery ended with `{}`", result_name(&result.verdict.outcome))),
+        Next::Cancelled => over,
+        Next::Again { due_at } if fallback.is_some_and(|to| due_at > latest(ready.created_at, to)) => {
+            Some(format!("the next attempt would be at {}", rfc3339_millis(due_at)))
+        }
+        _ => None,
+    };
+    let takes_over = match &given_up {
+        Some(why) => takes_over(shared, ready, snapshot, why, finished_at).await,
+        None => None,
+    };
+    // A retry that nobody would wait for is not made.
+    let next = match next {
+        Next::Again { .. } if takes_over.is_some() => Next::Cancelled,
+        next => next,
+    };
+    let Some(row) = row(ready, started_at, finished_at, &result, follows(next)) else { return false };
     let again = matches!(next, Next::Again { .. });
-    let Some(committed) = commit_attempt(shared, ready, row).await else { return false };
+    let Some(committed) = commit_attempt(shared, ready, row, takes_over.as_ref()).await else { return false };
     count(shared, &committed, next, finished_at.duration_since(ready.created_at));
+    if let Some(new) = takes_over.filter(|_| !committed.late) {
+        tracing::info!(
+            delivery = %ready.id, new = %new.delivery.id, channel = %new.delivery.channel,
+            why = given_up.as_deref().unwrap_or_default(), "the fallback takes over"
+        );
+        shared.metrics.fallback.add(1);
+        dispatcher.wake_poll();
+    }
     if again {
         dispatcher.wake_poll();
     }
     if let Some(channel) = channel.filter(|_| !committed.late) {
+        crate::gate::attempted(shared, dispatcher, ready, channel, &result, finished_at).await;
         let dead = matches!(next, Next::Dead);
         crate::channels::attempted(shared, ready, channel, &result, finished_at, dead).await;
     }
@@ -69,7 +100,7 @@ pub(crate) async fn unknown(shared: &Shared, ready: &Ready) -> Option<Ready> {
         provider_reference: None,
         follows,
     };
-    let committed = commit_attempt(shared, ready, row).await?;
+    let committed = commit_attempt(shared, ready, row, None).await?;
     if committed.late || !matches!(next, Next::Again { .. }) {
         return None;
     }
@@ -111,7 +142,12 @@ fn row(
 
 /// Writes until it is written or the claim is somebody else's: the send has happened, its record must not be lost
 /// to a passing fault of the database.
-async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<Committed> {
+async fn commit_attempt(
+    shared: &Shared,
+    ready: &Ready,
+    row: Attempt,
+    mut takes_over: Option<&TakesOver>,
+) -> Option<Committed> {
     let Some(message) = Commitment::parse(&ready.message_commitment) else {
         tracing::error!(delivery = %ready.id, "the stored message commitment cannot be read");
         return None;
@@ -139,20 +175,24 @@ async fn commit_attempt(shared: &Shared, ready: &Ready, row: Attempt) -> Option<
             };
             entry.into_draft()
         };
-        let commit = Commit::new(
-            ready.tenant.clone(),
-            vec![Effect::RecordAttempt(Box::new(row.clone()))],
-            vec![entry(false)],
-        )
-        .guarded(Guard::Claim {
-            delivery: ready.id.clone(),
-            attempt: ready.attempt,
-            token: ready.token.clone(),
-        })
-        .or_late(entry(true));
+        let mut effects = vec![Effect::RecordAttempt(Box::new(row.clone()))];
+        let mut entries = vec![entry(false)];
+        if let Some(new) = takes_over {
+            effects.push(Effect::CreateDelivery(Box::new(new.delivery.clone())));
+            entries.push(new.entry.clone());
+        }
+        let commit = Commit::new(ready.tenant.clone(), effects, entries)
+            .guarded(Guard::Claim {
+                delivery: ready.id.clone(),
+                attempt: ready.attempt,
+                token: ready.token.clone(),
+            })
+            .or_late(entry(true));
         match shared.store.commit(commit).await {
             Ok(committed) => return Some(committed),
             Err(StoreError::Refused(Refused::StaleClaim) | StoreError::Closed) => return None,
+            // It was made before, so this is only about the attempt.
+            Err(StoreError::Refused(Refused::DeliveryExists(_))) if takes_over.is_some() => takes_over = None,
             Err(StoreError::InDoubt(error)) => {
                 tracing::warn!(delivery = %ready.id, attempt = ready.attempt, %error, "perhaps recorded; looking");
                 wait(Duration::from_millis(200)).await;
@@ -232,7 +272,7 @@ fn attempted(outcome: &Outcome) -> Attempted {
     }
 }
 
-const fn result_name(outcome: &Outcome) -> &'static str {
+pub(crate) const fn result_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered => "delivered",
         Outcome::Accepted => "accepted",

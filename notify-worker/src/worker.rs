@@ -2,6 +2,7 @@
 
 use crate::channels::Health as ChannelHealth;
 use crate::dispatch::Dispatcher;
+use crate::gate::Gates;
 use crate::metrics::Metrics;
 use crate::owner::{Incoming, Item, Owner};
 use crate::planning::Planning;
@@ -52,6 +53,8 @@ pub struct WorkerOptions {
     pub anchors: Option<PathBuf>,
     /// A channel with nothing but failures for this long is disabled; `None`: never.
     pub disable_after: Option<Duration>,
+    /// How often channels are checked where they say nothing; `None`: not at all.
+    pub health_every: Option<Duration>,
 }
 
 impl WorkerOptions {
@@ -73,6 +76,7 @@ impl WorkerOptions {
             retry: Retry::DEFAULT_SECONDS.iter().map(|s| Duration::from_secs(u64::from(*s))).collect(),
             anchors: None,
             disable_after: Some(Duration::from_secs(5 * 86_400)),
+            health_every: Some(Duration::from_secs(300)),
         }
     }
 }
@@ -98,6 +102,7 @@ pub(crate) struct Shared {
     pub planning: Planning,
     pub metrics: Metrics,
     pub health: ChannelHealth,
+    pub gates: Gates,
     /// Tenants whose owner has to look at the store's pending events.
     pub pending: mpsc::UnboundedSender<TenantId>,
     pub options: WorkerOptions,
@@ -179,6 +184,7 @@ impl Worker {
             planning: Planning::default(),
             metrics: Metrics::default(),
             health: ChannelHealth::default(),
+            gates: Gates::default(),
             pending,
             options,
             stopping,
@@ -211,6 +217,7 @@ impl Worker {
         if let Some(folder) = worker.shared.options.anchors.clone() {
             worker.keep("anchor", tokio::spawn(crate::anchor::run(Arc::clone(&worker.shared), folder)));
         }
+        worker.keep("checks", tokio::spawn(crate::checks::run(worker.clone())));
         if let Some(every) = worker.shared.options.sweep {
             worker.keep("sweep", tokio::spawn(worker.clone().sweep(every)));
         }
@@ -239,13 +246,17 @@ impl Worker {
             tracing::error!(tenant = %tenant, %error, "the configuration could not be reloaded");
         }
         // A digest that is sent even if nothing happens opens its first period now, not with the next event.
-        if self.shared.snapshots.get(tenant).await.is_ok_and(|snapshot| snapshot.sends_silence()) {
-            self.wake_owner(tenant);
+        if let Ok(snapshot) = self.shared.snapshots.get(tenant).await {
+            if snapshot.sends_silence() {
+                self.wake_owner(tenant);
+            }
+            crate::gate::changed(&self.shared, &self.dispatcher, &snapshot).await;
         }
     }
 
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
+        self.shared.metrics.breakers_open(&self.shared.gates.open_by_type());
         &self.shared.metrics
     }
 

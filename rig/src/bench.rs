@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// `throughput`, `latency`, or both when absent; `rules` and `noise` only when asked for.
-    #[arg(value_parser = ["throughput", "latency", "rules", "noise"])]
+    /// `throughput`, `latency`, or both when absent; `rules`, `noise` and `connectors` only when asked for.
+    #[arg(value_parser = ["throughput", "latency", "rules", "noise", "connectors"])]
     scenario: Option<String>,
     /// Also write the figures to this file.
     #[arg(long)]
@@ -78,6 +78,9 @@ async fn scenarios(
     }
     if arguments.scenario.as_deref() == Some("noise") {
         figures.push(crate::bench_noise::run(stage, &home.join("noise"), arguments).await?);
+    }
+    if arguments.scenario.as_deref() == Some("connectors") {
+        figures.extend(crate::bench_connectors::run(stage).await?);
     }
     Ok(figures)
 }

@@ -6,6 +6,7 @@
 //! line, HTTP and files.
 
 mod bench;
+mod bench_connectors;
 mod bench_noise;
 mod bench_rules;
 mod clock;
@@ -17,6 +18,7 @@ mod misbehave;
 mod publisher;
 mod receiver;
 mod seed;
+mod smtp_sink;
 mod stage_plugin;
 mod studio;
 mod unreliable;

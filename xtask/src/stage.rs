@@ -10,23 +10,30 @@ pub fn stage_dir(root: &Path) -> PathBuf {
     root.join("target/stage")
 }
 
+/// The connectors: every folder below `connectors/` that has a manifest, in order of names.
+fn connectors(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root.join("connectors"))? {
+        let entry = entry?;
+        if entry.path().join("notify-plugin.json").exists() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Builds and stages; gives the folder.
 pub fn stage(root: &Path) -> anyhow::Result<PathBuf> {
-    tools::run(&mut tools::cargo(
-        root,
-        &[
-            "build",
-            "--release",
-            "-p",
-            "notify-cli",
-            "-p",
-            "notify-connector-host",
-            "-p",
-            "notify-connector-webhook",
-            "-p",
-            "notify-rig",
-        ],
-    ))?;
+    let connectors = connectors(root)?;
+    let mut packages =
+        vec!["notify-cli".to_owned(), "notify-connector-host".to_owned(), "notify-rig".to_owned()];
+    packages.extend(connectors.iter().map(|name| format!("notify-connector-{name}")));
+    let mut build = vec!["build", "--release"];
+    for package in &packages {
+        build.extend(["-p", package]);
+    }
+    tools::run(&mut tools::cargo(root, &build))?;
     let stage = stage_dir(root);
     let release = tools::target_dir(root).join("release");
     for folder in ["bin", "plugins", "trust", "templates", "resources"] {
@@ -42,15 +49,17 @@ pub fn stage(root: &Path) -> anyhow::Result<PathBuf> {
     copy_tree(&root.join("templates"), &stage.join("templates"))?;
     copy_tree(&root.join("resources"), &stage.join("resources"))?;
     // A key of this build signs its plug-ins; the public half is what the studio is told to trust.
-    tools::run(
-        Command::new(release.join("notify-rig"))
-            .arg("--stage")
-            .arg(&stage)
-            .args(["stage-plugin", "--manifest"])
-            .arg(root.join("connectors/webhook/notify-plugin.json"))
-            .arg("--library")
-            .arg(release.join("libnotify_connector_webhook.so")),
-    )?;
+    for name in &connectors {
+        tools::run(
+            Command::new(release.join("notify-rig"))
+                .arg("--stage")
+                .arg(&stage)
+                .args(["stage-plugin", "--manifest"])
+                .arg(root.join("connectors").join(name).join("notify-plugin.json"))
+                .arg("--library")
+                .arg(release.join(format!("libnotify_connector_{name}.so"))),
+        )?;
+    }
     Ok(stage)
 }
 

@@ -16,6 +16,10 @@ const AIOSMTPD: &str = "1.4.6";
 const DKIMPY: &str = "1.1.8";
 const PYNACL: &str = "1.6.2";
 const CLOUDEVENTS_SDK: &str = "2.2.0";
+/// Whose models read our Slack messages (`connectors/slack/src/tests/outsiders.rs`).
+const SLACK_SDK: &str = "3.47.0";
+/// Whose parser reads our cards (`connectors/teams/src/tests/outsiders.rs`).
+const ADAPTIVECARDS: &str = "3.0.6";
 
 pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -50,7 +54,8 @@ pub fn run(root: &Path, deep: bool) -> anyhow::Result<()> {
         let mut nextest = tools::cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast"]);
         nextest.env("NOTIFY_STAGE", stage::stage_dir(root));
         nextest.env("NOTIFY_SCHEMATHESIS", schemathesis(root));
-        nextest.env("NOTIFY_PYTHON", root.join("target/tools/bin/python"));
+        nextest.env("NOTIFY_TOOLS_PYTHON", root.join("target/tools/bin/python"));
+        nextest.env("NOTIFY_TOOLS_NODE", node_tools(root));
         if deep {
             nextest.env("PROPTEST_CASES", "20000").env("POWER_CUTS", "500");
             nextest.env("NOTIFY_MATCH_CASES", "100000").env("NOTIFY_NOISE_CASES", "4000");
@@ -118,6 +123,8 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
     python_package(root, "aiosmtpd", AIOSMTPD)?;
     python_package(root, "dkimpy", DKIMPY)?;
     python_package(root, "PyNaCl", PYNACL)?;
+    python_package(root, "slack-sdk", SLACK_SDK)?;
+    node_package(root, "adaptivecards", ADAPTIVECARDS)?;
     for (name, version) in audit::PACKAGES {
         python_package(root, name, version)?;
     }
@@ -163,6 +170,28 @@ fn python_package(root: &Path, name: &str, version: &str) -> anyhow::Result<()> 
     }
     let package = format!("{name}=={version}");
     tools::run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", &package]))
+}
+
+/// Where packages of npm are installed for tests.
+fn node_tools(root: &Path) -> PathBuf {
+    root.join("target/tools/node")
+}
+
+/// A package of npm of this version, where tests look for it. No script of a package runs.
+fn node_package(root: &Path, name: &str, version: &str) -> anyhow::Result<()> {
+    if !tools::succeeds("node", &["--version"]) || !tools::succeeds("npm", &["--version"]) {
+        bail!("Node.js and npm are needed (packages `nodejs` and `npm`)");
+    }
+    let folder = node_tools(root);
+    let manifest = folder.join("node_modules").join(name).join("package.json");
+    let known = std::fs::read_to_string(manifest).unwrap_or_default();
+    if known.contains(&format!("\"version\": \"{version}\"")) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder)?;
+    let package = format!("{name}@{version}");
+    let arguments = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"];
+    tools::run(Command::new("npm").args(arguments).arg(&folder).arg(package))
 }
 
 /// Minutes per area, printed at the end.

@@ -90,6 +90,8 @@ fn crates_depend_only_downwards() {
         ("notify-connector-host", &["notify-connector-abi", "notify-core", "notify-netguard"]),
         ("notify-connector-conformance", &["notify-connector-abi", "notify-connector-host"]),
         ("notify-connector-webhook", &["notify-connector-sdk"]),
+        ("notify-connector-slack", &["notify-connector-sdk", "notify-markup"]),
+        ("notify-connector-teams", &["notify-connector-sdk", "notify-markup"]),
         ("notify-worker", &["notify-core", "notify-store", "notify-bus", "notify-connector-host"]),
         ("notify-webservice", &["notify-core", "notify-store", "notify-bus", "notify-connector-host"]),
     ];

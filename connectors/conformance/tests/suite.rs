@@ -26,6 +26,24 @@ fn the_webhook_connector_conforms() {
 }
 
 #[test]
+fn the_chat_connectors_conform() {
+    let check = |name: &str, config: &str, secrets: &[&str]| {
+        let options = Options {
+            config_json: config.as_bytes().to_vec(),
+            secret_names: secrets.iter().map(|&secret| secret.to_owned()).collect(),
+            ..Options::default()
+        };
+        let library = webhook().with_file_name(format!("libnotify_connector_{name}.so"));
+        let report = run_library(&library, &options).unwrap();
+        assert!(report.passed() && report.checks.len() >= 12, "{name} {secrets:?}: {report:#?}");
+    };
+    check("slack", "{}", &["url"]);
+    check("slack", r#"{"channel":"C0123456789"}"#, &["studio-alert-url", "token"]);
+    check("teams", "{}", &["studio-alert-url", "url"]);
+    check("teams", r#"{"url":"https://example.test/"}"#, &[]);
+}
+
+#[test]
 fn the_command_prints_and_exits() {
     let run = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_notify-connector-conformance"))

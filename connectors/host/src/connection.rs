@@ -1,5 +1,6 @@
 //! One living child: its process, its socket, and the calls that wait for it.
 
+use crate::child::sandbox::Sandbox;
 use crate::frame::{FrameFault, FromChild, ToChild, split};
 use crate::load::Verified;
 use crate::manifest::Kind;
@@ -72,7 +73,20 @@ pub(crate) struct Connection {
     /// Its end was dealt with: calls failed, death noted.
     finished: AtomicBool,
     name: String,
+    /// What of the sandbox is in force, as the child said.
+    sandbox: Mutex<String>,
     counters: Arc<Counters>,
+}
+
+/// How a child is begun.
+#[derive(Clone, Copy)]
+pub(crate) struct Begin<'a> {
+    /// Operator's settings for the plug-in, JSON.
+    pub options: &'a [u8],
+    /// Until it is ready.
+    pub patience: Duration,
+    pub cpu_seconds: u32,
+    pub sandbox: Sandbox,
 }
 
 /// A call under way. Dropped without an answer, it frees its slot.
@@ -107,8 +121,7 @@ impl Connection {
     pub async fn open(
         host_binary: &Path,
         plugin: &Verified,
-        options: &[u8],
-        patience: Duration,
+        begin: Begin<'_>,
         counters: Arc<Counters>,
         on_end: impl FnOnce(&Self) + Send + 'static,
     ) -> Result<Arc<Self>, SpawnFault> {
@@ -134,6 +147,7 @@ impl Connection {
             ended: Notify::new(),
             finished: AtomicBool::new(false),
             name: plugin.manifest.name.clone(),
+            sandbox: Mutex::default(),
             counters,
         });
         Counters::add(&connection.counters.started);
@@ -152,9 +166,10 @@ impl Connection {
         // From here on every way out must end the process: dropping the guard does.
         let guard = KillUnlessReady(&connection);
         let mut input = Vec::new();
-        let ready = tokio::time::timeout(patience, greet(&mut stream, plugin, options, &mut input)).await;
+        let greeted = greet(&mut stream, plugin, begin, &mut input);
+        let ready = tokio::time::timeout(begin.patience, greeted).await;
         match ready {
-            Ok(Ok(())) => {}
+            Ok(Ok(sandbox)) => *lock(&connection.sandbox) = sandbox,
             Ok(Err(Greeting::Fault(fault))) => return Err(fault),
             Ok(Err(Greeting::Gone)) => {
                 let _ = tokio::time::timeout(Duration::from_secs(1), connection.wait_ended()).await;
@@ -189,6 +204,10 @@ impl Connection {
 
     pub fn in_flight(&self) -> usize {
         lock(&self.pending).len()
+    }
+
+    pub fn sandbox(&self) -> String {
+        lock(&self.sandbox).clone()
     }
 
     /// How it ended, for people.
@@ -329,9 +348,9 @@ enum Greeting {
 async fn greet(
     stream: &mut UnixStream,
     plugin: &Verified,
-    options: &[u8],
+    begin: Begin<'_>,
     input: &mut Vec<u8>,
-) -> Result<(), Greeting> {
+) -> Result<String, Greeting> {
     let refused = |text: String| Greeting::Fault(SpawnFault::Refused(text));
     let capability = match plugin.manifest.kind {
         Kind::Codec => abi::CAP_CODEC,
@@ -341,7 +360,9 @@ async fn greet(
     let start = ToChild::Start {
         capability,
         max_request: plugin.manifest.limits.max_request_bytes,
-        options_json: options,
+        cpu_seconds: begin.cpu_seconds,
+        sandbox: begin.sandbox.number(),
+        options_json: begin.options,
     };
     start.write(0, &mut out).map_err(|fault| refused(fault.to_string()))?;
     stream.write_all(&out).await.map_err(|_| Greeting::Gone)?;
@@ -349,11 +370,12 @@ async fn greet(
         if let Some(raw) = split(input).map_err(|fault| refused(fault.to_string()))? {
             let frame = FromChild::read(&raw).map_err(|fault| refused(fault.to_string()))?;
             match frame {
-                FromChild::Ready { describe_json, .. } => {
+                FromChild::Ready { describe_json, sandbox, .. } => {
                     same_identity(describe_json, plugin).map_err(refused)?;
+                    let sandbox = String::from_utf8_lossy(sandbox).into_owned();
                     let consumed = raw.consumed;
                     input.drain(..consumed);
-                    return Ok(());
+                    return Ok(sandbox);
                 }
                 FromChild::Refused { reason } => {
                     return Err(refused(String::from_utf8_lossy(reason).into_owned()));

@@ -73,6 +73,9 @@ impl ConnectorHost {
                 return unsent(verdict(outcome, fault.to_string()));
             }
         };
+        if let Some(reason) = self.refused_secret(input.channel_type, &secrets) {
+            return unsent(verdict(Outcome::BadConfig, reason));
+        }
         let names = secret_names(input.secrets, input.provided);
         let prepare = PrepareInput {
             config_json: input.config_json,

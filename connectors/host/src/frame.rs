@@ -212,6 +212,10 @@ pub enum ToChild<'a> {
     Start {
         capability: u64,
         max_request: u32,
+        /// The processor's time that a codec has for one batch; 0: no limit.
+        cpu_seconds: u32,
+        /// `Sandbox` as a number.
+        sandbox: u8,
         options_json: &'a [u8],
     },
     Prepare(SendFields<'a>),
@@ -235,8 +239,13 @@ impl<'a> ToChild<'a> {
         let mut r = Reader(raw.fields);
         Ok(match raw.kind {
             1 => {
-                let start =
-                    Self::Start { capability: r.u64()?, max_request: r.u32()?, options_json: r.bytes()? };
+                let start = Self::Start {
+                    capability: r.u64()?,
+                    max_request: r.u32()?,
+                    cpu_seconds: r.u32()?,
+                    sandbox: r.u8()?,
+                    options_json: r.bytes()?,
+                };
                 r.end(start)?
             }
             2 => Self::Prepare(SendFields::read(r)?),
@@ -273,10 +282,14 @@ impl<'a> ToChild<'a> {
     /// [`FrameFault::Length`]; `out` is then as before.
     pub fn write(&self, token: u64, out: &mut Vec<u8>) -> Result<(), FrameFault> {
         match self {
-            Self::Start { capability, max_request, options_json } => Writer::new(out, 1, token)
-                .number(capability.to_le_bytes())
-                .number(max_request.to_le_bytes())
-                .bytes(options_json),
+            Self::Start { capability, max_request, cpu_seconds, sandbox, options_json } => {
+                Writer::new(out, 1, token)
+                    .number(capability.to_le_bytes())
+                    .number(max_request.to_le_bytes())
+                    .number(cpu_seconds.to_le_bytes())
+                    .number([*sandbox])
+                    .bytes(options_json)
+            }
             Self::Prepare(fields) => fields.write(Writer::new(out, 2, token)),
             Self::Interpret(fields) => Writer::new(out, 3, token)
                 .number(fields.status.to_le_bytes())
@@ -308,6 +321,8 @@ pub enum FromChild<'a> {
         abi_minor: u16,
         capabilities: u64,
         describe_json: &'a [u8],
+        /// What of the sandbox is in force, for people.
+        sandbox: &'a [u8],
     },
     /// It is not, and why. The child ends after it.
     Refused {
@@ -342,7 +357,12 @@ impl<'a> FromChild<'a> {
     pub fn read(raw: &Raw<'a>) -> Result<Self, FrameFault> {
         let mut r = Reader(raw.fields);
         let frame = match raw.kind {
-            65 => Self::Ready { abi_minor: r.u16()?, capabilities: r.u64()?, describe_json: r.bytes()? },
+            65 => Self::Ready {
+                abi_minor: r.u16()?,
+                capabilities: r.u64()?,
+                describe_json: r.bytes()?,
+                sandbox: r.bytes()?,
+            },
             66 => Self::Refused { reason: r.bytes()? },
             67 => Self::Prepared { code: r.i32()?, request_json: r.bytes()?, detail: r.bytes()? },
             68 => Self::Outcome {
@@ -364,10 +384,11 @@ impl<'a> FromChild<'a> {
     /// [`FrameFault::Length`]; `out` is then as before.
     pub fn write(&self, token: u64, out: &mut Vec<u8>) -> Result<(), FrameFault> {
         match self {
-            Self::Ready { abi_minor, capabilities, describe_json } => Writer::new(out, 65, token)
+            Self::Ready { abi_minor, capabilities, describe_json, sandbox } => Writer::new(out, 65, token)
                 .number(abi_minor.to_le_bytes())
                 .number(capabilities.to_le_bytes())
-                .bytes(describe_json),
+                .bytes(describe_json)
+                .bytes(sandbox),
             Self::Refused { reason } => Writer::new(out, 66, token).bytes(reason),
             Self::Prepared { code, request_json, detail } => {
                 Writer::new(out, 67, token).number(code.to_le_bytes()).bytes(request_json).bytes(detail)

@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod outbound;
 mod pending;
 mod process;
+mod refused_secrets;
 mod registry;
 pub mod request;
 pub mod secrets;
@@ -19,7 +20,8 @@ mod status;
 mod supervisor;
 pub mod trust;
 
-pub use deliver::{AttemptInput, AttemptResult};
+pub use child::sandbox::Sandbox;
+pub use deliver::{AttemptInput, AttemptResult, secret_names};
 pub use registry::{ConnectorHost, HostConfig, InterpretInput, OpenFault, Phase, PrepareInput};
 pub use status::PluginStatus;
 pub use supervisor::{HostFault, RestartPolicy, State};

@@ -1,5 +1,6 @@
 //! `notify-plugin.json`: what a plug-in says of itself, signed as the bytes that it is.
 
+use crate::refused_secrets::RefusedSecrets;
 use notify_core::ids::is_slug;
 use notify_core::json::{self, Limits};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,19 @@ pub struct SecretName {
     pub many: bool,
     #[serde(default)]
     pub description: String,
+    /// Values that cannot be right, so that a person learns why before anything is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuse: Vec<RefusedValue>,
+}
+
+/// A secret's values that are refused. A codec sees no secret, so only the host can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedValue {
+    /// A regular expression without look-around and back-references: it is matched in linear time.
+    pub pattern: String,
+    /// What is wrong and what to do about it.
+    pub reason: String,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
@@ -234,6 +248,12 @@ impl Manifest {
             if secret.name == "studio" || secret.name.starts_with("studio-") {
                 return fail("/secrets", "names that begin with `studio` are for values of the studio");
             }
+            if secret.refuse.len() > 8 {
+                return fail("/secrets", "at most 8 `refuse` are possible for one secret");
+            }
+            if let Err(reason) = RefusedSecrets::of_one(secret) {
+                return fail("/secrets", &reason);
+            }
         }
         if self.limits.rates.len() > 8 {
             return fail("/limits/rates", "at most 8 are possible");
@@ -281,8 +301,13 @@ mod tests {
     #[test]
     fn one_secret_or_many() {
         let check = |many: bool, name: &str, expected: bool| {
-            let known =
-                SecretName { name: "header".into(), required: false, many, description: String::new() };
+            let known = SecretName {
+                name: "header".into(),
+                required: false,
+                many,
+                description: String::new(),
+                refuse: Vec::new(),
+            };
             assert_eq!(known.names(name), expected, "{many} {name}");
         };
         check(false, "header", true);

@@ -1,5 +1,6 @@
 //! All installed plug-ins, and the calls that the studio makes of them.
 
+use crate::child::sandbox::Sandbox;
 use crate::config_schema::{schema_of, schema_problem, unknown_type};
 use crate::connection::Counters;
 use crate::frame::{ResponseFields, SendFields, ToChild, fault};
@@ -7,7 +8,9 @@ use crate::load::{self, LoadFault, Verified};
 use crate::manifest::Kind;
 use crate::outbound::{EgressPolicy, InvalidEgress, Outbound};
 use crate::pending::{Answer, Awaits};
+use crate::refused_secrets::RefusedSecrets;
 use crate::request::{HttpResponse, Outcome, PreparedRequest, Verdict};
+use crate::secrets::ResolvedSecrets;
 use crate::status::PluginStatus;
 use crate::supervisor::{HostFault, RestartPolicy, Settings, Supervisor};
 use crate::trust::{TrustFault, TrustStore};
@@ -32,6 +35,9 @@ pub struct HostConfig {
     /// Longest wait for one codec call, from the moment it is made. A codec that misses it is killed.
     pub codec_patience: Duration,
     pub start_patience: Duration,
+    /// The processor's time that a codec has for one batch, should nobody be left to lose patience; 0: no limit.
+    pub codec_cpu_seconds: u32,
+    pub sandbox: Sandbox,
     pub restart: RestartPolicy,
     /// What codecs' requests may reach, and how.
     pub egress: EgressPolicy,
@@ -54,6 +60,8 @@ impl HostConfig {
             host_binary: host_binary.into(),
             codec_patience: Duration::from_secs(5),
             start_patience: Duration::from_secs(10),
+            codec_cpu_seconds: 30,
+            sandbox: Sandbox::Available,
             restart: RestartPolicy::default(),
             egress,
             options: BTreeMap::new(),
@@ -130,6 +138,7 @@ pub struct InterpretInput<'a> {
 struct Installed {
     supervisor: Arc<Supervisor>,
     schema: arc_swap::ArcSwap<jsonschema::Validator>,
+    refused_secrets: arc_swap::ArcSwap<RefusedSecrets>,
 }
 
 /// The installed connectors.
@@ -187,6 +196,7 @@ impl ConnectorHost {
     fn install(&mut self, name: &str, folder: &std::path::Path, trust: &TrustStore) -> Result<(), String> {
         let verified = load::verify(folder, trust).map_err(|fault: LoadFault| fault.to_string())?;
         let schema = schema_of(&verified.manifest)?;
+        let refused = RefusedSecrets::of(&verified.manifest.secrets)?;
         for channel_type in &verified.manifest.channel_types {
             if let Some(other) = self.by_channel_type.get(channel_type) {
                 return Err(format!(
@@ -200,6 +210,7 @@ impl ConnectorHost {
         let installed = Installed {
             supervisor: self.supervise(name, verified),
             schema: arc_swap::ArcSwap::from_pointee(schema),
+            refused_secrets: arc_swap::ArcSwap::from_pointee(refused),
         };
         self.plugins.insert(name.to_owned(), installed);
         Ok(())
@@ -216,6 +227,8 @@ impl ConnectorHost {
             restart: self.config.restart,
             start_patience: self.config.start_patience,
             options_json,
+            codec_cpu_seconds: self.config.codec_cpu_seconds,
+            sandbox: self.config.sandbox,
         };
         Supervisor::new(verified, settings)
     }
@@ -234,6 +247,11 @@ impl ConnectorHost {
     #[must_use]
     pub fn manifest(&self, channel_type: &str) -> Option<Arc<Verified>> {
         Some(self.installed(channel_type).ok()?.supervisor.plugin.load_full())
+    }
+
+    /// Why the connector's manifest refuses one of these secrets.
+    pub(crate) fn refused_secret(&self, channel_type: &str, secrets: &ResolvedSecrets) -> Option<String> {
+        self.installed(channel_type).ok()?.refused_secrets.load().reason(secrets)
     }
 
     /// Every plug-in that was found, refused ones too, in order of names.
@@ -387,7 +405,9 @@ impl ConnectorHost {
             return Err("it changes its kind or channel types: restart the studio for that".to_owned());
         }
         let schema = schema_of(&verified.manifest)?;
+        let refused = RefusedSecrets::of(&verified.manifest.secrets)?;
         installed.schema.store(Arc::new(schema));
+        installed.refused_secrets.store(Arc::new(refused));
         installed.supervisor.replace(verified, self.config.codec_patience).await;
         Ok(())
     }

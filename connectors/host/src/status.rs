@@ -21,6 +21,8 @@ pub struct PluginStatus {
     pub crashes: u64,
     pub timeouts: u64,
     pub in_flight: usize,
+    /// What the kernel enforces of the running process: `limits, landlock, seccomp`, or what of it is not there and why.
+    pub sandbox: Option<String>,
     /// Answers that came after their call was answered or given up.
     pub late: u64,
     /// Answers to calls that never were.
@@ -46,6 +48,7 @@ impl PluginStatus {
             crashes: 0,
             timeouts: 0,
             in_flight: 0,
+            sandbox: None,
             late: 0,
             unknown: 0,
             garbage: 0,
@@ -69,6 +72,7 @@ impl PluginStatus {
             crashes: supervisor.counter(|c| &c.crashes),
             timeouts: supervisor.counter(|c| &c.timeouts),
             in_flight: snapshot.in_flight,
+            sandbox: snapshot.sandbox,
             late: supervisor.counter(|c| &c.late),
             unknown: supervisor.counter(|c| &c.unknown),
             garbage: supervisor.counter(|c| &c.garbage),

@@ -1,6 +1,7 @@
 //! Keeps one plug-in's child alive: started when first needed, replaced when it dies, left alone when it keeps dying.
 
-use crate::connection::{Connection, Counters, SpawnFault, lock};
+use crate::child::sandbox::Sandbox;
+use crate::connection::{Begin, Connection, Counters, SpawnFault, lock};
 use crate::frame::ToChild;
 use crate::load::Verified;
 use crate::manifest::Kind;
@@ -86,6 +87,8 @@ pub(crate) struct Settings {
     /// For starting, until the plug-in is ready.
     pub start_patience: Duration,
     pub options_json: Vec<u8>,
+    pub codec_cpu_seconds: u32,
+    pub sandbox: Sandbox,
 }
 
 #[derive(Default)]
@@ -141,6 +144,7 @@ pub(crate) struct Snapshot {
     pub state: State,
     pub pid: Option<u32>,
     pub in_flight: usize,
+    pub sandbox: Option<String>,
     pub last_problem: Option<String>,
 }
 
@@ -179,6 +183,7 @@ impl Supervisor {
         Snapshot {
             state,
             pid: running.as_ref().map(|connection| connection.pid),
+            sandbox: running.as_ref().map(|connection| connection.sandbox()),
             in_flight: running.as_ref().map_or(0, |connection| connection.in_flight()),
             last_problem: health.refused.clone().or_else(|| health.last_problem.clone()),
         }
@@ -243,14 +248,14 @@ impl Supervisor {
                 }
             }
         };
-        let opened = Connection::open(
-            &self.settings.host_binary,
-            &plugin,
-            &self.settings.options_json,
-            self.settings.start_patience,
-            Arc::clone(&self.counters),
-            on_end,
-        );
+        let begin = Begin {
+            options: &self.settings.options_json,
+            patience: self.settings.start_patience,
+            cpu_seconds: self.settings.codec_cpu_seconds,
+            sandbox: self.settings.sandbox,
+        };
+        let opened =
+            Connection::open(&self.settings.host_binary, &plugin, begin, Arc::clone(&self.counters), on_end);
         match opened.await {
             Ok(connection) => {
                 self.current.store(Some(Arc::clone(&connection)));

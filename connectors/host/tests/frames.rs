@@ -31,7 +31,13 @@ fn send<'a>(numbers: (u32, u64, u64, u64, u32), b: &'a [Blob]) -> SendFields<'a>
 
 fn to_child<'a>(which: u8, n: (u32, u64, u64, u64, u32), b: &'a [Blob]) -> ToChild<'a> {
     match which % 8 {
-        0 => ToChild::Start { capability: n.1, max_request: n.0, options_json: &b[0] },
+        0 => ToChild::Start {
+            capability: n.1,
+            max_request: n.0,
+            cpu_seconds: n.4,
+            sandbox: n.0 as u8,
+            options_json: &b[0],
+        },
         1 => ToChild::Prepare(send(n, b)),
         2 => ToChild::Interpret(ResponseFields {
             status: n.0 as u16,
@@ -52,7 +58,12 @@ fn to_child<'a>(which: u8, n: (u32, u64, u64, u64, u32), b: &'a [Blob]) -> ToChi
 
 fn from_child<'a>(which: u8, n: (u32, u64, u64, u64, u32), b: &'a [Blob]) -> FromChild<'a> {
     match which % 6 {
-        0 => FromChild::Ready { abi_minor: n.0 as u16, capabilities: n.1, describe_json: &b[0] },
+        0 => FromChild::Ready {
+            abi_minor: n.0 as u16,
+            capabilities: n.1,
+            describe_json: &b[0],
+            sandbox: &b[1],
+        },
         1 => FromChild::Refused { reason: &b[0] },
         2 => FromChild::Prepared { code: n.0 as i32, request_json: &b[0], detail: &b[1] },
         3 => FromChild::Outcome {

@@ -111,3 +111,27 @@ async fn an_attempt_hands_secrets_to_the_transport_only() {
     assert_eq!(result.verdict.provider_reference.as_deref(), Some("had-secret"), "{result:?}");
     assert!(!result.never_sent && result.redacted_request.is_none() && result.response.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transport_may_dial_and_little_else() {
+    let (_home, host) = staged();
+    for (config, expected) in [
+        ("dial", "done"),
+        ("read-hosts", "done"),
+        ("read-passwd", "refused"),
+        ("create", "refused"),
+        ("bind", "refused"),
+    ] {
+        let verdict = send(&host, config, LONG).await.unwrap();
+        assert_eq!(verdict.provider_reference.as_deref(), Some(expected), "{config}");
+    }
+    for (config, call) in [("try-program", "execve"), ("try-raw", "socket"), ("try-listen", "listen")] {
+        let crashed = send(&host, config, LONG).await;
+        assert!(matches!(crashed, Err(HostFault::Crashed { .. })), "{config}: {crashed:?}");
+        let told = || status(&host).problem.unwrap_or_default();
+        common::eventually(&format!("{config}: {}", told()), || told().contains(call)).await;
+        // The pause after several deaths.
+        common::eventually("it is started again", || status(&host).state == "idle").await;
+    }
+    assert_eq!(status(&host).crashes, 3);
+}

@@ -50,14 +50,17 @@
 mod codec;
 mod edge;
 pub mod http;
+pub mod json;
 pub mod message;
 mod request;
 pub mod time;
 mod transport;
 mod values;
+pub mod words;
 
 pub use codec::Codec;
 pub use edge::Log;
+pub use json::Json;
 pub use message::Message;
 pub use request::{Auth, Part, PreparedRequest};
 pub use transport::{Completion, Transport};

@@ -71,6 +71,10 @@ pub async fn channels(global: &Global, command: ChannelCommand) -> Result<(), Fa
         ChannelCommand::Disable { id } => {
             enabling::run(global, CHANNEL, Documents::Channels, &id, false, false).await
         }
+        ChannelCommand::Test { id, wait } => super::channels::test(global, &id, wait).await,
+        ChannelCommand::Check { id } => super::channels::check(global, &id).await,
+        ChannelCommand::RefreshSecret { id } => super::channels::refresh_secret(global, &id).await,
+        ChannelCommand::Status { id } => super::channels::status(global, id.as_deref()).await,
     }
 }
 pub const EVENT_TYPE: Noun = Noun {

@@ -1,6 +1,7 @@
 //! One module per noun.
 
 pub mod calendars;
+pub mod channels;
 pub mod config;
 pub mod deliveries;
 pub mod doctor;

@@ -15,8 +15,11 @@ pub async fn run(global: &Global, command: &PluginCommand) -> Result<(), Failure
         ("VERSION", "/version"),
         ("KIND", "/kind"),
         ("CHANNELS", "/channelTypes"),
+        ("KEY", "/keyId"),
         ("STATE", "/state"),
         ("RESTARTS", "/restarts"),
+        ("IN FLIGHT", "/inFlight"),
+        ("SANDBOX", "/sandbox"),
         ("DETAIL", "/detail"),
     ];
     output::list(global.output, &answer, &rows, &columns, "No plug-ins are installed.");

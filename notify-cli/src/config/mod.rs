@@ -33,6 +33,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub intake: Intake,
     pub dispatch: Dispatch,
+    pub channels: Channels,
     pub connectors: Connectors,
     pub egress: Egress,
     pub secrets: Secrets,
@@ -113,6 +114,12 @@ pub struct Dispatch {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Channels {
+    pub health_every_seconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Connectors {
     pub plugin_dir: PathBuf,
     pub trust_dir: PathBuf,
@@ -120,6 +127,24 @@ pub struct Connectors {
     pub hang_seconds: u64,
     /// Per plug-in, handed to it as it is.
     pub options: BTreeMap<String, Table>,
+    pub sandbox: SandboxMode,
+}
+
+/// How much of the plug-ins' sandbox the kernel must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxMode {
+    Available,
+    Required,
+}
+
+impl From<SandboxMode> for notify_connector_host::Sandbox {
+    fn from(mode: SandboxMode) -> Self {
+        match mode {
+            SandboxMode::Available => Self::Available,
+            SandboxMode::Required => Self::Required,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -310,6 +335,11 @@ impl Config {
             ),
             ("dispatch.per_channel", self.dispatch.per_channel >= 1, "be at least 1"),
             ("dispatch.timeout_seconds", (1..=120).contains(&self.dispatch.timeout_seconds), "be 1 to 120"),
+            (
+                "channels.health_every_seconds",
+                matches!(self.channels.health_every_seconds, 0 | 30..=86_400),
+                "be 30 to 86400, or 0 for never",
+            ),
             ("ledger.site", is_host_name(&self.ledger.site), "be a lower-case host name"),
             (
                 "server.role",

@@ -6,7 +6,7 @@ use notify_bus::Bus;
 use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
 use notify_core::document::{Channel, Rule, Version};
 use notify_core::event::Event;
-use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::ids::{ChannelId, DeliveryId, TenantId};
 use notify_core::noise::Control;
 use notify_core::plan::Explained;
 use notify_core::problem::{Code, Problem};
@@ -18,6 +18,7 @@ use notify_webservice::engine::{
 use notify_worker::Worker;
 use notify_worker::acts::{Previewed, PreviewedDecision};
 use notify_worker::redrive::Pace;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The engine of this process. Without a worker (role `web`) it takes events and shows plug-ins; acts that need the
@@ -140,6 +141,48 @@ impl Engine for StudioEngine {
                 last_due_at: done.last_due_at.map(rfc3339_millis),
             })
         })
+    }
+
+    fn test_channel(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        actor: &Actor,
+        idempotency_key: Option<&str>,
+    ) -> BoxFuture<Result<DeliveryId, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        let (tenant, channel, actor) = (tenant.clone(), channel.clone(), actor.subject.clone());
+        let key = idempotency_key.map(str::to_owned);
+        Box::pin(async move { worker.test_channel(&tenant, &channel, &actor, key.as_deref()).await })
+    }
+
+    fn check_channel(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        let (tenant, channel) = (tenant.clone(), channel.clone());
+        Box::pin(async move { worker.check_channel(&tenant, &channel).await })
+    }
+
+    fn refresh_secrets(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        actor: &Actor,
+    ) -> BoxFuture<Result<Value, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        let (tenant, channel, actor) = (tenant.clone(), channel.clone(), actor.subject.clone());
+        Box::pin(async move { worker.refresh_secrets(&tenant, &channel, &actor).await })
+    }
+
+    fn channel_status(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        let (tenant, channel) = (tenant.clone(), channel.clone());
+        Box::pin(async move { worker.channel_status(&tenant, &channel).await })
+    }
+
+    fn channel_statuses(&self, tenant: &TenantId) -> BoxFuture<Result<Vec<Value>, Problem>> {
+        let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
+        let tenant = tenant.clone();
+        Box::pin(async move { worker.channel_statuses(&tenant).await })
     }
 
     fn configuration_changed(&self, tenant: &TenantId) {
@@ -313,6 +356,7 @@ fn shown(plugin: HostPlugin) -> PluginStatus {
         garbage: plugin.garbage,
         late: plugin.late + plugin.unknown,
         in_flight: plugin.in_flight as u64,
+        sandbox: plugin.sandbox.unwrap_or_default(),
         pid: plugin.pid,
         sha256: plugin.sha256.unwrap_or_default(),
     }
@@ -323,7 +367,7 @@ mod tests {
     use super::*;
     use notify_connector_host::HostConfig;
     use notify_connector_host::outbound::EgressPolicy;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn secrets_that_a_config_names_must_be_there() {

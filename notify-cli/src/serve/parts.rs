@@ -75,6 +75,7 @@ pub fn connector_host(config: &Config, guard: Policy) -> Result<Arc<ConnectorHos
         let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(table) else { continue };
         options.options.insert(name.clone(), settings);
     }
+    options.sandbox = connectors.sandbox.into();
     let host = ConnectorHost::open(options)
         .map_err(|error| Failure::other(format!("the connectors cannot be used: {error}"), ""))?;
     Ok(Arc::new(host))
@@ -128,6 +129,8 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
         config.dispatch.retry_schedule_seconds.iter().map(|s| Duration::from_secs(u64::from(*s))).collect();
     let hours = config.dispatch.disable_after_hours;
     options.disable_after = (hours > 0).then(|| Duration::from_secs(u64::from(hours) * 3_600));
+    let every = config.channels.health_every_seconds;
+    options.health_every = (every > 0).then(|| Duration::from_secs(every));
     options.anchors = Some(config.ledger.anchor_path.clone());
     options.sweep = (!alone).then_some(Duration::from_secs(1));
     Ok(options)

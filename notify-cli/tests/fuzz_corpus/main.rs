@@ -199,7 +199,8 @@ fn write_generated_seeds() {
         }
     }
     let mut stream = Vec::new();
-    let start = ToChild::Start { capability: 1, max_request: 1024, options_json: b"{}" };
+    let start =
+        ToChild::Start { capability: 1, max_request: 1024, cpu_seconds: 30, sandbox: 0, options_json: b"{}" };
     let validate =
         ToChild::Validate { channel_type: b"webhook", config_json: b"{\"url\":\"https://x.test\"}" };
     for frame in [start, ToChild::Health, validate, ToChild::Drain { deadline_unix_ms: 5 }] {
@@ -207,7 +208,7 @@ fn write_generated_seeds() {
     }
     write("frame", "to-child", &stream);
     stream.clear();
-    let ready = FromChild::Ready { abi_minor: 0, capabilities: 1, describe_json: b"{}" };
+    let ready = FromChild::Ready { abi_minor: 0, capabilities: 1, describe_json: b"{}", sandbox: b"limits" };
     let prepared = FromChild::Prepared { code: 0, request_json: b"{\"method\":\"POST\"}", detail: b"" };
     let outcome =
         FromChild::Outcome { code: 2, retry_after_ms: 1_000, detail: b"busy", provider_reference: b"ref" };

@@ -1,6 +1,7 @@
 //! The channel document: where alerts go, through which connector, with which secrets (by reference only).
 
-use super::noise::{Budget, QuietHours};
+use super::behaviour::{BreakerSettings, Fallback, HealthCheck, OwnRate};
+use super::noise::{Budget, QuietHours, Setting};
 use crate::ids::{ChannelId, ContactId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -47,6 +48,25 @@ pub struct Channel {
     /// Messages to this channel, across rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// Lower than what the provider allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<OwnRate>,
+    /// `off`, or when it opens; absent: the recommended one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Setting<BreakerSettings>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
+}
+
+/// The inbox that every tenant has without a document.
+pub const INBOX: &str = "inbox";
+
+/// Whether a channel of this id exists for every tenant without a document.
+#[must_use]
+pub fn is_builtin_channel(id: &str) -> bool {
+    id == INBOX
 }
 
 /// `secret://env/NAME` or `secret://file/NAME`; what names are allowed is the operator's policy, per tenant.

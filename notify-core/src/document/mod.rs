@@ -3,6 +3,7 @@
 //! A document is immutable per version. Its digest is SHA-256 over the RFC 8785 form of its JSON, so that the same
 //! content written as YAML or JSON has one digest.
 
+pub mod behaviour;
 pub mod calendar;
 pub mod channel;
 pub mod contact;

@@ -7,7 +7,7 @@
 use super::noise::HoursMode;
 use super::noise_fields;
 use super::reader::{Reader, whole};
-use super::{Bundle, Channel, Kind, Rule, Template, channel, rule, template};
+use super::{Bundle, Channel, Kind, Rule, Template, behaviour, channel, rule, template};
 use crate::ids::hex;
 use crate::jcs;
 use crate::pattern::Pattern;
@@ -153,6 +153,10 @@ pub fn parse_channel(value: &Value) -> Result<Parsed<Channel>, Problem> {
         "quietHours",
         "maintenance",
         "budget",
+        "rate",
+        "breaker",
+        "fallback",
+        "health",
     ];
     reader.only(&known, &[])?;
     let r#type = reader.line("type", 64)?;
@@ -171,9 +175,10 @@ pub fn parse_channel(value: &Value) -> Result<Parsed<Channel>, Problem> {
             format!("`config` has {} members, more than the {MAX_CONFIG_MEMBERS} allowed", config.len());
         return Err(reader.fault("config", reason, "keep those that the channel type knows"));
     }
+    let id: crate::ids::ChannelId = reader.id("id")?;
     let channel = Channel {
         schema: channel::SCHEMA.to_owned(),
-        id: reader.id("id")?,
+        id: id.clone(),
         name: reader.name()?,
         description: reader.description()?,
         r#type,
@@ -188,6 +193,10 @@ pub fn parse_channel(value: &Value) -> Result<Parsed<Channel>, Problem> {
         quiet_hours: noise_fields::hours(&reader, "quietHours", HoursMode::Hold)?,
         maintenance: noise_fields::hours(&reader, "maintenance", HoursMode::Drop)?,
         budget: noise_fields::budget(&reader, "budget")?,
+        rate: behaviour::rate(&reader)?,
+        breaker: behaviour::breaker(&reader)?,
+        fallback: behaviour::fallback(&reader, &id)?,
+        health: behaviour::health(&reader)?,
     };
     seal(channel, code)
 }

@@ -214,6 +214,8 @@ impl AttemptEntry {
 pub enum DeliveryAct {
     /// A new delivery with the message of another, again.
     Replay { of: DeliveryId, intent: Intent },
+    /// A new delivery with the message of one that its channel could not deliver, through another channel.
+    Fallback { of: DeliveryId, reason: String, intent: Intent },
     /// A test message.
     Test { intent: Intent },
     /// No further attempt.
@@ -236,6 +238,10 @@ impl DeliveryEntry {
             DeliveryAct::Replay { of, intent } => {
                 let extra = json!({"replayOf": of.as_str(), "intent": intent.to_value()});
                 ("replay", intent.delivery, intent.message, extra)
+            }
+            DeliveryAct::Fallback { of, reason, intent } => {
+                let extra = json!({"fallbackOf": of.as_str(), "reason": reason, "intent": intent.to_value()});
+                ("fallback", intent.delivery, intent.message, extra)
             }
             DeliveryAct::Test { intent } => {
                 ("test", intent.delivery.clone(), intent.message, json!({"intent": intent.to_value()}))

@@ -226,6 +226,19 @@ impl<'e> Teller<'e> {
         }
     }
 
+    /// Another channel has it now.
+    fn goes_to(&mut self, owner: &Owner, intent: &Value) {
+        let branches = match owner {
+            Owner::Branch(branch) => vec![*branch],
+            Owner::Digest(id) => self.digests.get(id).map(|d| d.branches.clone()).unwrap_or_default(),
+        };
+        for branch in branches {
+            if let Some(branch) = self.branches.get_mut(branch) {
+                branch.story.channel = owned(intent, "channel");
+            }
+        }
+    }
+
     fn release(&mut self, entry: &Entry<'_>) {
         let whole = &entry.whole;
         let outcome = text(whole, "outcome").unwrap_or_default();
@@ -297,13 +310,8 @@ impl<'e> Teller<'e> {
         }
         digest.now = Kept::Sent(owned(intent, "delivery").unwrap_or_default());
         digest.count = whole.get("trueCount").and_then(Value::as_u64);
-        let branches = digest.branches.clone();
         self.announced(intent, Owner::Digest(id.clone()));
-        for branch in branches {
-            if let Some(branch) = self.branches.get_mut(branch) {
-                branch.story.channel = owned(intent, "channel");
-            }
-        }
+        self.goes_to(&Owner::Digest(id.clone()), intent);
         self.tell(&Owner::Digest(id), &entry.step(words::digest(whole), whole.clone()));
     }
 
@@ -342,8 +350,9 @@ impl<'e> Teller<'e> {
         let whole = &entry.whole;
         let step = entry.step(words::act(whole), whole.clone());
         let owner = match text(whole, "act") {
-            Some("replay") => {
-                let (Some(of), Some(intent)) = (text(whole, "replayOf"), whole.get("intent")) else { return };
+            Some(act @ ("replay" | "fallback")) => {
+                let of = if act == "replay" { "replayOf" } else { "fallbackOf" };
+                let (Some(of), Some(intent)) = (text(whole, of), whole.get("intent")) else { return };
                 let (Some(of), Some(new)) = (self.deliveries.get(of), text(intent, "delivery")) else {
                     return;
                 };
@@ -358,6 +367,9 @@ impl<'e> Teller<'e> {
                 }
                 if let Some(first) = self.deliveries.get_mut(&root) {
                     first.again.push(new);
+                }
+                if act == "fallback" {
+                    self.goes_to(&owner, intent);
                 }
                 owner
             }

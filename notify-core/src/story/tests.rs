@@ -406,6 +406,14 @@ fn cases() -> Vec<(&'static str, Evidence)> {
             ]),
         ),
         (
+            "dead, and the fallback took over",
+            then(sends("a"), vec![
+                attempt(5, "a", 1, "permanent", json!({"outcome": "dead"})),
+                entry(6, "delivery", json!({"act": "fallback", "delivery": id("dlv_", "b"), "fallbackOf": id("dlv_", "a"), "reason": "the delivery ended with `permanent`", "message": "sha256:00", "intent": intent("b")})),
+                attempt(7, "b", 1, "delivered", delivered()),
+            ]),
+        ),
+        (
             "two rules",
             evidence(vec![
                 event(&[sends("a"), with(decision("suppressed", "throttle", json!({"limit": 1, "per": "1h"})), "rule", "other".into())]),

@@ -336,6 +336,11 @@ pub(super) fn attempt(whole: &Value, late: bool) -> String {
 pub(super) fn act(whole: &Value) -> String {
     match text(whole, "act").unwrap_or_default() {
         "replay" => format!("Sent once more as a new delivery{}.", to_channel(whole.get("intent"))),
+        "fallback" => format!(
+            "The fallback took over{}: a new delivery{}.",
+            some(", because ", shown(whole, "reason"), ""),
+            to_channel(whole.get("intent"))
+        ),
         "cancel" => "The delivery was cancelled.".to_owned(),
         "dead-letter" => format!("The delivery was given up{}.", some(": ", shown(whole, "reason"), "")),
         other => format!("`{}`.", plain(other)),

@@ -339,7 +339,7 @@ async fn recorded(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(
     .await?;
     db.run_rows(
         texts,
-        "UPDATE work_queue SET due_at = v.column3, ready_at = v.column4, claim_token = v.column5 FROM @rows \
+        "UPDATE work_queue SET due_at = v.column3, ready_at = v.column4, claim_token = v.column5, slot_at = NULL FROM @rows \
          WHERE work_queue.tenant = v.column1 AND work_queue.delivery_seq = v.column2",
         requeued,
     )

@@ -143,7 +143,8 @@ impl Shared {
              AND ($4 IS NULL OR r.rule = $4) AND ($5 IS NULL OR r.channel = $5) \
              AND ($6 IS NULL OR r.created_at >= $6) AND ($7 IS NULL OR r.created_at < $7) \
              AND NOT EXISTS (SELECT 1 FROM deliveries x WHERE x.tenant = r.tenant AND x.event_seq = r.event_seq \
-             AND SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':') \
+             AND (SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':' \
+             OR x.cause = 'fallback-of:' || r.id)) \
              ORDER BY r.seq LIMIT $3"
         );
         let args = [
@@ -170,7 +171,8 @@ impl Shared {
              AND ($2 IS NULL OR r.rule = $2) AND ($3 IS NULL OR r.channel = $3) \
              AND ($4 IS NULL OR r.created_at >= $4) AND ($5 IS NULL OR r.created_at < $5) \
              AND NOT EXISTS (SELECT 1 FROM deliveries x WHERE x.tenant = r.tenant AND x.event_seq = r.event_seq \
-             AND SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':')";
+             AND (SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':' \
+             OR x.cause = 'fallback-of:' || r.id))";
         let args = [
             Arg::from(tenant.as_str()),
             filter.rule.as_ref().map(|rule| rule.as_str()).or_null(),

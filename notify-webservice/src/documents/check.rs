@@ -2,6 +2,7 @@
 
 use crate::app::{Call, store_problem};
 use crate::muting;
+use notify_core::document::channel::is_builtin_channel;
 use notify_core::document::parse as document;
 use notify_core::document::scope::Scope;
 use notify_core::document::{
@@ -163,7 +164,7 @@ impl References {
     }
 
     fn has(&self, kind: Kind, id: &str) -> bool {
-        self.known.contains(&(kind, id.to_owned()))
+        kind == Kind::Channel && is_builtin_channel(id) || self.known.contains(&(kind, id.to_owned()))
     }
 }
 
@@ -253,6 +254,9 @@ async fn named(scope: &Scope<'_>, call: &Call) -> Result<(), Problem> {
 }
 
 async fn must_exist(call: &Call, kind: Kind, id: &str, path: &str) -> Result<(), Problem> {
+    if kind == Kind::Channel && is_builtin_channel(id) {
+        return Ok(());
+    }
     let found = call.app.store.document(call.tenant(), kind, id, None).await;
     let found = found.map_err(|error| store_problem(&call.request, &error))?;
     if found.is_some_and(|document| !document.deleted) {

@@ -4,6 +4,7 @@
 use super::check::{each, unknown_reference};
 use crate::app::{Call, internal, store_problem};
 use notify_core::calendar::contacts;
+use notify_core::document::channel::is_builtin_channel;
 use notify_core::document::{Contact, Kind};
 use notify_core::ids::ContactId;
 use notify_core::problem::{Code, Problem};
@@ -12,6 +13,8 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Users named when something cannot be deleted.
 const NAMED: usize = 5;
+/// Fallbacks that may follow one another.
+const MOST_FALLBACKS: usize = 3;
 
 /// A document that another one names, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +26,13 @@ pub struct Use {
 
 /// Members of documents that name others: who has them, where (`*`: each element), and what they name. A new field that
 /// names a calendar or contact gets its line here.
-const FIELDS: [(Kind, &str, Kind); 10] = [
+const FIELDS: [(Kind, &str, Kind); 11] = [
     (Kind::Rule, "/actions/*/digest/schedule", Kind::Calendar),
     (Kind::Rule, "/actions/*/digest/template", Kind::Template),
     (Kind::Channel, "/quietHours/*/calendar", Kind::Calendar),
     (Kind::Channel, "/maintenance/*/calendar", Kind::Calendar),
     (Kind::Channel, "/contact", Kind::Contact),
+    (Kind::Channel, "/fallback/channel", Kind::Channel),
     (Kind::Contact, "/quietHours/*/calendar", Kind::Calendar),
     (Kind::Contact, "/members/*", Kind::Contact),
     (Kind::Silence, "/calendar", Kind::Calendar),
@@ -84,6 +88,9 @@ pub async fn exist(kind: Kind, body: &str, call: &Call) -> Result<(), Problem> {
     let mut seen = HashSet::new();
     let once = in_fields(&ONCE, kind, &document);
     for used in named(kind, &document).into_iter().chain(once) {
+        if used.kind == Kind::Channel && is_builtin_channel(&used.id) {
+            continue;
+        }
         if !seen.insert((used.kind, used.id.clone())) {
             continue;
         }
@@ -93,7 +100,39 @@ pub async fn exist(kind: Kind, body: &str, call: &Call) -> Result<(), Problem> {
             return Err(unknown_reference(used.kind, &used.id, &used.path));
         }
     }
-    if kind == Kind::Contact { no_circle(&document, call).await } else { Ok(()) }
+    match kind {
+        Kind::Contact => no_circle(&document, call).await,
+        Kind::Channel => fallbacks_end(&document, call).await,
+        _ => Ok(()),
+    }
+}
+
+/// Fallbacks that lead back here would only go round; three may follow one another.
+async fn fallbacks_end(document: &Value, call: &Call) -> Result<(), Problem> {
+    let next =
+        |document: &Value| document.pointer("/fallback/channel").and_then(Value::as_str).map(str::to_owned);
+    let own = document.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (mut chain, mut at) = (vec![own], next(document));
+    while let Some(id) = at {
+        if chain.contains(&id) {
+            chain.push(id);
+            let shown = chain.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" → ");
+            let reason = format!("the fallbacks go round: {shown}");
+            let fix = "name a channel whose own fallback does not lead back here";
+            return Err(Problem::new(Code::InvalidChannel, "/fallback/channel", reason, fix));
+        }
+        if chain.len() > MOST_FALLBACKS {
+            let reason = format!("more than {MOST_FALLBACKS} fallbacks would follow one another");
+            let fix = "name a channel with fewer fallbacks behind it";
+            return Err(Problem::new(Code::InvalidChannel, "/fallback/channel", reason, fix));
+        }
+        let found = call.app.store.document(call.tenant(), Kind::Channel, &id, None).await;
+        let found = found.map_err(|error| store_problem(&call.request, &error))?;
+        chain.push(id);
+        let body = found.and_then(|found| serde_json::from_str::<Value>(&found.body).ok());
+        at = body.as_ref().and_then(next);
+    }
+    Ok(())
 }
 
 /// A group is in no group that is in it.
@@ -171,6 +210,11 @@ mod tests {
                 ("calendar", "m", "/maintenance/0/calendar"),
                 ("contact", "anna", "/contact"),
             ],
+        );
+        check(
+            Kind::Channel,
+            json!({ "fallback": { "channel": "inbox" } }),
+            &[("channel", "inbox", "/fallback/channel")],
         );
         check(
             Kind::Contact,

@@ -1,6 +1,7 @@
 //! `/openapi.json`: OpenAPI 3.1 built from the route table. `docs/openapi.json` is a snapshot that a test compares.
 
 mod calendars;
+mod channels;
 mod muting;
 mod parts;
 mod rules;

@@ -1,6 +1,7 @@
 //! The one route table. The router, the access checks and `/openapi.json` are all built from it, so none of them can
 //! forget a route.
 
+mod channels;
 mod muting;
 mod rules;
 mod table;

@@ -11,7 +11,7 @@ use notify_core::problem::Code;
 pub(super) const VIEWER: Access = Access::AnyOf(&[Scope::Viewer]);
 pub(super) const OPERATOR: Access = Access::AnyOf(&[Scope::Operator]);
 /// Channels decide where data leaves to and which secrets are used.
-const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
+pub(super) const ADMIN: Access = Access::AnyOf(&[Scope::Admin]);
 const PUBLISH: Access = Access::AnyOf(&[Scope::Publish]);
 const AUDITOR: Access = Access::AnyOf(&[Scope::Auditor]);
 
@@ -57,7 +57,7 @@ const IF_NONE_MATCH: Parameter = Parameter {
     name: "If-None-Match",
     about: "ETag of the version at hand; when it is current the answer is 304.",
 };
-const IDEMPOTENCY: Parameter = Parameter {
+pub(super) const IDEMPOTENCY: Parameter = Parameter {
     name: "Idempotency-Key",
     about: "A repeated request with the same key gets the first answer.",
 };
@@ -377,6 +377,7 @@ fn document_routes() -> Vec<Route> {
     all.extend(rules.map(|route| if writes(&route) { Route { parameters: FORCE, ..route } } else { route }));
     all.extend(super::rules::acts());
     all.extend(documents!(Channel, ADMIN, "channels", "a channel", "Channel", "Channels"));
+    all.extend(super::channels::routes());
     all.extend(documents!(Template, OPERATOR, "templates", "a template", "Template", "Templates"));
     all.extend(documents!(Bundle, OPERATOR, "bundles", "a text bundle", "Bundle", "Bundles"));
     all.extend(documents!(EventType, OPERATOR, "event-types", "an event type", "EventType", "EventTypes"));

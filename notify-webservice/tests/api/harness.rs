@@ -9,7 +9,7 @@ use notify_connector_host::secrets::SecretResolver;
 use notify_core::document::channel::SecretRef;
 use notify_core::document::{Channel, Kind, Rule, Version};
 use notify_core::event::Event;
-use notify_core::ids::{DeliveryId, TenantId};
+use notify_core::ids::{ChannelId, DeliveryId, TenantId};
 use notify_core::ledger::entry::Genesis;
 use notify_core::ledger::keys::ExportKey;
 use notify_core::plan::{Documents, Explained, Snapshot};
@@ -198,6 +198,41 @@ impl Engine for TestEngine {
         };
         Box::pin(std::future::ready(Ok(redriven)))
     }
+    fn test_channel(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        _: &Actor,
+        _: Option<&str>,
+    ) -> BoxFuture<Result<DeliveryId, Problem>> {
+        let found = self.known_channel(tenant, channel);
+        Box::pin(async move {
+            let found = found.await?;
+            Ok(DeliveryId::derive(["test", found["id"].as_str().unwrap_or_default()]))
+        })
+    }
+    fn check_channel(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>> {
+        self.known_channel(tenant, channel)
+    }
+    fn refresh_secrets(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        _: &Actor,
+    ) -> BoxFuture<Result<Value, Problem>> {
+        self.known_channel(tenant, channel)
+    }
+    fn channel_status(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>> {
+        self.known_channel(tenant, channel)
+    }
+    fn channel_statuses(&self, tenant: &TenantId) -> BoxFuture<Result<Vec<Value>, Problem>> {
+        let (store, tenant) = (self.store.clone(), tenant.clone());
+        Box::pin(async move {
+            let all = store.configuration_of(&tenant, Kind::Channel).await;
+            let all = all.map_err(|error| Problem::new(Code::Internal, "", error.to_string(), ""))?;
+            Ok(all.documents.iter().map(|document| serde_json::from_str(&document.body).unwrap()).collect())
+        })
+    }
     fn configuration_changed(&self, _: &TenantId) {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
@@ -218,6 +253,19 @@ impl Engine for TestEngine {
         let ready = self.fault() != Some(Fault::Unavailable);
         let store = if ready { Check::ok("store", "") } else { Check::fail("store", "full", "make room") };
         Box::pin(std::future::ready(Readiness::of(vec![store])))
+    }
+}
+
+impl TestEngine {
+    /// The channel's document, as it is stored.
+    fn known_channel(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>> {
+        let (store, tenant, id) = (self.store.clone(), tenant.clone(), channel.to_string());
+        Box::pin(async move {
+            match store.document(&tenant, Kind::Channel, &id, None).await {
+                Ok(Some(found)) if !found.deleted => Ok(serde_json::from_str(&found.body).unwrap()),
+                _ => Err(Problem::new(Code::NotFound, "", format!("there is no channel `{id}`"), "")),
+            }
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 mod access;
 mod apply;
 mod calendars;
+mod channels;
 mod cloudevents_sdk;
 mod connections;
 mod deliveries;

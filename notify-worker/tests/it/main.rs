@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod account;
+mod behaviour;
 mod brokers;
 mod channels;
 mod configuration;

@@ -75,8 +75,21 @@ impl Receiver {
     }
 }
 
+const MANIFEST: &[u8] = include_bytes!("../../../connectors/webhook/notify-plugin.json");
+
 /// The webhook plug-in as cargo built it beside these tests, staged and trusted in `folder`.
 pub fn sending_host(folder: &Path) -> Arc<ConnectorHost> {
+    sending_host_with(folder, MANIFEST)
+}
+
+/// The same as a plug-in that says this of itself besides.
+pub fn sending_host_that(folder: &Path, member: &str, says: serde_json::Value) -> Arc<ConnectorHost> {
+    let mut manifest: serde_json::Value = serde_json::from_slice(MANIFEST).unwrap();
+    manifest[member] = says;
+    sending_host_with(folder, manifest.to_string().as_bytes())
+}
+
+fn sending_host_with(folder: &Path, manifest: &[u8]) -> Arc<ConnectorHost> {
     let key = SigningKey::from_bytes(&[7; 32]);
     let (plugins, trust) = (folder.join("plugins"), folder.join("trust"));
     std::fs::create_dir_all(&plugins).unwrap();
@@ -85,7 +98,6 @@ pub fn sending_host(folder: &Path) -> Arc<ConnectorHost> {
     std::fs::write(trust.join("main.pem"), pem).unwrap();
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let library = deps.join("libnotify_connector_webhook.so");
-    let manifest = include_bytes!("../../../connectors/webhook/notify-plugin.json");
     if !plugins.join("webhook").exists() {
         stage_plugin(&library, manifest, &key, &plugins).unwrap();
     }

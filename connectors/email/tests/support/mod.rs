@@ -18,11 +18,11 @@ pub fn root() -> PathBuf {
 
 /// The interpreter with the test packages.
 pub fn python() -> PathBuf {
-    let named = std::env::var_os("NOTIFY_PYTHON").map(PathBuf::from);
+    let named = std::env::var_os("NOTIFY_TOOLS_PYTHON").map(PathBuf::from);
     let python = named.unwrap_or_else(|| root().join("target/tools/bin/python"));
     assert!(
         python.exists(),
-        "aiosmtpd and dkimpy are on PyPI; `cargo xtask test` installs them, or name it in NOTIFY_PYTHON"
+        "aiosmtpd and dkimpy are on PyPI; `cargo xtask test` installs them, or name it in NOTIFY_TOOLS_PYTHON"
     );
     python
 }

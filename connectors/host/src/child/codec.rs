@@ -1,6 +1,7 @@
 //! Serving a codec: every complete frame that has arrived goes through the plug-in in one call, every answer of that call
 //! back in one write. Nothing waits for a timer.
 
+use super::sandbox::Cpu;
 use super::transport::Completions;
 use super::{Fatal, Input};
 use crate::child::plugin::Plugin;
@@ -247,11 +248,13 @@ pub(super) fn serve(
     mut input: Input,
     output: File,
     max_request: usize,
+    cpu: Cpu,
     completions: &Completions,
 ) -> Result<(), Fatal> {
     let mut batch = Batch::default();
     let mut answers = Answers { out: Vec::new(), expected: Vec::new(), next: 0, max_request, stray: 0 };
     loop {
+        cpu.renew();
         let mut done = input.done;
         while let Some(raw) = crate::frame::split(input.buffer.get(done..).unwrap_or_default())? {
             done += raw.consumed;

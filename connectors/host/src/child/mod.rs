@@ -1,17 +1,20 @@
 //! The child's side: one plug-in, one process, one socket.
 //!
 //! Standard input is the socket, standard output is the sealed library, standard error goes to the studio's log. There
-//! is no runtime, no environment, no other descriptor. The parent's death ends it twice over: by a signal, and by the end
+//! is no runtime, no environment, no other descriptor, and little that the kernel lets it do (`sandbox`). The parent's
+//! death ends it twice over: by a signal, and by the end
 //! of the socket. Codecs are served on one thread; transports get two more (`transport.rs`).
 
 mod codec;
 mod plugin;
+pub(crate) mod sandbox;
 mod transport;
 
 use crate::frame::{FrameFault, FromChild, Raw, ToChild, split};
 use notify_connector_abi as abi;
 use plugin::Plugin;
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::Signal;
+use sandbox::{Cpu, Sandbox};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
@@ -29,6 +32,15 @@ pub(crate) enum Fatal {
     Socket(#[from] std::io::Error),
     #[error("protocol: {0}")]
     Frame(#[from] FrameFault),
+}
+
+/// What the first frame says.
+struct Begin {
+    capability: u64,
+    max_request: usize,
+    cpu: Cpu,
+    sandbox: Sandbox,
+    options: Vec<u8>,
 }
 
 /// The whole life of the child.
@@ -59,12 +71,20 @@ fn serve() -> Result<(), Fatal> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(start("death signal"))?;
 
     let mut input = Input { socket: File::from(socket), buffer: Vec::with_capacity(READ / 4), done: 0 };
-    let (capability, max_request, options) = loop {
+    let begin = loop {
         if let Some(raw) = input.frame()? {
-            let ToChild::Start { capability, max_request, options_json } = ToChild::read(&raw)? else {
+            let ToChild::Start { capability, max_request, cpu_seconds, sandbox, options_json } =
+                ToChild::read(&raw)?
+            else {
                 return Err(Fatal::Start("the first frame is not a start".to_owned()));
             };
-            let start = (capability, max_request as usize, options_json.to_vec());
+            let start = Begin {
+                capability,
+                max_request: max_request as usize,
+                cpu: Cpu { seconds: cpu_seconds },
+                sandbox: Sandbox::from_number(sandbox),
+                options: options_json.to_vec(),
+            };
             input.done += raw_len(&raw);
             break start;
         }
@@ -72,22 +92,26 @@ fn serve() -> Result<(), Fatal> {
             return Ok(());
         }
     };
-    limit_resources(capability)?;
+    let Begin { capability, max_request, cpu, sandbox, options } = begin;
+    let in_force = sandbox::before_loading(capability, sandbox)?;
+    cpu.renew();
 
     let output = input.socket.try_clone()?;
     let completions = transport::Completions::new();
     let mut first = Vec::new();
     match Plugin::load(&library, capability, &options, completions) {
         Ok(plugin) => {
+            sandbox::once_loaded(capability, sandbox)?;
             FromChild::Ready {
                 abi_minor: plugin.table.abi_minor,
                 capabilities: plugin.table.capabilities,
                 describe_json: &plugin.description,
+                sandbox: in_force.text().as_bytes(),
             }
             .write(0, &mut first)?;
             (&output).write_all(&first)?;
             if capability == abi::CAP_CODEC {
-                codec::serve(&plugin, input, output, max_request, completions)
+                codec::serve(&plugin, input, output, max_request, cpu, completions)
             } else {
                 transport::serve(plugin, input, output, completions)
             }
@@ -114,21 +138,6 @@ fn close_others(keep: &[i32]) -> Result<(), Fatal> {
             // SAFETY: nothing in this process owns it: everything that is owned is in `keep`.
             unsafe { rustix::io::close(number) };
         }
-    }
-    Ok(())
-}
-
-/// A codec computes; it has no reason to open files, to write one, or to take much memory.
-fn limit_resources(capability: u64) -> Result<(), Fatal> {
-    let set = |resource, most| {
-        rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
-            .map_err(start("resource limit"))
-    };
-    set(Resource::Core, 0)?;
-    if capability == abi::CAP_CODEC {
-        set(Resource::Nofile, 32)?;
-        set(Resource::Fsize, 0)?;
-        set(Resource::As, 1024 * 1024 * 1024)?;
     }
     Ok(())
 }

@@ -2,9 +2,20 @@
  * the header needs nothing else. -DMARKER="path": a constructor leaves that file, to prove whether code ran. */
 #define _GNU_SOURCE
 #include "notify_connector.h"
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef MARKER
@@ -28,7 +39,34 @@ static int says(nc_bytes where, const char *what) {
   return where.len != 0 && memmem(where.ptr, where.len, what, strlen(what)) != NULL;
 }
 
+/* What a process that does not compute might try. Each is named after the system call that the sandbox should name. */
+static void *idle(void *nothing) { return nothing; }
+static void escape(nc_bytes config) {
+  if (says(config, "try-socket")) socket(AF_INET, SOCK_STREAM, 0);
+  if (says(config, "try-unix")) socket(AF_UNIX, SOCK_STREAM, 0);
+  if (says(config, "try-pair")) { int pair[2]; socketpair(AF_UNIX, SOCK_STREAM, 0, pair); }
+  if (says(config, "try-read")) open("/etc/passwd", O_RDONLY);
+  if (says(config, "try-old-open")) syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY);
+  if (says(config, "try-create")) open("/tmp/notify-bad", O_CREAT | O_WRONLY, 0600);
+  if (says(config, "try-stat")) { struct stat found; stat("/etc/passwd", &found); }
+  if (says(config, "try-unlink")) unlink("/tmp/notify-bad");
+  if (says(config, "try-memfd")) memfd_create("x", 0);
+  if (says(config, "try-program")) execl("/bin/true", "true", (char *)NULL);
+  if (says(config, "try-fork")) { if (fork() == 0) _exit(0); }
+  if (says(config, "try-parent")) kill(getppid(), 0);
+  if (says(config, "try-trace")) ptrace(PTRACE_TRACEME, 0, 0, 0);
+  if (says(config, "try-outlive")) prctl(PR_SET_PDEATHSIG, 0);
+  if (says(config, "try-handler")) signal(SIGSYS, SIG_IGN);
+  if (says(config, "try-uring")) syscall(425, 8, NULL);
+  if (says(config, "try-code")) mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (says(config, "try-user")) syscall(SYS_setuid, 0);
+  if (says(config, "may-thread")) { pthread_t other; if (pthread_create(&other, NULL, idle, NULL) == 0) pthread_join(other, NULL); else abort(); }
+  if (says(config, "may-memory")) { void *some = malloc(8 << 20); if (!some) abort(); memset(some, 1, 8 << 20); free(some); }
+  if (says(config, "much-memory")) { for (int i = 0; i < 64; i++) { void *more = malloc(64 << 20); if (!more) abort(); memset(more, 1, 64 << 20); } }
+}
+
 static void misbehave(nc_bytes config) {
+  if (says(config, "try-") || says(config, "may-") || says(config, "much-")) escape(config);
   if (says(config, "segv")) *(volatile int *)16 = 1; /* not raise(): the fault must repeat after a handler */
   if (says(config, "abort")) abort();
   if (says(config, "exit")) _exit(0);

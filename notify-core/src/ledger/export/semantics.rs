@@ -407,14 +407,19 @@ impl Semantics {
     fn delivery_act(&mut self, statement: &Statement, mut fields: Fields<'_, '_>) {
         let id = fields.delivery("delivery");
         let message = fields.commitment("message");
-        let act = fields.one_of("act", &["replay", "test", "cancel", "dead-letter"]);
+        let act = fields.one_of("act", &["replay", "fallback", "test", "cancel", "dead-letter"]);
         if fields.has("actor") {
             fields.commitment("actor");
         }
         match act {
-            Some("replay" | "test") => {
-                if act == Some("replay") {
-                    fields.delivery("replayOf");
+            Some("replay" | "fallback" | "test") => {
+                match act {
+                    Some("replay") => drop(fields.delivery("replayOf")),
+                    Some("fallback") => {
+                        fields.delivery("fallbackOf");
+                        fields.text("reason");
+                    }
+                    _ => {}
                 }
                 let intent = fields.get("intent").and_then(Value::as_object);
                 let same = |name| intent.is_some_and(|intent| intent.get(name) == fields.get(name));

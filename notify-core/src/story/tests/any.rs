@@ -47,6 +47,7 @@ pub fn arbitrary_json() -> impl Strategy<Value = Value> {
         "attempt",
         "act",
         "replayOf",
+        "fallbackOf",
         "release",
         "bypassed",
         "alsoApplied",

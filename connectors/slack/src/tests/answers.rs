@@ -1,0 +1,114 @@
+use super::super::Slack;
+use notify_connector_sdk::{Codec, Response, VerdictCode};
+use notify_connector_testing::response;
+
+#[test]
+fn answers() {
+    use VerdictCode::{BadConfig, Delivered, Gone, Permanent, Retry, Throttled};
+    let check = |status: u16, headers: &str, body: &str, code: VerdictCode, after: Option<u64>| {
+        let verdict = Slack.interpret(&response(status, headers, body));
+        assert_eq!(
+            (verdict.code, verdict.retry_after_ms),
+            (code, after),
+            "{status} {body}: {}",
+            verdict.detail
+        );
+        assert_eq!(verdict.detail.is_empty(), code == Delivered, "{status} {body}: {}", verdict.detail);
+    };
+    let seven = r#"[["retry-after","7"]]"#;
+    let failed = |word: &str| format!(r#"{{"ok":false,"error":"{word}"}}"#);
+    // The Web API.
+    check(200, "[]", r#"{"ok":true,"channel":"C1","ts":"1.2"}"#, Delivered, None);
+    check(200, seven, &failed("ratelimited"), Throttled, Some(7000));
+    check(200, "[]", r#"{"ok":false,"error":"rate_limited","retry_after":30}"#, Throttled, Some(30_000));
+    check(429, "[]", r#"{"ok":false,"error":"ratelimited","retry_after":1.5}"#, Throttled, Some(1500));
+    check(429, seven, "", Throttled, Some(7000));
+    check(429, "[]", r#"{"ok":false,"retry_after":-1}"#, Throttled, None);
+    for word in ["internal_error", "fatal_error", "service_unavailable", "request_timeout"] {
+        check(200, "[]", &failed(word), Retry, None);
+    }
+    for word in [
+        "channel_not_found",
+        "not_in_channel",
+        "invalid_auth",
+        "not_authed",
+        "token_revoked",
+        "token_expired",
+        "account_inactive",
+        "missing_scope",
+        "restricted_action",
+    ] {
+        check(200, "[]", &failed(word), BadConfig, None);
+    }
+    for word in ["is_archived", "channel_is_archived"] {
+        check(200, "[]", &failed(word), Gone, None);
+    }
+    for word in [
+        "msg_too_long",
+        "msg_blocks_too_long",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "no_text",
+        "thread_not_found",
+    ] {
+        check(200, "[]", &failed(word), Permanent, None);
+    }
+    check(200, "[]", &failed("never_heard_of"), Retry, None);
+    check(503, seven, &failed("never_heard_of"), Throttled, Some(7000));
+    check(500, "[]", r#"{"ok":true}"#, Retry, None);
+    // Incoming webhooks.
+    check(200, "[]", "ok", Delivered, None);
+    check(200, "[]", "", Delivered, None);
+    check(404, "[]", "no_service", Gone, None);
+    check(404, "[]", "no_team", Gone, None);
+    check(410, "[]", "channel_is_archived", Gone, None);
+    check(404, "[]", "channel_not_found", BadConfig, None);
+    check(403, "[]", "invalid_token", BadConfig, None);
+    check(403, "[]", "action_prohibited", BadConfig, None);
+    check(400, "[]", "invalid_payload", Permanent, None);
+    check(400, "[]", "too_many_attachments", Permanent, None);
+    check(500, "[]", "rollup_error", Retry, None);
+    check(200, "[]", "no_service", Gone, None);
+    // Something in between.
+    check(200, "[]", "<html>Login</html>", Retry, None);
+    check(302, "[]", "", Permanent, None);
+    check(401, "[]", "", BadConfig, None);
+    check(413, "[]", "", Permanent, None);
+    check(502, seven, "", Throttled, Some(7000));
+    check(500, seven, "\u{0}", Retry, Some(7000));
+}
+
+#[test]
+fn references() {
+    let reference = |body: &str| Slack.interpret(&response(200, "[]", body)).provider_reference;
+    let posted = r#"{"ok":true,"channel":"C0123456789","ts":"1795327200.000100","message":{"text":"x"}}"#;
+    let expected = r#"{"channel":"C0123456789","ts":"1795327200.000100"}"#;
+    assert_eq!(reference(posted).as_deref(), Some(expected));
+    // A reply's reference is its thread.
+    let reply = r#"{"ok":true,"channel":"C0123456789","ts":"1795327201.000200","message":{"thread_ts":"1795327200.000100"}}"#;
+    assert_eq!(reference(reply).as_deref(), Some(expected));
+    for odd in [
+        r#"{"ok":true}"#,
+        r#"{"ok":true,"channel":"<x>","ts":"1.2"}"#,
+        r#"{"ok":true,"channel":"C1","ts":"x"}"#,
+        "ok",
+    ] {
+        assert_eq!(reference(odd), None, "{odd}");
+    }
+    let missing = Slack.interpret(&response(
+        200,
+        "[]",
+        r#"{"ok":false,"error":"missing_scope","needed":"chat:write\u0007"}"#,
+    ));
+    assert!(missing.detail.ends_with("it needs chat:write"), "{}", missing.detail);
+}
+
+#[test]
+fn checks() {
+    let check = |body: &str| Slack.interpret(&Response { check: true, ..response(200, "[]", body) });
+    let fine = check(r#"{"ok":true,"team":"Acme","user":"notify"}"#);
+    assert_eq!((fine.code, fine.provider_reference), (VerdictCode::Delivered, None));
+    assert_eq!(fine.detail, "the token is valid: notify in Acme");
+    assert_eq!(check(r#"{"ok":false,"error":"invalid_auth"}"#).code, VerdictCode::BadConfig);
+    assert_eq!(check("ok").code, VerdictCode::Retry, "no answer of the Web API");
+}

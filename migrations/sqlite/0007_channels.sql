@@ -1,0 +1,34 @@
+-- The turn that a delivery has in the line of a target with a rate: reserved, and not to be asked for again.
+ALTER TABLE work_queue ADD COLUMN slot_at BIGINT;
+
+-- When the buckets of targets with a rate are full again, and until when a target asked for a pause. Targets may be
+-- shared by tenants, so a key is a hash and nothing but times is here.
+CREATE TABLE send_targets (
+    key BLOB NOT NULL PRIMARY KEY,
+    full_at BIGINT NOT NULL,
+    paused_until BIGINT NOT NULL
+);
+CREATE INDEX send_targets_full ON send_targets (full_at);
+
+-- How channels are: breaker, pause, last results, last check. Derived from attempts, so no ledger entry tells of it.
+CREATE TABLE channel_state (
+    tenant TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    breaker TEXT NOT NULL,
+    breaker_since BIGINT,
+    breaker_until BIGINT,
+    breaker_round BIGINT NOT NULL,
+    paused_until BIGINT,
+    success_at BIGINT,
+    error_at BIGINT,
+    error_result TEXT,
+    error_status BIGINT,
+    error_text TEXT,
+    check_due BIGINT,
+    check_at BIGINT,
+    check_result TEXT,
+    check_text TEXT,
+    -- JSON: secret references to salted fingerprints and since when they hold.
+    secrets TEXT,
+    PRIMARY KEY (tenant, channel)
+);

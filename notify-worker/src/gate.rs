@@ -1,0 +1,434 @@
+//! Whether a claimed delivery may leave now: its channel is not paused, its breaker lets it pass, and its targets have a
+//! turn for it. What may not goes back to the queue without an attempt, and holds no place meanwhile.
+//!
+//! What is known of a channel is kept in memory and written when it changes. A process that is alone on its store is
+//! always right. Several agree within [`STALE`]: each counts failures of its own, the one that opens a breaker writes that
+//! down, the others see it at their next look; a probe is given out by the store, so there is one at a time in all of
+//! them. Turns at targets with a rate are given out by the store and exact.
+
+use crate::clock::after;
+use crate::dispatch::{Dispatcher, Ready};
+use crate::record::result_name;
+use crate::targets::targets;
+use crate::worker::Shared;
+use notify_connector_host::AttemptResult;
+use notify_connector_host::request::Outcome;
+use notify_core::breaker::{Ask, Breaker, Settings};
+use notify_core::document::noise::Setting;
+use notify_core::document::{Channel, Version};
+use notify_core::duration::Length;
+use notify_core::ids::{ChannelId, TenantId};
+use notify_core::plan::Snapshot;
+use notify_core::retry::{MAX_WAIT, THROTTLE_FLOOR};
+use notify_core::time::{Timestamp, rfc3339_millis};
+use notify_store::StoreError;
+use notify_store::model::{ChannelError, Turn};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What another process may have changed is looked up again after this long.
+const STALE: Duration = Duration::from_secs(2);
+/// A success is noted so often at most, unless it is news.
+const SUCCESS_EVERY: Duration = Duration::from_secs(60);
+/// A failure is noted so often at most, unless it is news.
+const ERROR_EVERY: Duration = Duration::from_secs(1);
+/// Those who wait for a channel come back one after the other, this far apart and this far at most.
+const SPREAD: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(15));
+/// What an error says is kept up to so many bytes.
+const MAX_TEXT: usize = 1_000;
+
+type Key = (TenantId, ChannelId);
+
+/// Channels that this process has used.
+#[derive(Debug, Default)]
+pub(crate) struct Gates(Mutex<HashMap<Key, Known>>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    breaker: Breaker,
+    paused_until: Option<Timestamp>,
+    read_at: Timestamp,
+    success_noted: Option<Timestamp>,
+    error_noted: Option<Timestamp>,
+    /// Deliveries that were sent back since the channel was shut.
+    waiting: u32,
+    has_fallback: bool,
+    channel_type: String,
+    /// Of the channel's document, when it was first used.
+    version: u64,
+}
+
+/// What the gate says to a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// It may leave; as the breaker's probe or not.
+    Pass { probe: bool },
+    /// It is back in the queue.
+    Waits,
+    /// It would wait longer than its fallback allows, and why.
+    TooLong(String),
+    /// The claim is somebody else's.
+    Lost,
+}
+
+impl Gates {
+    fn held(&self) -> MutexGuard<'_, HashMap<Key, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, key: &Key) -> Option<Known> {
+        self.held().get(key).cloned()
+    }
+
+    fn change<T>(&self, key: &Key, change: impl FnOnce(&mut Known) -> T) -> Option<T> {
+        self.held().get_mut(key).map(change)
+    }
+
+    /// What was known is looked up again.
+    pub fn forget(&self, tenant: &TenantId, channel: &ChannelId) {
+        self.held().remove(&(tenant.clone(), channel.clone()));
+    }
+
+    /// Channels of a tenant that are shut, with the version that they had.
+    fn shut_of(&self, tenant: &TenantId, now: Timestamp) -> Vec<(ChannelId, u64)> {
+        let held = self.held();
+        let shut = held.iter().filter(|((of, _), known)| of == tenant && known.shut(now).is_some());
+        shut.map(|((_, channel), known)| (channel.clone(), known.version)).collect()
+    }
+
+    /// Until when a channel is surely shut, where nobody has to look at the delivery.
+    pub fn shut_until(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        now: Timestamp,
+        alone: bool,
+    ) -> Option<Timestamp> {
+        let mut held = self.held();
+        let known = held.get_mut(&(tenant.clone(), channel.clone()))?;
+        if known.has_fallback || (!alone && now > after(known.read_at, STALE)) {
+            return None;
+        }
+        let until = known.shut(now)?;
+        Some(known.line_up(until))
+    }
+
+    /// How many breakers of each type of channel that was used are open, as far as this process knows.
+    pub fn open_by_type(&self) -> BTreeMap<String, i64> {
+        let mut open = BTreeMap::new();
+        for known in self.held().values() {
+            *open.entry(known.channel_type.clone()).or_default() +=
+                i64::from(known.breaker.until().is_some());
+        }
+        open
+    }
+}
+
+impl Known {
+    fn shut(&self, now: Timestamp) -> Option<Timestamp> {
+        self.breaker.until().into_iter().chain(self.paused_until).filter(|until| *until > now).max()
+    }
+
+    fn line_up(&mut self, until: Timestamp) -> Timestamp {
+        let wait = (SPREAD.0 * self.waiting).min(SPREAD.1);
+        self.waiting = self.waiting.saturating_add(1);
+        after(until, wait)
+    }
+}
+
+/// Asks for a delivery that is claimed and whose channel may send.
+pub(crate) async fn ask(
+    shared: &Shared,
+    ready: &Ready,
+    channel: &Version<Channel>,
+    deadline: Duration,
+    now: Timestamp,
+) -> Result<Gate, StoreError> {
+    let key = (ready.tenant.clone(), ready.channel.clone());
+    let known = look(shared, &key, channel, now).await?;
+    if let Some(until) = known.paused_until.filter(|until| *until > now) {
+        return shut(shared, ready, channel, &key, until, "its provider asked for a pause").await;
+    }
+    let probe_time = Length::from_millis(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX) + 5_000);
+    let asked =
+        if settings(&channel.document).is_some() { known.breaker.ask(now, probe_time) } else { Ask::Pass };
+    if let Ask::Wait(until) = asked {
+        return shut(shared, ready, channel, &key, until, "its breaker is open").await;
+    }
+    let targets = targets(&shared.host, &ready.tenant, &channel.document);
+    if !targets.is_empty() {
+        match shared.store.take_turn(&ready.tenant, &ready.id, &ready.token, &targets, now).await? {
+            Turn::Now => {}
+            Turn::At(_) => {
+                shared.metrics.rate_limited.add(1);
+                return Ok(Gate::Waits);
+            }
+            Turn::Lost => return Ok(Gate::Lost),
+        }
+    }
+    let Ask::Probe(next) = asked else { return Ok(Gate::Pass { probe: false }) };
+    let until = next.until().unwrap_or(now);
+    if shared.store.begin_probe(&ready.tenant, &ready.channel, now, until).await? {
+        shared.gates.change(&key, |known| known.breaker = next);
+        tracing::info!(tenant = %key.0, channel = %key.1, delivery = %ready.id, "a probe of an open breaker");
+        return Ok(Gate::Pass { probe: true });
+    }
+    // Somebody else has it, or has closed it.
+    shared.gates.forget(&key.0, &key.1);
+    let known = look(shared, &key, channel, now).await?;
+    match known.shut(now) {
+        Some(until) => shut(shared, ready, channel, &key, until, "its breaker is open").await,
+        None => Ok(Gate::Pass { probe: false }),
+    }
+}
+
+/// What is known, read when it may be old.
+async fn look(
+    shared: &Shared,
+    key: &Key,
+    channel: &Version<Channel>,
+    now: Timestamp,
+) -> Result<Known, StoreError> {
+    let found = shared.gates.known(key);
+    let has_fallback = channel.document.fallback.is_some();
+    if let Some(known) = &found
+        && (shared.options.sweep.is_none() || now <= after(known.read_at, STALE))
+    {
+        if known.has_fallback != has_fallback {
+            shared.gates.change(key, |known| known.has_fallback = has_fallback);
+        }
+        return Ok(known.clone());
+    }
+    let state = shared.store.channel_state(&key.0, &key.1).await?.unwrap_or_default();
+    let mut held = shared.gates.held();
+    let known = held.entry(key.clone()).or_insert_with(|| Known {
+        breaker: state.breaker,
+        paused_until: state.paused_until,
+        read_at: now,
+        success_noted: state.success_at,
+        error_noted: state.error.as_ref().map(|error| error.at),
+        waiting: 0,
+        has_fallback,
+        channel_type: channel.document.r#type.clone(),
+        version: channel.version,
+    });
+    known.read_at = now;
+    known.has_fallback = has_fallback;
+    known.paused_until = state.paused_until;
+    // Failures that did not open anything are counted here only.
+    if !matches!((known.breaker, state.breaker), (Breaker::Closed { .. }, Breaker::Closed { .. }))
+        && known.breaker != state.breaker
+    {
+        known.breaker = state.breaker;
+        known.waiting = 0;
+    }
+    Ok(known.clone())
+}
+
+async fn shut(
+    shared: &Shared,
+    ready: &Ready,
+    channel: &Version<Channel>,
+    key: &Key,
+    until: Timestamp,
+    why: &str,
+) -> Result<Gate, StoreError> {
+    if let Some(fallback) = &channel.document.fallback
+        && crate::fallback::may_fall_back(&ready.cause)
+        && until > crate::fallback::latest(ready.created_at, fallback)
+    {
+        return Ok(Gate::TooLong(format!("{why} until {}", rfc3339_millis(until))));
+    }
+    let turn = shared.gates.change(key, |known| known.line_up(until)).unwrap_or(until);
+    let given = shared.store.give_back(&ready.tenant, &ready.id, &ready.token, turn).await?;
+    Ok(if given { Gate::Waits } else { Gate::Lost })
+}
+
+/// When the channel's breaker opens; `None`: never.
+pub(crate) fn settings(channel: &Channel) -> Option<Settings> {
+    match &channel.breaker {
+        None => Some(Settings::default()),
+        Some(Setting::Off(_)) => None,
+        Some(Setting::On(set)) => Some(set.into()),
+    }
+}
+
+/// What a result tells of the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// It took something.
+    Works,
+    /// It answered as one that works, though it took nothing.
+    Lives,
+    Fails,
+    Nothing,
+}
+
+fn said(result: &AttemptResult) -> Said {
+    let reached = result.redacted_request.is_some() || !result.never_sent;
+    let broken = result.http_status.is_some_and(|status| status >= 500);
+    match &result.verdict.outcome {
+        Outcome::Delivered | Outcome::Accepted => Said::Works,
+        _ if !reached => Said::Nothing,
+        // A 503 that names no time is a receiver that is down more often than one that is busy.
+        Outcome::Throttled { after_ms: None } if broken => Said::Fails,
+        Outcome::Permanent | Outcome::Throttled { .. } | Outcome::Gone if !result.never_sent => Said::Lives,
+        Outcome::Retry { .. } if result.http_status.is_some() && !broken => Said::Lives,
+        Outcome::Retry { .. } | Outcome::Timeout => Said::Fails,
+        _ => Said::Nothing,
+    }
+}
+
+/// How long the receiver wants to be left alone.
+fn pause(result: &AttemptResult) -> Option<Duration> {
+    match result.verdict.outcome {
+        Outcome::Throttled { after_ms: None } if said(result) == Said::Fails => None,
+        Outcome::Throttled { after_ms } => Some(after_ms.map_or(THROTTLE_FLOOR, Duration::from_millis)),
+        // A plug-in that rests also says when to come again.
+        Outcome::Retry { after_ms: Some(after_ms) } if result.http_status.is_some() => {
+            Some(Duration::from_millis(after_ms))
+        }
+        _ => None,
+    }
+    .map(|wait| wait.min(MAX_WAIT))
+}
+
+/// Follows up on a result that is recorded.
+pub(crate) async fn attempted(
+    shared: &Shared,
+    dispatcher: &Dispatcher,
+    ready: &Ready,
+    channel: &Version<Channel>,
+    result: &AttemptResult,
+    at: Timestamp,
+) {
+    if let Err(error) = note(shared, dispatcher, ready, channel, result, at).await {
+        tracing::warn!(tenant = %ready.tenant, channel = %ready.channel, %error, "the channel's state was not noted");
+    }
+}
+
+async fn note(
+    shared: &Shared,
+    dispatcher: &Dispatcher,
+    ready: &Ready,
+    channel: &Version<Channel>,
+    result: &AttemptResult,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let (tenant, id) = (&ready.tenant, &ready.channel);
+    let key = (tenant.clone(), id.clone());
+    let said = said(result);
+    let set = settings(&channel.document);
+    let changed = shared.gates.change(&key, |known| {
+        let before = known.breaker;
+        known.breaker = match (said, set) {
+            (Said::Works | Said::Lives, _) => before.succeeded(),
+            (Said::Fails, Some(set)) => before.failed(set, ready.probe, at),
+            (Said::Fails, None) => before,
+            (Said::Nothing, _) if ready.probe => before.undecided(at),
+            (Said::Nothing, _) => before,
+        };
+        if known.breaker.name() != before.name() {
+            known.waiting = 0;
+        }
+        let stale = |noted: Option<Timestamp>, every| noted.is_none_or(|noted| at > after(noted, every));
+        let opened = before.until().is_none() && known.breaker.until().is_some();
+        let success = said == Said::Works
+            && (stale(known.success_noted, SUCCESS_EVERY) || before != Breaker::default());
+        let error = !matches!(result.verdict.outcome, Outcome::Cancelled)
+            && said != Said::Works
+            && (stale(known.error_noted, ERROR_EVERY) || opened);
+        if success {
+            known.success_noted = Some(at);
+        }
+        if error {
+            known.error_noted = Some(at);
+        }
+        (before, known.breaker, success, error)
+    });
+    let Some((before, now, success, error)) = changed else { return Ok(()) };
+    if let Some(wait) = pause(result) {
+        let until = after(at, wait);
+        shared.gates.change(&key, |known| known.paused_until = known.paused_until.max(Some(until)));
+        shared.store.pause_channel(tenant, id, until).await?;
+        let targets = targets(&shared.host, tenant, &channel.document);
+        if !targets.is_empty() {
+            shared.store.pause_targets(&targets, until).await?;
+        }
+    }
+    if before != now && (before.until().is_some() || now.until().is_some()) {
+        shared.store.note_breaker(tenant, id, now).await?;
+        tracing::warn!(tenant = %tenant, channel = %id, from = before.name(), to = now.name(), "breaker");
+    }
+    if success {
+        shared.store.note_channel_success(tenant, id, at).await?;
+    }
+    if error {
+        let verdict = &result.verdict;
+        let mut text = verdict.detail.clone();
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        let name = result_name(&verdict.outcome).to_owned();
+        let error = ChannelError { at, result: name, http_status: result.http_status, text };
+        shared.store.note_channel_error(tenant, id, &error).await?;
+    }
+    if before.until().is_some() && now.until().is_none() {
+        // Those who wait for it need not wait until the probe would have been over.
+        shared.store.hurry(tenant, id, at, false).await?;
+        dispatcher.wake_poll();
+    }
+    Ok(())
+}
+
+/// A probe that was not used after all: the next one who asks is the probe.
+pub(crate) async fn unused_probe(shared: &Shared, ready: &Ready, now: Timestamp) {
+    let key = (ready.tenant.clone(), ready.channel.clone());
+    let undecided = shared.gates.change(&key, |known| {
+        known.breaker = known.breaker.undecided(now);
+        known.breaker
+    });
+    if let Some(breaker) = undecided
+        && let Err(error) = shared.store.note_breaker(&key.0, &key.1, breaker).await
+    {
+        tracing::warn!(tenant = %key.0, channel = %key.1, %error, "the breaker's probe was not given back");
+    }
+}
+
+/// The receiver was seen to work, or somebody says that it does: the breaker closes.
+pub(crate) async fn close(
+    shared: &Shared,
+    dispatcher: &Dispatcher,
+    tenant: &TenantId,
+    channel: &ChannelId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let state = shared.store.channel_state(tenant, channel).await?.unwrap_or_default();
+    if state.breaker.until().is_none() {
+        return Ok(false);
+    }
+    shared.store.note_breaker(tenant, channel, Breaker::default()).await?;
+    shared.gates.forget(tenant, channel);
+    shared.store.hurry(tenant, channel, now, false).await?;
+    dispatcher.wake_poll();
+    Ok(true)
+}
+
+/// What was said of a channel's receiver does not hold for a channel that was changed since, perhaps to another one.
+pub(crate) async fn changed(shared: &Shared, dispatcher: &Dispatcher, snapshot: &Snapshot) {
+    let (tenant, now) = (&snapshot.tenant, shared.clock.now());
+    for (channel, version) in shared.gates.shut_of(tenant, now) {
+        if snapshot.channels.get(&channel).is_some_and(|found| found.version == version) {
+            continue;
+        }
+        let anew = async {
+            shared.store.resume_channel(tenant, &channel).await?;
+            shared.store.note_breaker(tenant, &channel, Breaker::default()).await?;
+            shared.gates.forget(tenant, &channel);
+            shared.store.hurry(tenant, &channel, now, false).await
+        };
+        match anew.await {
+            Ok(_) => dispatcher.wake_poll(),
+            Err(error) => tracing::warn!(%tenant, %channel, %error, "a changed channel stays shut for now"),
+        }
+    }
+}
