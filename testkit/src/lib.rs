@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod disk;
+pub mod mail;
 pub mod postgres;
 pub mod proxy;

@@ -12,6 +12,9 @@ const CARGO_NEXTEST: &str = "0.9.143";
 /// What an outsider verifies our webhooks with (`notify-worker/tests/it/signatures.rs`).
 const STANDARDWEBHOOKS: &str = "1.1.0";
 const SCHEMATHESIS: &str = "4.32.5";
+const AIOSMTPD: &str = "1.4.6";
+const DKIMPY: &str = "1.1.8";
+const PYNACL: &str = "1.6.2";
 const CLOUDEVENTS_SDK: &str = "2.2.0";
 /// Whose models read our Slack messages (`connectors/slack/src/tests/outsiders.rs`).
 const SLACK_SDK: &str = "3.47.0";
@@ -116,6 +119,10 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
     python_package(root, "standardwebhooks", STANDARDWEBHOOKS)?;
     python_package(root, "schemathesis", SCHEMATHESIS)?;
     python_package(root, "cloudevents", CLOUDEVENTS_SDK)?;
+    // Mail servers and a verifier for the email connector.
+    python_package(root, "aiosmtpd", AIOSMTPD)?;
+    python_package(root, "dkimpy", DKIMPY)?;
+    python_package(root, "PyNaCl", PYNACL)?;
     python_package(root, "slack-sdk", SLACK_SDK)?;
     node_package(root, "adaptivecards", ADAPTIVECARDS)?;
     for (name, version) in audit::PACKAGES {
@@ -128,6 +135,13 @@ fn install_tools(root: &Path) -> anyhow::Result<()> {
         let arguments =
             ["install", "-y", "-q", "--no-install-recommends", "postgresql", "postgresql-contrib"];
         tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    // The tests start their own instances; the packages' services are of no use and would keep running.
+    if !Path::new("/usr/sbin/postfix").exists() || !Path::new("/usr/sbin/dovecot").exists() {
+        tools::run(Command::new("apt-get").args(["update", "-q"]))?;
+        let arguments = ["install", "-y", "-q", "--no-install-recommends", "postfix", "dovecot-imapd"];
+        tools::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        let _ = tools::succeeds("systemctl", &["disable", "--now", "postfix", "dovecot"]);
     }
     // It sends us alerts, and its `promtool` checks our metrics.
     if !tools::succeeds("prometheus", &["--version"]) || !tools::succeeds("promtool", &["--version"]) {

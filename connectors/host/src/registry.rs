@@ -41,7 +41,8 @@ pub struct HostConfig {
     pub restart: RestartPolicy,
     /// What codecs' requests may reach, and how.
     pub egress: EgressPolicy,
-    /// Operator's settings per plug-in name, handed to `create`.
+    /// Operator's settings per plug-in name, handed to `create`. Transports also get `studio`, see
+    /// [`EgressPolicy::for_transports`].
     pub options: BTreeMap<String, Map<String, Value>>,
 }
 
@@ -216,8 +217,11 @@ impl ConnectorHost {
     }
 
     fn supervise(&self, name: &str, verified: Verified) -> Arc<Supervisor> {
-        let options = self.config.options.get(name);
-        let options_json = options.and_then(|options| serde_json::to_vec(options).ok()).unwrap_or_default();
+        let mut options = self.config.options.get(name).cloned();
+        if verified.manifest.kind == Kind::Transport {
+            options.get_or_insert_default().insert("studio".to_owned(), self.config.egress.for_transports());
+        }
+        let options_json = options.and_then(|options| serde_json::to_vec(&options).ok()).unwrap_or_default();
         let settings = Settings {
             host_binary: self.config.host_binary.clone(),
             restart: self.config.restart,

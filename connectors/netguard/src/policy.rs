@@ -226,6 +226,13 @@ impl HostPattern {
     }
 }
 
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = if self.below { "*." } else { "" };
+        write!(f, "{below}{}", self.host)
+    }
+}
+
 impl FromStr for HostPattern {
     type Err = InvalidHostPattern;
     fn from_str(text: &str) -> Result<Self, InvalidHostPattern> {

@@ -8,7 +8,7 @@ use layers::Layers;
 use notify_core::document::channel::SecretRef;
 use notify_core::ids::{TenantId, is_slug};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -143,6 +143,8 @@ pub struct Connectors {
     pub trust_dir: PathBuf,
     pub host_program: PathBuf,
     pub hang_seconds: u64,
+    /// Per plug-in, handed to it as it is.
+    pub options: BTreeMap<String, Table>,
     pub sandbox: SandboxMode,
 }
 

@@ -72,6 +72,10 @@ pub fn connector_host(config: &Config, guard: Policy) -> Result<Arc<ConnectorHos
     let connectors = &config.connectors;
     let mut options = HostConfig::new(&connectors.plugin_dir, &connectors.trust_dir, host_program, egress);
     options.codec_patience = Duration::from_secs(connectors.hang_seconds);
+    for (name, table) in &connectors.options {
+        let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(table) else { continue };
+        options.options.insert(name.clone(), settings);
+    }
     options.sandbox = connectors.sandbox.into();
     let host = ConnectorHost::open(options)
         .map_err(|error| Failure::other(format!("the connectors cannot be used: {error}"), ""))?;

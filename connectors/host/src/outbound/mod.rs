@@ -71,6 +71,23 @@ impl Default for EgressPolicy {
     }
 }
 
+impl EgressPolicy {
+    /// What a transport, which dials itself, is told of it: the member `studio` of its options.
+    #[must_use]
+    pub fn for_transports(&self) -> serde_json::Value {
+        let shown =
+            |of: &[notify_netguard::HostPattern]| of.iter().map(ToString::to_string).collect::<Vec<_>>();
+        serde_json::json!({
+            "egress": {
+                "allow": self.guard.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "onlyHosts": self.guard.only_hosts.as_deref().map(shown),
+                "systemRoots": self.system_roots,
+                "ca": self.extra_ca_pem.as_deref().map(String::from_utf8_lossy),
+            }
+        })
+    }
+}
+
 /// Sends prepared requests under one policy. Cheap to share (`Arc`), one per process.
 pub struct Outbound {
     dialer: dial::Dialer,
