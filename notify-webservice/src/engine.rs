@@ -91,7 +91,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `invalid-channel`, `forbidden-target`, `invalid-secret-reference`, `unsupported-feature`.
-    fn validate_channel(&self, tenant: &TenantId, channel: &Channel) -> Result<(), Problem>;
+    fn validate_channel(&self, tenant: &TenantId, channel: &Channel) -> BoxFuture<Result<(), Problem>>;
 
     /// Every plug-in found, also those that were refused.
     fn plugins(&self) -> Vec<PluginStatus>;

@@ -152,6 +152,13 @@ async fn ask(worker: &Worker, tenant: &TenantId, channel: &Channel) -> AttemptRe
     let now = shared.clock.now();
     let config_json = serde_json::to_vec(&channel.config).unwrap_or_default();
     let id = DeliveryId::derive([tenant.as_str(), "check", channel.id.as_str()]);
+    let provided = match crate::provided::provided(shared, tenant, channel, &id, now).await {
+        Ok(provided) => provided,
+        Err(error) => {
+            tracing::warn!(%tenant, channel = %channel.id, %error, "a check was not made");
+            return crate::dispatch::failed(Outcome::Retry { after_ms: None }, error.to_string());
+        }
+    };
     let seconds = channel.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()));
     let input = AttemptInput {
         channel_type: &channel.r#type,
@@ -167,7 +174,7 @@ async fn ask(worker: &Worker, tenant: &TenantId, channel: &Channel) -> AttemptRe
         deadline: seconds.unwrap_or(shared.options.attempt_timeout),
         phase: Phase::None,
         provider_reference: None,
-        provided: &[],
+        provided: &provided,
         check: true,
     };
     shared.host.attempt(input).await

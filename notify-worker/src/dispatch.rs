@@ -359,7 +359,7 @@ fn not_sent(why: &str) -> AttemptResult {
     failed(Outcome::Cancelled, why.to_owned())
 }
 
-fn failed(outcome: Outcome, detail: String) -> AttemptResult {
+pub(crate) fn failed(outcome: Outcome, detail: String) -> AttemptResult {
     AttemptResult {
         verdict: Verdict { outcome, detail, provider_reference: None },
         redacted_request: None,

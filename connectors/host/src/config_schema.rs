@@ -40,3 +40,19 @@ pub(crate) fn schema_problem(error: &jsonschema::ValidationError<'_>) -> Problem
         }
     }
 }
+
+/// What a plug-in's `validate` says, at most 20 of them and each cut to what a person reads.
+pub(crate) fn plugin_problems(json: &[u8]) -> Result<Vec<Problem>, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        path: String,
+        reason: String,
+        fix: String,
+    }
+    let short = |text: String| text.chars().filter(|c| !c.is_control()).take(300).collect::<String>();
+    let said: Vec<Said> = serde_json::from_slice(json)?;
+    let problem = |said: Said| {
+        Problem::new(Code::InvalidChannel, short(said.path), short(said.reason), short(said.fix))
+    };
+    Ok(said.into_iter().take(20).map(problem).collect())
+}

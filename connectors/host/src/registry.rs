@@ -1,7 +1,7 @@
 //! All installed plug-ins, and the calls that the studio makes of them.
 
 use crate::child::sandbox::Sandbox;
-use crate::config_schema::{schema_of, schema_problem, unknown_type};
+use crate::config_schema::{plugin_problems, schema_of, schema_problem, unknown_type};
 use crate::connection::Counters;
 use crate::frame::{ResponseFields, SendFields, ToChild, fault};
 use crate::load::{self, LoadFault, Verified};
@@ -347,6 +347,32 @@ impl ConnectorHost {
         });
         let answer = supervisor.call(&frame, Awaits::Outcome, self.config.codec_patience).await?;
         verdict(supervisor, &plugin, answer)
+    }
+
+    /// What the plug-in itself says against a channel's `config`, beyond its schema. Paths are relative to the config.
+    ///
+    /// # Errors
+    /// [`HostFault`] when it could not be asked.
+    pub async fn ask_about_config(
+        &self,
+        channel_type: &str,
+        config_json: &[u8],
+    ) -> Result<Vec<Problem>, HostFault> {
+        let supervisor = &self.installed(channel_type)?.supervisor;
+        let plugin = supervisor.plugin.load_full();
+        check_sizes(&plugin, &[("config", config_json.len(), abi::limits::CONFIG)])?;
+        let frame = ToChild::Validate { channel_type: channel_type.as_bytes(), config_json };
+        let answer = supervisor.call(&frame, Awaits::Validated, self.config.codec_patience).await?;
+        let Answer::Validated { code, problems_json } = answer else {
+            return Err(garbage(supervisor, &plugin, "another kind of answer"));
+        };
+        match code {
+            0 => Ok(Vec::new()),
+            1 => plugin_problems(&problems_json).map_err(|error| {
+                garbage(supervisor, &plugin, &format!("its problems cannot be read: {error}"))
+            }),
+            other => Err(garbage(supervisor, &plugin, fault_text(other))),
+        }
     }
 
     /// Sends through a transport. `secrets_json`: object of name to values, newest first.

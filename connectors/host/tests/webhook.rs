@@ -266,3 +266,24 @@ fn configs_are_checked_with_pointers() {
         host.validate_config("webhook", json!({ "url": "whsec_abc" }).as_object().unwrap()).unwrap_err();
     assert!(!format!("{pasted:?}").contains("whsec_abc"), "{pasted:?}");
 }
+
+#[tokio::test]
+async fn the_plugin_says_what_its_schema_cannot() {
+    let home = Home::new();
+    home.stage_webhook();
+    let host = home.open();
+    let asked = async |config: serde_json::Value| -> Vec<String> {
+        let problems = host.ask_about_config("webhook", config.to_string().as_bytes()).await.unwrap();
+        problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect()
+    };
+    assert!(asked(json!({"url": "https://x.test"})).await.is_empty());
+    let found = asked(json!({"url": "https://x.test", "headers": {"Host": "y.test", "X": "ä"}})).await;
+    assert_eq!(
+        found,
+        [
+            "/headers/Host: the studio sets this header itself",
+            "/headers/X: the value has characters that a header cannot carry",
+        ]
+    );
+    assert_eq!(asked(json!([])).await.len(), 1);
+}

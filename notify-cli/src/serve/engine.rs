@@ -3,7 +3,9 @@
 use super::monitor::Monitor;
 use super::observed;
 use notify_bus::Bus;
-use notify_connector_host::{ConnectorHost, PluginStatus as HostPlugin};
+use notify_connector_host::manifest::Kind as PluginKind;
+use notify_connector_host::request::Outcome;
+use notify_connector_host::{ConnectorHost, HostFault, Phase, PluginStatus as HostPlugin, PrepareInput};
 use notify_core::document::channel::CONSOLE;
 use notify_core::document::console::check_console;
 use notify_core::document::{Channel, Rule, Version};
@@ -195,8 +197,13 @@ impl Engine for StudioEngine {
         }
     }
 
-    fn validate_channel(&self, _tenant: &TenantId, channel: &Channel) -> Result<(), Problem> {
-        check_channel(&self.host, &self.guard, channel)
+    fn validate_channel(&self, _tenant: &TenantId, channel: &Channel) -> BoxFuture<Result<(), Problem>> {
+        let first = check_channel(&self.host, &self.guard, channel);
+        let (host, channel) = (Arc::clone(&self.host), channel.clone());
+        Box::pin(async move {
+            first?;
+            if channel.is_console() { Ok(()) } else { ask_plugin(&host, &channel).await }
+        })
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
@@ -259,6 +266,47 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
         }
     }
     Preview { event_key: event.key, matched, unmatched: previewed.unmatched, nearest: previewed.nearest }
+}
+
+/// What the channel's plug-in says. One that cannot be asked keeps nobody from saving: the schema has been looked at, and
+/// what is wrong shows with the first delivery.
+async fn ask_plugin(host: &ConnectorHost, channel: &Channel) -> Result<(), Problem> {
+    let config = serde_json::to_vec(&channel.config).unwrap_or_default();
+    match host.ask_about_config(&channel.r#type, &config).await {
+        Ok(problems) => {
+            problems.into_iter().next().map_or(Ok(()), |problem| Err(problem.under("/config")))?
+        }
+        Err(error) => {
+            tracing::warn!(channel = %channel.id, %error, "the plug-in was not asked about a channel")
+        }
+    }
+    if host.manifest(&channel.r#type).is_none_or(|plugin| plugin.manifest.kind != PluginKind::Codec) {
+        return Ok(());
+    }
+    // A codec computes only: whether it can make a request of this channel is known now, secrets' names included.
+    let names = notify_connector_host::secret_names(&channel.secrets, &[]);
+    let input = PrepareInput {
+        config_json: &config,
+        message_json: br#"{"title":"Is this channel complete?","severity":"none"}"#,
+        delivery_id: "dlv_00000000000000000000000000000000",
+        delivery_time: notify_core::time::Timestamp::UNIX_EPOCH,
+        attempt: 1,
+        attempt_time: notify_core::time::Timestamp::UNIX_EPOCH,
+        deadline: notify_core::time::Timestamp::MAX,
+        phase: Phase::None,
+        provider_reference: None,
+        secret_names: &names,
+        check: false,
+    };
+    match host.prepare(&channel.r#type, input).await {
+        Err(HostFault::Declined(verdict)) if verdict.outcome == Outcome::BadConfig => Err(Problem::new(
+            Code::InvalidChannel,
+            "/config",
+            verdict.detail,
+            format!("see the documentation of channels of type `{}`", channel.r#type),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a channel may be saved.

@@ -135,7 +135,7 @@ pub async fn against(kind: Kind, checked: &Checked, call: &Call) -> Result<(), P
             }
             digest_templates(rule, call).await
         }
-        Parsed::Channel(channel) => call.app.engine.validate_channel(call.tenant(), channel),
+        Parsed::Channel(channel) => call.app.engine.validate_channel(call.tenant(), channel).await,
         Parsed::Template(template) => {
             let bundles = bundles(call).await?;
             render::validate_template(template, &bundles.iter().collect::<Vec<_>>())

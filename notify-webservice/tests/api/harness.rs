@@ -243,13 +243,15 @@ impl Engine for TestEngine {
     fn configuration_changed(&self, _: &TenantId) {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
-    fn validate_channel(&self, _: &TenantId, channel: &Channel) -> Result<(), Problem> {
-        match channel.r#type.as_str() {
-            "webhook" | "email" => return Ok(()),
-            "console" => return notify_core::document::console::check_console(channel),
-            _ => {}
-        }
-        Err(Problem::new(Code::InvalidChannel, "/type", "no plug-in offers this type", "install one"))
+    fn validate_channel(&self, _: &TenantId, channel: &Channel) -> BoxFuture<Result<(), Problem>> {
+        let checked = match channel.r#type.as_str() {
+            "webhook" | "email" => Ok(()),
+            "console" => notify_core::document::console::check_console(channel),
+            _ => {
+                Err(Problem::new(Code::InvalidChannel, "/type", "no plug-in offers this type", "install one"))
+            }
+        };
+        Box::pin(std::future::ready(checked))
     }
     fn plugins(&self) -> Vec<PluginStatus> {
         assert!(self.fault() != Some(Fault::Panic), "asked to");
