@@ -1,8 +1,8 @@
 //! How fast connectors work through their isolated processes: prepared requests a second for codecs, sent messages a
 //! second for transports to a sink on loopback.
 //!
-//! The message is an ordinary alert as the default template renders it: title, summary, Markdown with a list, four
-//! fields, two links, footer. For codecs also the processor's time that the calling side takes is in the figure: it is
+//! Each codec has two messages: `short`, an alert of a few lines, and `full`, a list of findings as the default template
+//! renders it: title, summary, Markdown with a list, four fields, two links, footer. For codecs also the processor's time that the calling side takes is in the figure: it is
 //! the rate that a service sees.
 
 use crate::clock;
@@ -33,7 +33,21 @@ const CODECS: [(&str, &str, &[&str]); 3] = [
     ("teams", "{}", &["studio-alert-url", "url"]),
 ];
 
-fn message() -> String {
+fn short() -> String {
+    json!({
+        "title": "Alert: PodCrashLooping",
+        "summary": "payments/api-7f9c restarts again and again",
+        "severity": "critical",
+        "body": "The container **api** restarted 7 times in 10 minutes.",
+        "fields": [{"name": "Namespace", "value": "payments", "short": true}, {"name": "Cluster", "value": "prod-eu", "short": true}],
+        "links": [{"title": "Open the runbook", "url": "https://runbooks.example/crash-looping"}],
+        "footer": "Sent because of the rule “Alertmanager”",
+        "locale": "en",
+    })
+    .to_string()
+}
+
+fn full() -> String {
     json!({
         "title": "2 new critical findings in registry.example/payments/api",
         "summary": "2 critical and 5 high findings are open; 1 was fixed since the last scan.",
@@ -72,7 +86,9 @@ pub async fn run(stage: &Path) -> anyhow::Result<Vec<Value>> {
     let mut figures = Vec::new();
     for (connector, config, secrets) in CODECS {
         if host.manifest(connector).is_some() {
-            figures.push(codec(&host, connector, config, secrets).await?);
+            for (size, message) in [("short", short()), ("full", full())] {
+                figures.push(codec(&host, connector, config, secrets, size, message).await?);
+            }
         }
     }
     if host.manifest("email").is_some() {
@@ -121,9 +137,11 @@ async fn codec(
     connector: &'static str,
     config: &'static str,
     secrets: &[&str],
+    size: &str,
+    message: String,
 ) -> anyhow::Result<Value> {
     let names: Arc<Vec<String>> = Arc::new(secrets.iter().map(|name| (*name).to_owned()).collect());
-    let message = Arc::new(message());
+    let message = Arc::new(message);
     let request = host.prepare(connector, input(config, &names, &message)).await;
     let bytes = request.with_context(|| format!("{connector} prepares nothing"))?.redacted().len();
     let prepare = {
@@ -135,7 +153,7 @@ async fn codec(
     };
     let per_s = rate(CODEC_CALLERS, prepare).await?;
     let figure = json!({
-        "scenario": "connectors", "connector": connector, "kind": "codec", "per_s": per_s.round(),
+        "scenario": "connectors", "connector": connector, "kind": "codec", "message": size, "per_s": per_s.round(),
         "callers": CODEC_CALLERS, "request_bytes": bytes,
     });
     Ok(with_process(figure, host, connector))
@@ -150,7 +168,7 @@ async fn email(host: &Arc<ConnectorHost>) -> anyhow::Result<Value> {
         })
         .to_string(),
     );
-    let message = Arc::new(message());
+    let message = Arc::new(full());
     let resolver = Arc::new(SecretResolver::with_environment(None, "NOTIFY_SECRET_", |_| None));
     let send = {
         let host = Arc::clone(host);
@@ -185,7 +203,7 @@ async fn email(host: &Arc<ConnectorHost>) -> anyhow::Result<Value> {
     let before = sink.received();
     let per_s = rate(TRANSPORT_CALLERS, send).await.with_context(|| "email to the sink on loopback")?;
     let figure = json!({
-        "scenario": "connectors", "connector": "email", "kind": "transport", "per_s": per_s.round(),
+        "scenario": "connectors", "connector": "email", "kind": "transport", "message": "full", "per_s": per_s.round(),
         "callers": TRANSPORT_CALLERS, "messages": sink.received() - before, "connections": sink.connections(),
     });
     sink.stop();

@@ -40,6 +40,11 @@ async fn what_a_codec_may_not_do_ends_it_and_is_named() {
         ("try-uring", "io_uring_setup"),
         ("try-code", "mmap"),
         ("try-user", "setuid"),
+        ("try-limit-parent", "prlimit64"),
+        ("try-pin-parent", "sched_setaffinity"),
+        ("try-owner", "fcntl"),
+        ("try-queue", "rt_sigqueueinfo"),
+        ("try-nice", "setpriority"),
     ] {
         prepare(&host, "{}").await.unwrap_or_else(|fault| panic!("before {config}: {fault}"));
         let result = prepare(&host, config).await;

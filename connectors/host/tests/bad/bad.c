@@ -59,6 +59,11 @@ static void escape(nc_bytes config) {
   if (says(config, "try-handler")) signal(SIGSYS, SIG_IGN);
   if (says(config, "try-uring")) syscall(425, 8, NULL);
   if (says(config, "try-code")) mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (says(config, "try-limit-parent")) { struct rlimit none = {0, 0}; prlimit(getppid(), RLIMIT_CPU, &none, NULL); }
+  if (says(config, "try-pin-parent")) { unsigned long one = 1; syscall(SYS_sched_setaffinity, getppid(), sizeof one, &one); }
+  if (says(config, "try-owner")) fcntl(3, F_SETOWN, getppid());
+  if (says(config, "try-queue")) { char info[128] = {0}; syscall(SYS_rt_sigqueueinfo, getppid(), SIGKILL, info); }
+  if (says(config, "try-nice")) syscall(SYS_setpriority, 0, getppid(), 19);
   if (says(config, "try-user")) syscall(SYS_setuid, 0);
   if (says(config, "may-thread")) { pthread_t other; if (pthread_create(&other, NULL, idle, NULL) == 0) pthread_join(other, NULL); else abort(); }
   if (says(config, "may-memory")) { void *some = malloc(8 << 20); if (!some) abort(); memset(some, 1, 8 << 20); free(some); }

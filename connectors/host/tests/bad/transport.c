@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -67,6 +68,8 @@ static int32_t create(const nc_host_v1 *h, nc_bytes options, nc_instance **out, 
 static const char *explored(nc_bytes config) {
   if (says(config, "try-program")) execl("/bin/true", "true", (char *)NULL);
   if (says(config, "try-raw")) socket(AF_INET, SOCK_RAW, 1);
+  if (says(config, "try-alg")) socket(38, SOCK_SEQPACKET, 0);
+  if (says(config, "try-limit-parent")) { struct rlimit none = {0, 0}; prlimit(getppid(), RLIMIT_CPU, &none, NULL); }
   if (says(config, "try-listen")) listen(socket(AF_INET, SOCK_STREAM, 0), 1);
   if (says(config, "read-passwd")) return open("/etc/passwd", O_RDONLY) >= 0 ? "done" : "refused";
   if (says(config, "read-hosts")) return open("/etc/hosts", O_RDONLY) >= 0 ? "done" : "refused";

@@ -9,11 +9,20 @@ use landlock::{
 const NEWEST: ABI = ABI::V6;
 
 /// Where libraries are.
-const LIBRARIES: [&str; 6] =
-    ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
+const LIBRARIES: [&str; 8] = [
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/etc/ld.so.cache",
+    "/nix/store",
+    "/gnu/store",
+];
 
 /// What connections need: names, certificates of authorities, the time zone in a log line, devices that hold nothing.
-const CONNECTING: [&str; 18] = [
+/// A file that is replaced later is another file to Landlock: what a network service writes anew is named by its folder.
+const CONNECTING: [&str; 22] = [
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/host.conf",
@@ -29,6 +38,10 @@ const CONNECTING: [&str; 18] = [
     "/usr/local/share/ca-certificates",
     "/usr/share/zoneinfo",
     "/run/systemd/resolve",
+    "/run/NetworkManager",
+    "/run/resolvconf",
+    "/run/netconfig",
+    "/var/lib/ca-certificates",
     "/dev/urandom",
     "/dev/random",
     "/dev/null",
@@ -49,27 +62,31 @@ fn ruleset() -> Result<RulesetCreated, String> {
         .map_err(text)
 }
 
-fn enforce(ruleset: RulesetCreated) -> Result<String, String> {
+fn enforce(ruleset: RulesetCreated, whole: bool) -> Result<String, String> {
     let status = ruleset.restrict_self().map_err(|error| error.to_string())?;
     match status.ruleset {
         RulesetStatus::FullyEnforced => Ok("landlock".to_owned()),
+        RulesetStatus::PartiallyEnforced if whole => {
+            Err("this kernel has only a part of it; 6.12 has all".to_owned())
+        }
         RulesetStatus::PartiallyEnforced => Ok("landlock (in part: an older kernel)".to_owned()),
         RulesetStatus::NotEnforced => Err("this kernel has none".to_owned()),
     }
 }
 
 /// Read-only access to what loading needs and, for transports, connecting. What does not exist here is left out.
-pub(super) fn restrict(codec: bool) -> Result<String, String> {
+/// `whole`: a kernel that has only a part of it is an error.
+pub(super) fn restrict(codec: bool, whole: bool) -> Result<String, String> {
     let connecting: &[&str] = if codec { &[] } else { &CONNECTING };
     let paths = LIBRARIES.iter().chain(connecting);
     let read = AccessFs::from_read(NEWEST);
     let ruleset = ruleset()?
         .add_rules(path_beneath_rules(paths, read))
         .map_err(|error: landlock::RulesetError| error.to_string())?;
-    enforce(ruleset)
+    enforce(ruleset, whole)
 }
 
 /// No file at all.
 pub(super) fn none() -> Result<String, String> {
-    enforce(ruleset()?)
+    enforce(ruleset()?, false)
 }

@@ -66,6 +66,10 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_quotactl,
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_setpriority,
+    libc::SYS_ioprio_set,
     // What servers do.
     libc::SYS_listen,
     libc::SYS_accept,
@@ -188,6 +192,12 @@ fn int(number: u8, operator: Op, value: i32) -> Result<SeccompCondition, String>
     SeccompCondition::new(number, Len::Dword, operator, u64::from(value.cast_unsigned())).map_err(text)
 }
 
+/// `linux/fcntl.h` and `linux/sockios.h`; libc has no names for them on all platforms.
+const F_SETSIG: i32 = 10;
+const F_SETOWN_EX: i32 = 15;
+const FIOSETOWN: i32 = 0x8901;
+const SIOCSPGRP: i32 = 0x8902;
+
 /// Threads, but no processes.
 const THREAD: u64 = libc::CLONE_THREAD as u64;
 
@@ -204,22 +214,39 @@ fn deny(codec: bool) -> Result<BpfProgram, String> {
         rules.insert(*call, vec![]);
     }
     rules.insert(libc::SYS_clone, vec![when(vec![argument(0, Op::MaskedEq(THREAD), 0)?])?]);
+    // Of its own process only: signals, and what could starve or slow another.
     let own = rustix::process::getpid().as_raw_nonzero().get();
     for call in [libc::SYS_kill, libc::SYS_tgkill] {
         rules.insert(call, vec![when(vec![int(0, Op::Ne, own)?])?]);
     }
+    for call in [
+        libc::SYS_prlimit64,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setscheduler,
+        libc::SYS_sched_setattr,
+    ] {
+        rules.insert(call, vec![when(vec![int(0, Op::Ne, 0)?, int(0, Op::Ne, own)?])?]);
+    }
     // By number of the thread only: cannot be told apart from another process.
     rules.insert(libc::SYS_tkill, vec![]);
+    // A descriptor whose news the kernel would send as a signal, to whomever.
+    let command = |command| when(vec![int(1, Op::Eq, command)?]);
+    let owners = [libc::F_SETOWN, F_SETOWN_EX, F_SETSIG];
+    rules.insert(libc::SYS_fcntl, owners.into_iter().map(command).collect::<Result<_, _>>()?);
+    rules.insert(libc::SYS_ioctl, [FIOSETOWN, SIOCSPGRP].into_iter().map(command).collect::<Result<_, _>>()?);
     // The end of its parent is its end, and nobody may follow it.
     let switches = [libc::PR_SET_PDEATHSIG, libc::PR_SET_PTRACER, libc::PR_SET_MM];
     let rule = |switch| when(vec![int(0, Op::Eq, switch)?]);
     rules.insert(libc::SYS_prctl, switches.into_iter().map(rule).collect::<Result<_, _>>()?);
     if !codec {
-        // Raw and packet sockets see and forge what is not theirs. Asking the kernel for addresses is a raw netlink socket.
+        // The internet, this machine's services, and asking the kernel for addresses (a raw netlink socket of protocol 0).
+        let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+        let others = families.iter().map(|known| int(0, Op::Ne, *known)).collect::<Result<_, _>>()?;
         let raw = argument(1, Op::MaskedEq(0xf), u64::from(libc::SOCK_RAW.cast_unsigned()))?;
         let raw = when(vec![raw, int(0, Op::Ne, libc::AF_NETLINK)?])?;
-        let family = |family| when(vec![int(0, Op::Eq, family)?]);
-        rules.insert(libc::SYS_socket, vec![raw, family(libc::AF_PACKET)?, family(libc::AF_VSOCK)?]);
+        let netlink = when(vec![int(0, Op::Eq, libc::AF_NETLINK)?, int(2, Op::Ne, 0)?])?;
+        rules.insert(libc::SYS_socket, vec![when(others)?, raw, netlink]);
     }
     let reports = when(vec![int(0, Op::Eq, libc::SIGSYS)?, argument(1, Op::Ne, 0)?])?;
     rules.insert(libc::SYS_rt_sigaction, vec![reports]);
@@ -232,8 +259,25 @@ fn without_clone3() -> Result<BpfProgram, String> {
     program(rules, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()))
 }
 
+/// On x86-64 each call has a second number, of the x32 interface, which the filters by number do not know.
+#[cfg(target_arch = "x86_64")]
+fn without_x32() -> BpfProgram {
+    use seccompiler::sock_filter;
+    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS, at 0: the number of the call
+    const AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const RETURN: u16 = 0x06;
+    vec![
+        sock_filter { code: LOAD, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: AT_LEAST, jt: 0, jf: 1, k: 0x4000_0000 },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_KILL_PROCESS },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW },
+    ]
+}
+
 /// Before the library is loaded. Threads that begin later inherit it.
 pub(super) fn before_loading(codec: bool) -> Result<(), String> {
+    #[cfg(target_arch = "x86_64")]
+    seccompiler::apply_filter(&without_x32()).map_err(text)?;
     seccompiler::apply_filter(&without_clone3()?).map_err(text)?;
     seccompiler::apply_filter(&deny(codec)?).map_err(text)
 }

@@ -6,7 +6,9 @@ use rustix::process::{Resource, Rlimit};
 /// A codec computes; it has no reason to open files, to write one, or to take much memory. A transport writes to sockets.
 pub(super) fn set(codec: bool) -> Result<(), Fatal> {
     const GIB: u64 = 1024 * 1024 * 1024;
-    let set = |resource, most| {
+    let set = |resource, most: u64| {
+        // What we were started with may be less, and cannot be raised.
+        let most = rustix::process::getrlimit(resource).maximum.map_or(most, |limit| limit.min(most));
         rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
             .map_err(start("resource limit"))
     };
@@ -32,7 +34,9 @@ impl Cpu {
         }
         let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).tv_sec;
         let most = u64::try_from(used).unwrap_or(0) + 1 + u64::from(self.seconds);
+        let maximum = rustix::process::getrlimit(Resource::Cpu).maximum;
+        let current = Some(maximum.map_or(most, |limit| limit.min(most)));
         // A batch without this second line of defence is better than none.
-        let _ = rustix::process::setrlimit(Resource::Cpu, Rlimit { current: Some(most), maximum: None });
+        let _ = rustix::process::setrlimit(Resource::Cpu, Rlimit { current, maximum });
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | | codec | transport |
 //! |---|---|---|
-//! | network | none | sockets of the internet and local families, no listening |
+//! | network | none | dials: sockets of the internet and of this machine, no listening |
 //! | files | none once it is loaded | read-only: libraries, certificates, what resolving names needs |
 //! | programs, processes | none | none; threads of its own |
 //! | memory, descriptors, file size | 1 GiB, 32, 0 | 4 GiB, 1024, 0 |
@@ -59,11 +59,15 @@ impl Sandbox {
 
 /// Parts that are in force, for the operator.
 #[derive(Debug, Default)]
-pub(super) struct InForce(Vec<String>);
+pub(super) struct InForce {
+    parts: Vec<String>,
+    landlock: bool,
+    seccomp: bool,
+}
 
 impl InForce {
     pub fn text(&self) -> String {
-        self.0.join(", ")
+        self.parts.join(", ")
     }
 }
 
@@ -71,41 +75,47 @@ impl InForce {
 pub(super) fn before_loading(capability: u64, wanted: Sandbox) -> Result<InForce, Fatal> {
     let codec = capability == abi::CAP_CODEC;
     limits::set(codec)?;
-    let mut in_force = InForce(vec!["limits".to_owned()]);
+    let mut in_force = InForce { parts: vec!["limits".to_owned()], ..InForce::default() };
     if wanted == Sandbox::Off {
-        in_force.0.push("no landlock (off), no seccomp (off)".to_owned());
+        in_force.parts.push("no landlock (off), no seccomp (off)".to_owned());
         return Ok(in_force);
     }
     let must = wanted == Sandbox::Required;
     report::install()?;
-    match files::restrict(codec) {
-        Ok(version) => in_force.0.push(version),
+    match files::restrict(codec, must) {
+        Ok(version) => {
+            in_force.parts.push(version);
+            in_force.landlock = true;
+        }
         Err(reason) if must => return Err(Fatal::Start(format!("landlock: {reason}"))),
-        Err(reason) => in_force.0.push(format!("no landlock ({reason})")),
+        Err(reason) => in_force.parts.push(format!("no landlock ({reason})")),
     }
     match filter::before_loading(codec) {
-        Ok(()) => in_force.0.push("seccomp".to_owned()),
+        Ok(()) => {
+            in_force.parts.push("seccomp".to_owned());
+            in_force.seccomp = true;
+        }
         Err(reason) if must => return Err(Fatal::Start(format!("seccomp: {reason}"))),
-        Err(reason) => in_force.0.push(format!("no seccomp ({reason})")),
+        Err(reason) => in_force.parts.push(format!("no seccomp ({reason})")),
     }
     Ok(in_force)
 }
 
 /// Once it is loaded: a codec needs no file any more.
-pub(super) fn once_loaded(capability: u64, wanted: Sandbox) -> Result<(), Fatal> {
+pub(super) fn once_loaded(capability: u64, in_force: &InForce) -> Result<(), Fatal> {
     // Its memory cannot be read by others of the same user; before, it could not have opened its own library.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(start("dumpable"))?;
-    if capability != abi::CAP_CODEC || wanted == Sandbox::Off {
+    if capability != abi::CAP_CODEC {
         return Ok(());
     }
-    let must = wanted == Sandbox::Required;
-    for (part, result) in [("landlock", files::none().map(drop)), ("seccomp", filter::once_loaded())] {
-        match result {
-            Err(reason) if must => return Err(Fatal::Start(format!("{part}: {reason}"))),
-            // The first step has said that this kernel lacks it.
-            _ => {}
-        }
+    // What held before must hold now, or the status would say more than is true: a constructor may have been up to
+    // something (a filter of its own in one of its threads makes ours fail).
+    if in_force.landlock {
+        files::none().map_err(start("landlock, second step"))?;
+    }
+    if in_force.seccomp {
+        filter::once_loaded().map_err(start("seccomp, second step"))?;
     }
     Ok(())
 }

@@ -80,6 +80,11 @@ names!(
     SYS_pidfd_open,
     SYS_pidfd_getfd,
     SYS_pidfd_send_signal,
+    SYS_prlimit64,
+    SYS_sched_setaffinity,
+    SYS_fcntl,
+    SYS_rt_sigqueueinfo,
+    SYS_setpriority,
 );
 
 #[cfg(target_arch = "x86_64")]
