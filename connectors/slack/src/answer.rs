@@ -68,13 +68,25 @@ const TABLE: &[(&str, VerdictCode, &str)] = {
         ("invalid_json", Permanent, "Slack could not read the request"),
         ("json_not_object", Permanent, "Slack could not read the request"),
         ("invalid_post_type", Permanent, "Slack could not read the request"),
-        ("thread_not_found", Permanent, "the thread's first message was deleted"),
-        ("message_not_found", Permanent, "the message to change was deleted"),
-        ("cant_update_message", Permanent, "the message belongs to another app"),
-        ("edit_window_closed", Permanent, "the message is too old to be changed"),
-        ("cannot_reply_to_message", Permanent, "this message cannot have a thread"),
+        ("thread_not_found", Retry, "the thread's first message was deleted; it goes out as a new message"),
+        ("message_not_found", Retry, "the message to change was deleted; it goes out as a new message"),
+        ("cant_update_message", Retry, "the message belongs to another app; it goes out as a new message"),
+        ("edit_window_closed", Retry, "the message is too old to be changed; it goes out as a new message"),
+        ("cannot_reply_to_message", Retry, "this message cannot have a thread; it goes out as a new message"),
     ]
 };
+
+/// Words that say that the message of the reference is of no use: the next attempt is to have none.
+const NO_REFERENCE: [&str; 5] = [
+    "thread_not_found",
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "cannot_reply_to_message",
+];
+
+/// What stands for none: a stored reference can be replaced, but not taken away ([`Reference::read`] finds nothing in it).
+const NONE: &str = "{}";
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -167,7 +179,7 @@ fn of_word(word: &str, after: Option<u64>) -> Option<Verdict> {
     if matches!(code, VerdictCode::Throttled | VerdictCode::Retry) {
         verdict.retry_after_ms = after;
     }
-    Some(verdict)
+    Some(if NO_REFERENCE.contains(word) { verdict.reference(NONE) } else { verdict })
 }
 
 /// What the table does not know: by the status. An answer that is not Slack's is tried again, for something in between
