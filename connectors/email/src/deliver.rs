@@ -120,6 +120,7 @@ impl Job {
             ));
         }
         let mut content = Content::new(&message, alert_url.as_ref().map(|url| url.as_str()));
+        content.resolved = send.phase == Phase::Resolve;
         let sample =
             unsubscribe.as_ref().and_then(|one: &Unsubscribe| one.link(settings.recipients.first()?.key()));
         content.fit(|content| crate::html::html(content, sample.as_deref()).len());
