@@ -14,7 +14,9 @@ use tokio_rustls::client::TlsStream;
 
 /// A server may say so much between two things that we say. Replies are far shorter; without an end, lettre would keep
 /// all of one line in memory.
-pub(crate) const MAX_SAID: usize = 64 * 1024;
+pub(crate) const MAX_SAID: usize = 16 * 1024;
+/// And so many lines: lettre reads a reply from its beginning again for each of them.
+const MAX_LINES: usize = 256;
 /// Nobody waits longer for an answer to `QUIT`.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 /// lettre begins with a greeting; after STARTTLS the server sends none.
@@ -25,6 +27,7 @@ const GREETING: &[u8] = b"220 encrypted\r\n";
 pub(crate) struct Guarded<S> {
     inner: S,
     said: usize,
+    lines: usize,
     /// What is read before anything of the network.
     first: &'static [u8],
     /// Runs since `QUIT`. lettre also says it by itself, where no caller could bound it.
@@ -33,12 +36,12 @@ pub(crate) struct Guarded<S> {
 
 impl<S> Guarded<S> {
     pub(crate) const fn new(inner: S) -> Self {
-        Self { inner, said: 0, first: b"", farewell: None }
+        Self { inner, said: 0, lines: 0, first: b"", farewell: None }
     }
 
     /// For a connection that was greeted in plain text and is encrypted now.
     pub(crate) const fn greeted(inner: S) -> Self {
-        Self { inner, said: 0, first: GREETING, farewell: None }
+        Self { inner, said: 0, lines: 0, first: GREETING, farewell: None }
     }
 
     fn left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -62,8 +65,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         self.left(cx)?;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        self.said += buf.filled().len() - before;
-        if self.said > MAX_SAID {
+        let new = buf.filled().get(before..).unwrap_or_default();
+        self.said += new.len();
+        self.lines += new.iter().filter(|b| **b == b'\n').count();
+        if self.said > MAX_SAID || self.lines > MAX_LINES {
             return Poll::Ready(Err(io::Error::other("the server talks without end")));
         }
         polled
@@ -79,7 +84,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         self.left(cx)?;
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if matches!(polled, Poll::Ready(Ok(written)) if written > 0) {
-            self.said = 0;
+            (self.said, self.lines) = (0, 0);
         }
         polled
     }

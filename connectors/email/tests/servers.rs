@@ -21,9 +21,9 @@ fn is(verdict: &Verdict, code: VerdictCode, says: &str) {
     assert!(verdict.detail.contains(says), "{says:?} in {verdict:?}");
 }
 
-/// As quickly as something that waits for no goodbye.
+/// As quickly as something that waits for nobody, on a busy machine.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_millis(800), work).await.expect("it waited for a goodbye")
+    tokio::time::timeout(Duration::from_secs(3), work).await.expect("it waited")
 }
 
 /// Refuses what is for `bad…`, at this command, so; `worse…` so.
@@ -155,7 +155,7 @@ async fn who_talks_without_end_is_cut() {
     let endless = |text: &'static str| {
         Raw::odd(move |line, _| line.starts_with("RCPT").then(|| text.repeat((4 << 20) / text.len())))
     };
-    for text in ["2", "250-more\r\n"] {
+    for text in ["2", "250-more\r\n", "250-\n"] {
         let server = endless(text);
         let verdict = soon(Mail::to(server.port, "none", &["a"]).send(&post, &options)).await;
         is(&verdict, VerdictCode::Retry, "RCPT TO");
