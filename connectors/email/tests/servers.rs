@@ -183,6 +183,50 @@ async fn plain_text_behind_starttls_is_refused() {
     }
 }
 
+/// Somebody between us and a server who passes everything on, and puts `more` behind the answer to STARTTLS.
+fn between(server: u16, more: &'static [u8]) -> u16 {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        while let Ok((mut client, _)) = listener.accept() {
+            let mut server = std::net::TcpStream::connect(("127.0.0.1", server)).unwrap();
+            let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
+            std::thread::spawn(move || {
+                let (mut part, mut answers) = ([0; 4096], 0);
+                while let Ok(count @ 1..) = server.read(&mut part) {
+                    let mut bytes = part[..count].to_vec();
+                    answers += usize::from(bytes.starts_with(b"220"));
+                    if answers == 2 {
+                        answers += 1;
+                        bytes.extend_from_slice(more);
+                    }
+                    if client.write_all(&bytes).is_err() {
+                        break;
+                    }
+                }
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn who_sits_between_cannot_answer_for_the_server() {
+    let tls = support::Tls::new();
+    let (cert, key) = (tls.cert(), tls.key());
+    let server = support::Server::start(&["--tls", "starttls", "--cert", &cert, "--key", &key]);
+    let options = options(Some(&tls.ca));
+    let post = Post::new(&options).unwrap();
+    let quiet = Mail::to(between(server.port, b""), "starttls", &["a"]);
+    is(&soon(quiet.send(&post, &options)).await, VerdictCode::Accepted, "1 of 1");
+    let loud = Mail::to(between(server.port, b"250-evil\r\n250 AUTH PLAIN\r\n"), "starttls", &["b"]);
+    is(&soon(loud.send(&post, &options)).await, VerdictCode::Retry, "plain text");
+    assert_eq!(server.recipients(), ["a"]);
+}
+
 #[tokio::test]
 async fn what_is_said_to_a_sign_in_stays_there() {
     let (post, options) = post();
