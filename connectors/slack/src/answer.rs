@@ -2,9 +2,13 @@
 //! word of text. Both use the same words, so there is one table.
 
 use crate::Reference;
+use notify_connector_sdk::http::shown;
 use notify_connector_sdk::{Response, Verdict, VerdictCode};
 use serde::Deserialize;
 use std::borrow::Cow;
+
+/// How much of Slack's own words goes into a detail, in characters.
+const SAID: usize = 120;
 
 /// Slack's word, what it means here, and what a person does about it.
 const TABLE: &[(&str, VerdictCode, &str)] = {
@@ -139,7 +143,7 @@ pub(crate) fn interpret(response: &Response<'_>) -> Verdict {
             let mut verdict = of_word(word, after()).unwrap_or_else(|| other(response, after()));
             if let Some(needed) = &answer.needed {
                 verdict.detail.push_str("; it needs ");
-                verdict.detail.push_str(&shown(needed.as_bytes()));
+                verdict.detail.push_str(&shown(needed.as_bytes(), SAID));
             }
             verdict
         };
@@ -155,7 +159,7 @@ pub(crate) fn interpret(response: &Response<'_>) -> Verdict {
 
 fn accepted(answer: &Answer<'_>, check: bool) -> Verdict {
     if check {
-        let name = |text: &Option<Cow<'_, str>>| shown(text.as_deref().unwrap_or("?").as_bytes());
+        let name = |text: &Option<Cow<'_, str>>| shown(text.as_deref().unwrap_or("?").as_bytes(), SAID);
         let detail = format!("the token is valid: {} in {}", name(&answer.user), name(&answer.team));
         return Verdict { detail, ..Verdict::delivered() };
     }
@@ -185,7 +189,7 @@ fn of_word(word: &str, after: Option<u64>) -> Option<Verdict> {
 /// What the table does not know: by the status. An answer that is not Slack's is tried again, for something in between
 /// may have answered.
 fn other(response: &Response<'_>, after: Option<u64>) -> Verdict {
-    let said = shown(response.body);
+    let said = shown(response.body, SAID);
     let colon = if said.is_empty() { "" } else { ": " };
     let detail = format!("Slack answered {}{colon}{said}", response.status);
     match response.status {
@@ -197,11 +201,4 @@ fn other(response: &Response<'_>, after: Option<u64>) -> Verdict {
         502..=504 => Verdict::throttled(after, detail),
         _ => Verdict::retry(after, detail),
     }
-}
-
-/// The beginning of a readable text from outside, without control characters.
-fn shown(bytes: &[u8]) -> String {
-    let start = String::from_utf8_lossy(bytes.get(..bytes.len().min(480)).unwrap_or_default());
-    let tidy: String = start.split_whitespace().collect::<Vec<_>>().join(" ");
-    tidy.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(120).collect()
 }
