@@ -1,6 +1,7 @@
 //! What a message says, ready for both of its forms: texts made honest, lists bounded, the body cut where it is too long.
 
 use notify_connector_sdk::message::{Message, Severity};
+use notify_connector_sdk::words::Words;
 use notify_markup::{cut_bytes, cut_chars, honest, is_link};
 
 /// Gmail cuts what is longer than about 102 KB; we cut ourselves, at a word, with a link to the rest.
@@ -36,8 +37,12 @@ pub struct Target {
 #[derive(Debug, Clone)]
 pub struct Content {
     pub language: Language,
+    /// Those that all connectors use.
+    pub words: &'static Words,
     pub locale: String,
     pub severity: Severity,
+    /// The incident is over: nothing is bad any more, however bad it was.
+    pub resolved: bool,
     pub title: String,
     pub summary: String,
     /// Markdown.
@@ -100,6 +105,8 @@ impl Content {
                 .take(35)
                 .collect(),
             severity: message.severity,
+            words: Words::of(message),
+            resolved: false,
             title,
             summary,
             body: honest(&message.body).into_owned(),
@@ -110,6 +117,12 @@ impl Content {
             cut,
             alert_url: alert_url.filter(|url| is_link(url) && url.len() <= 512).map(str::to_owned),
         }
+    }
+
+    /// The word that stands beside the title; empty for none.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        if self.resolved { self.words.resolved } else { self.words.severity(self.severity) }
     }
 
     /// Cuts the body until `size` of the result is within [`MAX_HTML`].
@@ -176,23 +189,6 @@ impl Language {
             (Self::En, Word::Details) => "Details",
             (Self::De, Word::Details) => "Einzelheiten",
             (_, Word::Links) => "Links",
-        }
-    }
-
-    #[must_use]
-    pub const fn severity(self, severity: Severity) -> &'static str {
-        match (self, severity) {
-            (_, Severity::None) => "",
-            (_, Severity::Info) => "Info",
-            (Self::En, Severity::Low) => "Low",
-            (Self::De, Severity::Low) => "Niedrig",
-            (Self::En, Severity::Medium) => "Medium",
-            (Self::De, Severity::Medium) => "Mittel",
-            (Self::En, Severity::High) => "High",
-            (Self::De, Severity::High) => "Hoch",
-            (Self::En, Severity::Critical) => "Critical",
-            (Self::De, Severity::Critical) => "Kritisch",
-            (_, Severity::Blocker) => "Blocker",
         }
     }
 }

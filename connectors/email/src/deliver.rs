@@ -2,12 +2,13 @@
 
 use crate::config::{Config, Options, Settings};
 use crate::content::Content;
-use crate::dial::Dialer;
+use crate::dial::{Dialer, farewell};
 use crate::dkim::Signers;
 use crate::identity::{Reference, Unsubscribe, recipient_mark};
 use crate::mime::{self, Draft};
 use crate::pool::{Key, Place, Pool};
 use crate::reply::{Fault, Meaning, Stage};
+use crate::stream::FAREWELL;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
@@ -35,6 +36,17 @@ impl Post {
             signers: Signers::default(),
         })
     }
+
+    /// Closes connections that were idle for too long, or all idle ones; together, and each within a second.
+    pub async fn close(&self, all: bool) {
+        let mut leaving = tokio::task::JoinSet::new();
+        for mut connection in self.pool.expired(all) {
+            leaving.spawn(async move {
+                let _ = tokio::time::timeout(FAREWELL, connection.quit()).await;
+            });
+        }
+        leaving.join_all().await;
+    }
 }
 
 /// One send, owned.
@@ -58,7 +70,12 @@ pub struct Job {
 struct Progress {
     reference: Reference,
     notes: Vec<String>,
-    policy: bool,
+    /// Concerns everybody: no other recipient is tried.
+    stop: Option<Fault>,
+    /// The first that concerns one recipient who may work later.
+    later: Option<Fault>,
+    /// Somebody waits for another reason than that we are too fast.
+    unhurried: bool,
     /// The newest answer of a server that took a message.
     taken: Option<String>,
 }
@@ -103,6 +120,7 @@ impl Job {
             ));
         }
         let mut content = Content::new(&message, alert_url.as_ref().map(|url| url.as_str()));
+        content.resolved = send.phase == Phase::Resolve;
         let sample =
             unsubscribe.as_ref().and_then(|one: &Unsubscribe| one.link(settings.recipients.first()?.key()));
         content.fit(|content| crate::html::html(content, sample.as_deref()).len());
@@ -165,11 +183,9 @@ impl Job {
         if self.check {
             return self.check(post).await;
         }
-        let mut later: Option<Fault> = None;
-        let mut config: Option<Fault> = None;
         let open: Vec<usize> = self.open();
         if open.is_empty() {
-            return self.verdict(None, None);
+            return self.verdict();
         }
         let passwords = self.passwords();
         let key = Key::new(&self.settings, &passwords);
@@ -178,42 +194,47 @@ impl Job {
         };
         for at in open {
             if self.cancelled.load(Ordering::SeqCst) {
-                later.get_or_insert_with(|| Fault::local(Stage::Connect, "cancelled"));
+                self.progress().stop = Some(Fault::local(Stage::Connect, "cancelled"));
                 break;
             }
             let bytes = match self.bytes(&post.signers, at) {
                 Ok(bytes) => bytes,
                 Err(refusal) => {
-                    give_back(post, &key, place).await;
+                    give_back(post, &key, place);
                     return self.stopped(refusal);
                 }
             };
             let Some(recipient) = self.settings.recipients.get(at) else { continue };
             let Err(fault) = self.one(post, &mut place, recipient, &bytes).await else { continue };
-            let mark = recipient_mark(recipient.key());
-            let mut progress = self.progress();
-            match fault.meaning() {
-                Meaning::Refused | Meaning::Policy | Meaning::Message => {
-                    progress.policy |= fault.meaning() == Meaning::Policy;
-                    progress.notes.push(format!("{recipient} refused ({fault})"));
-                    progress.reference.refused.insert(mark);
-                }
-                Meaning::RetryRecipient => {
-                    progress.notes.push(format!("{recipient} later ({fault})"));
-                    later.get_or_insert(fault);
-                }
-                Meaning::Config => {
-                    config = Some(fault);
-                    break;
-                }
-                Meaning::RetryAll | Meaning::Throttled => {
-                    later = Some(fault);
-                    break;
-                }
+            if self.failed(recipient, fault) {
+                break;
             }
         }
-        give_back(post, &key, place).await;
-        self.verdict(later, config)
+        give_back(post, &key, place);
+        self.verdict()
+    }
+
+    /// Remembers what became of a recipient. True when the others need not be tried.
+    fn failed(&self, recipient: &crate::address::Address, fault: Fault) -> bool {
+        let meaning = fault.meaning();
+        let mut progress = self.progress();
+        match meaning {
+            Meaning::Refused | Meaning::Policy | Meaning::Message => {
+                progress.reference.hard |= meaning != Meaning::Policy;
+                progress.notes.push(format!("{recipient} refused ({fault})"));
+                progress.reference.refused.insert(recipient_mark(recipient.key()));
+            }
+            Meaning::RetryRecipient | Meaning::Throttled if fault.of_recipient() => {
+                progress.notes.push(format!("{recipient} later ({fault})"));
+                progress.unhurried |= meaning != Meaning::Throttled;
+                progress.later.get_or_insert(fault);
+            }
+            Meaning::Config | Meaning::RetryAll | Meaning::RetryRecipient | Meaning::Throttled => {
+                progress.stop = Some(fault);
+                return true;
+            }
+        }
+        false
     }
 
     /// Recipients that are neither done nor refused nor opted out.
@@ -242,8 +263,16 @@ impl Job {
         loop {
             let mut connection = match place.connection.take() {
                 Some(connection) => connection,
-                None => post.dialer.open(&self.settings, &self.passwords()).await?,
+                None => {
+                    place.dirty = false;
+                    post.dialer.open(&self.settings, &self.passwords()).await?
+                }
             };
+            // Only now, when it is known what became of the recipient before: nobody may lose that to a server that hangs.
+            if std::mem::take(&mut place.dirty) && connection.command(Rset).await.is_err() {
+                reused = false;
+                continue;
+            }
             match self.transmit(&mut connection, recipient, bytes).await {
                 Ok(answer) => {
                     place.sent();
@@ -256,8 +285,9 @@ impl Job {
                 }
                 Err(fault) if reused && fault.stage == Stage::Sender && fault.breaks() => reused = false,
                 Err(fault) => {
-                    if !fault.breaks() && connection.command(Rset).await.is_ok() {
+                    if !fault.breaks() {
                         place.connection = Some(connection);
+                        place.dirty = true;
                     }
                     return Err(fault);
                 }
@@ -293,8 +323,8 @@ impl Job {
             return refusal.into();
         }
         match post.dialer.open(&self.settings, &self.passwords()).await {
-            Ok(mut connection) => {
-                let _ = connection.quit().await;
+            Ok(connection) => {
+                farewell(connection);
                 let signed_in = if self.settings.username.is_some() { ", signed in" } else { "" };
                 let tls =
                     if self.settings.tls == crate::config::Tls::None { "without TLS" } else { "with TLS" };
@@ -317,13 +347,15 @@ impl Job {
     /// The deadline cut the rest off.
     #[must_use]
     pub fn late(&self) -> Verdict {
-        self.verdict(
-            Some(Fault::local(Stage::Connect, "the deadline came; a message under way may have been taken")),
-            None,
-        )
+        if !self.open().is_empty() {
+            let fault =
+                Fault::local(Stage::Connect, "the deadline came; a message under way may have been taken");
+            self.progress().stop.get_or_insert(fault);
+        }
+        self.verdict()
     }
 
-    fn verdict(&self, later: Option<Fault>, config: Option<Fault>) -> Verdict {
+    fn verdict(&self) -> Verdict {
         let progress = self.progress();
         let all: HashSet<&str> = self.settings.recipients.iter().map(crate::address::Address::key).collect();
         let skipped = all.iter().filter(|key| self.opted_out.contains(**key)).count();
@@ -340,13 +372,18 @@ impl Job {
             detail.push_str(note);
         }
         let whole = |detail: String| notify_markup::cut_bytes(&detail, 900).text.to_owned();
-        if let Some(fault) = config.or(later) {
-            let verdict = of_fault(&fault);
+        if let Some(fault) = progress.stop.as_ref().or(progress.later.as_ref()) {
             let detail =
                 if done + refused + skipped == 0 { fault.to_string() } else { format!("{fault}; {detail}") };
             if fault.text == "cancelled" && fault.code.is_none() && done == 0 {
                 return Verdict::new(VerdictCode::Cancelled, "cancelled before anything was sent");
             }
+            let verdict = match of_fault(fault) {
+                hurried if progress.stop.is_none() && progress.unhurried => {
+                    Verdict { code: VerdictCode::Retry, ..hurried }
+                }
+                verdict => verdict,
+            };
             let verdict = Verdict { detail: whole(detail), ..verdict };
             return verdict.reference(progress.reference.text());
         }
@@ -357,13 +394,13 @@ impl Job {
             );
         }
         let reference = progress.reference.clone();
+        if done == 0 && !reference.hard {
+            // A rule of the server against all of them: mended in its configuration or ours, so all are tried again then.
+            return Verdict::new(VerdictCode::BadConfig, whole(detail))
+                .reference(reference.finished().text());
+        }
         if done == 0 {
-            let code = if progress.policy && refused == 1 && progress.notes.len() == 1 {
-                VerdictCode::BadConfig
-            } else {
-                VerdictCode::Permanent
-            };
-            return Verdict::new(code, whole(detail)).reference(reference.text());
+            return Verdict::new(VerdictCode::Permanent, whole(detail)).reference(reference.text());
         }
         Verdict::accepted(whole(detail)).reference(reference.finished().text())
     }
@@ -382,9 +419,9 @@ fn thread(mut reference: Reference, send: &Send<'_>) -> Reference {
     reference
 }
 
-async fn give_back(post: &Post, key: &Key, place: Place) {
-    if let Some(mut connection) = post.pool.put(key, place) {
-        let _ = connection.quit().await;
+fn give_back(post: &Post, key: &Key, place: Place) {
+    if let Some(connection) = post.pool.put(key, place) {
+        farewell(connection);
     }
 }
 

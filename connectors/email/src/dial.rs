@@ -1,21 +1,16 @@
 //! From a server's name to a connection: resolve, check every address, dial exactly those, TLS by the name.
 
 use crate::config::{Egress, Options, Settings, Tls};
+use crate::names::Names;
 use crate::reply::{Fault, Stage};
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters,
-};
+use crate::stream::{FAREWELL, Guarded};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
 use notify_netguard::{Policy, TargetHost, Url};
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -30,42 +25,8 @@ pub struct Dialer {
     policy: Policy,
     allow_plaintext: bool,
     connect: Duration,
-    roots: Vec<CertificateDer<'static>>,
-    implicit: tokio_rustls::TlsConnector,
-    /// For STARTTLS, by server name: building one reads all authorities.
-    upgrades: Mutex<HashMap<String, TlsParameters>>,
-}
-
-/// TLS from the first byte, as a stream that lettre takes.
-#[derive(Debug)]
-struct Implicit(TlsStream<TcpStream>);
-
-impl AsyncRead for Implicit {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Implicit {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-impl AsyncTokioStream for Implicit {
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get_ref().0.peer_addr()
-    }
+    tls: tokio_rustls::TlsConnector,
+    names: Names,
 }
 
 fn policy_of(egress: &Egress) -> Result<Policy, String> {
@@ -101,12 +62,9 @@ impl Dialer {
     pub fn new(options: &Options) -> Result<Self, String> {
         let egress = &options.studio.egress;
         let mut store = RootCertStore::empty();
-        let (mut roots, mut unusable) = (Vec::new(), 0_usize);
+        let mut unusable = 0_usize;
         for root in roots_of(egress)? {
-            match store.add(root.clone()) {
-                Ok(()) => roots.push(root),
-                Err(_) => unusable += 1,
-            }
+            unusable += usize::from(store.add(root).is_err());
         }
         if unusable > 0 && !egress.system_roots {
             return Err("[egress] ca holds a certificate that cannot be used".to_owned());
@@ -121,9 +79,8 @@ impl Dialer {
             policy: policy_of(egress)?,
             allow_plaintext: options.allow_plaintext,
             connect: Duration::from_secs(options.connect_seconds),
-            roots,
-            implicit: tokio_rustls::TlsConnector::from(Arc::new(config)),
-            upgrades: Mutex::default(),
+            tls: tokio_rustls::TlsConnector::from(Arc::new(config)),
+            names: Names::default(),
         })
     }
 
@@ -153,45 +110,40 @@ impl Dialer {
                  [connectors.options.email] allowPlaintext",
             ));
         }
-        let tcp = self.connect(&addresses).await?;
+        let mut tcp = self.connect(&addresses).await?;
         let hello = ClientId::Domain(settings.hello_name.clone());
         let mut connection = match settings.tls {
             Tls::Tls => {
-                let name = match &host {
-                    TargetHost::Ip(address) => ServerName::from(*address),
-                    TargetHost::Domain(name) => {
-                        ServerName::try_from(name.trim_end_matches('.').to_owned())
-                            .map_err(|_| Fault::config(Stage::Tls, "the host is not a valid server name"))?
-                    }
-                };
-                let stream = self.implicit.connect(name, tcp).await;
-                let stream = stream.map_err(|error| Fault::local(Stage::Tls, tls_text(&error)))?;
-                AsyncSmtpConnection::connect_with_transport(Box::new(Implicit(stream)), &hello).await
+                let stream = Guarded::new(self.encrypted(&host, tcp).await?);
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
             }
-            Tls::Starttls | Tls::None => {
-                AsyncSmtpConnection::connect_with_transport(Box::new(tcp), &hello).await
+            Tls::Starttls => {
+                crate::plain::until_tls(&mut tcp, &settings.hello_name).await?;
+                let stream = Guarded::greeted(self.encrypted(&host, tcp).await?);
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
+            }
+            Tls::None => {
+                AsyncSmtpConnection::connect_with_transport(Box::new(Guarded::new(tcp)), &hello).await
             }
         }
         .map_err(|error| Fault::of(Stage::Hello, &error))?;
-        if settings.tls == Tls::Starttls {
-            if !connection.can_starttls() {
-                connection.abort().await;
-                return Err(Fault::config(
-                    Stage::Tls,
-                    "the server offers no STARTTLS; nothing was sent. Use `tls` if it speaks TLS from the start",
-                ));
-            }
-            let parameters = self.upgrade(&host)?;
-            let upgraded = connection.starttls(parameters, &hello).await;
-            upgraded.map_err(|error| match error.status() {
-                Some(_) => Fault::of(Stage::Tls, &error),
-                None => Fault::local(Stage::Tls, tls_text_of(&error)),
-            })?;
-        }
-        if let Some(username) = &settings.username {
-            sign_in(&mut connection, username, passwords).await?;
+        if let Some(username) = &settings.username
+            && let Err(fault) = crate::auth::sign_in(&mut connection, username, passwords).await
+        {
+            farewell(connection);
+            return Err(fault);
         }
         Ok(connection)
+    }
+
+    async fn encrypted(&self, host: &TargetHost, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Fault> {
+        let name = match host {
+            TargetHost::Ip(address) => ServerName::from(*address),
+            TargetHost::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
+                .map_err(|_| Fault::config(Stage::Tls, "the host is not a valid server name"))?,
+        };
+        let stream = self.tls.connect(name, tcp).await;
+        stream.map_err(|error| Fault::local(Stage::Tls, tls_text(&error)))
     }
 
     async fn addresses(&self, settings: &Settings) -> Result<(TargetHost, Vec<SocketAddr>), Fault> {
@@ -214,11 +166,12 @@ impl Dialer {
                 Ok((target.host, addresses))
             }
             TargetHost::Domain(name) => {
-                let looked_up = tokio::net::lookup_host((name.as_str(), settings.port)).await;
+                let looked_up = self.names.addresses(name).await;
                 let looked_up = looked_up.map_err(|error| {
-                    Fault::local(Stage::Connect, format!("{name} cannot be resolved ({})", error.kind()))
+                    Fault::local(Stage::Connect, format!("{name} cannot be resolved ({error})"))
                 })?;
-                let mut addresses: Vec<SocketAddr> = looked_up.collect();
+                let mut addresses: Vec<SocketAddr> =
+                    looked_up.into_iter().map(|address| SocketAddr::new(address, settings.port)).collect();
                 let checked = self.policy.check_resolved(name, &addresses);
                 checked.map_err(|reason| blocked(reason.to_string()))?;
                 addresses.truncate(MAX_ADDRESSES);
@@ -243,49 +196,13 @@ impl Dialer {
         }
         Err(Fault::local(Stage::Connect, last))
     }
-
-    fn upgrade(&self, host: &TargetHost) -> Result<TlsParameters, Fault> {
-        let name = host.to_string().trim_end_matches('.').to_owned();
-        let mut upgrades = self.upgrades.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(parameters) = upgrades.get(&name) {
-            return Ok(parameters.clone());
-        }
-        let wrong = |error: lettre::transport::smtp::Error| Fault::local(Stage::Tls, tls_text_of(&error));
-        let mut builder = TlsParameters::builder(name.clone()).certificate_store(CertificateStore::None);
-        for root in &self.roots {
-            builder = builder.add_root_certificate(Certificate::from_der(root.to_vec()).map_err(wrong)?);
-        }
-        let parameters = builder.build_rustls().map_err(wrong)?;
-        if upgrades.len() >= 64 {
-            upgrades.clear();
-        }
-        upgrades.insert(name, parameters.clone());
-        Ok(parameters)
-    }
 }
 
-/// Newest password first; an older one while a rotation is under way.
-async fn sign_in(
-    connection: &mut AsyncSmtpConnection,
-    username: &str,
-    passwords: &[&str],
-) -> Result<(), Fault> {
-    let mut last = Fault::config(Stage::Auth, "the channel has a user name but no secret `password`");
-    for password in passwords {
-        let credentials = Credentials::new(username.to_owned(), (*password).to_owned());
-        match connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_client() => {
-                last = Fault::config(Stage::Auth, "the server offers neither AUTH PLAIN nor AUTH LOGIN");
-            }
-            Err(error) => last = Fault::of(Stage::Auth, &error),
-        }
-        if last.breaks() {
-            break;
-        }
-    }
-    connection.abort().await;
-    Err(last)
+/// Says goodbye, while nobody waits for it: what the connection was for is known already.
+pub(crate) fn farewell(mut connection: AsyncSmtpConnection) {
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(FAREWELL, connection.quit()).await;
+    });
 }
 
 fn tls_text(error: &io::Error) -> String {
@@ -305,20 +222,4 @@ fn rustls_text(error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(reason) => format!("the server's certificate is refused: {reason}"),
         other => format!("the handshake failed: {other}"),
     }
-}
-
-fn tls_text_of(error: &lettre::transport::smtp::Error) -> String {
-    let mut source = std::error::Error::source(error);
-    let mut text = error.to_string();
-    while let Some(inner) = source {
-        if let Some(fault) = inner.downcast_ref::<rustls::Error>() {
-            return rustls_text(fault);
-        }
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return tls_text(io);
-        }
-        text = inner.to_string();
-        source = inner.source();
-    }
-    crate::content::line(&text)
 }

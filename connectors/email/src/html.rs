@@ -28,8 +28,11 @@ border-right:0!important}.pad{padding-left:18px!important;padding-right:18px!imp
 .note{background:#1e2634!important;color:#e5e7eb!important}.ghost{color:#e5e7eb!important;border-color:#475569!important}}";
 
 /// Bar and badge: dark enough for white text on them (WCAG AA).
-const fn colour(severity: Severity) -> &'static str {
-    match severity {
+const fn colour(content: &Content) -> &'static str {
+    if content.resolved {
+        return "#15803d";
+    }
+    match content.severity {
         Severity::Blocker => "#7f1d1d",
         Severity::Critical => "#b91c1c",
         Severity::High => "#c2410c",
@@ -50,14 +53,14 @@ fn section(out: &mut String, padding: &str, inner: &str) {
 }
 
 fn heading(out: &mut String, content: &Content) {
-    let label = content.language.severity(content.severity);
+    let label = content.state();
     let mut inner = String::new();
     if !label.is_empty() {
         let _ = write!(
             inner,
             "<div style=\"margin:0 0 10px\"><span style=\"display:inline-block;padding:3px 10px;border-radius:999px;\
              background:{};color:#ffffff;font-size:12px;font-weight:600;letter-spacing:.02em\">{}</span></div>",
-            colour(content.severity),
+            colour(content),
             escape_html(label)
         );
     }
@@ -202,7 +205,7 @@ fn footer(content: &Content, unsubscribe: Option<&str>) -> String {
 #[must_use]
 pub fn html(content: &Content, unsubscribe: Option<&str>) -> String {
     let language = if content.locale.is_empty() { content.language.tag() } else { &content.locale };
-    let bar = colour(content.severity);
+    let bar = colour(content);
     let mut out = String::with_capacity(8 * 1024);
     let _ = write!(
         out,

@@ -90,6 +90,9 @@ pub struct Reference {
     /// Marks of recipients that were refused for good.
     #[serde(rename = "no", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub refused: BTreeSet<String>,
+    /// One of them for another reason than a rule of the server.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub hard: bool,
 }
 
 impl Reference {
@@ -113,7 +116,7 @@ impl Reference {
     /// Without progress, once nothing is left to do.
     #[must_use]
     pub fn finished(self) -> Self {
-        Self { done: BTreeSet::new(), refused: BTreeSet::new(), ..self }
+        Self { done: BTreeSet::new(), refused: BTreeSet::new(), hard: false, ..self }
     }
 }
 
@@ -146,6 +149,7 @@ mod tests {
             reference.refused.insert(recipient_mark(&format!("x{n}@example.com")));
         }
         reference.thread = delivery.to_owned();
+        reference.hard = true;
         assert!(reference.text().len() <= 1024, "{}", reference.text().len());
         assert_eq!(Reference::read(Some(&reference.text()), delivery), reference);
         let other = Reference::read(Some(&reference.text()), "dlv_ffffffffffffffffffffffffffffffff");

@@ -10,9 +10,10 @@
 //! | the server took every message | accepted: handed over, a bounce may still come |
 //! | it took some, refused others for good (5.1.1 …) | accepted, the refused ones are named |
 //! | it refused all of them for good, or the message itself | permanent |
+//! | it refused all of them by a rule (5.7.x, 530, 535 to RCPT TO) | bad config |
 //! | sign-in failed, sender not allowed, no STARTTLS, address blocked | bad config |
-//! | 4xx, grey-listing, no connection, cut connection, the deadline | retry |
-//! | 452, 4.7.x, "too many" | throttled |
+//! | 4xx for some, grey-listing, no connection, cut connection, the deadline | retry: goes to the rest |
+//! | everyone that is left got 452, 4.7.x, "too many" | throttled |
 //! | everyone opted out | cancelled |
 //!
 //! Who is done travels in the provider reference, so that a retry goes to the rest only. A connection that is cut after
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod auth;
 pub mod bounce;
 pub mod config;
 pub mod content;
@@ -31,8 +33,11 @@ pub mod dkim;
 pub mod html;
 pub mod identity;
 pub mod mime;
+mod names;
+mod plain;
 mod pool;
 pub mod reply;
+mod stream;
 pub mod text;
 
 use config::{Config, Options};
@@ -73,13 +78,6 @@ impl Shared {
     fn jobs(&self) -> MutexGuard<'_, HashMap<u64, Arc<Job>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    async fn close_connections(&self, all: bool) {
-        for mut connection in self.post.pool.expired(all) {
-            // Politeness has a limit.
-            let _ = tokio::time::timeout(Duration::from_secs(1), connection.quit()).await;
-        }
-    }
 }
 
 /// Time for an attempt: it ends a little before the host gives up, so that its answer, and who is done, still arrives.
@@ -116,7 +114,7 @@ impl Transport for Email {
             loop {
                 tick.tick().await;
                 let Some(shared) = sweeper.upgrade() else { return };
-                shared.close_connections(false).await;
+                shared.post.close(false).await;
             }
         });
         Ok(Self { shared, runtime: Some(runtime) })
@@ -186,8 +184,9 @@ impl Transport for Email {
                     ended.await;
                 }
             };
-            let all = tokio::time::timeout(left, idle).await.is_ok();
-            shared.close_connections(true).await;
+            let end = Instant::now() + left;
+            let all = tokio::time::timeout_at(end, idle).await.is_ok();
+            let _ = tokio::time::timeout_at(end, shared.post.close(true)).await;
             let left = shared.jobs().len();
             completion.done(&if all {
                 Verdict::delivered()

@@ -69,7 +69,9 @@ fn encoded(text: &str) -> String {
 pub fn subject(settings: &Settings, content: &Content) -> String {
     let prefix = line(&settings.subject_prefix);
     let title = if content.title.is_empty() { content.summary.clone() } else { content.title.clone() };
-    let whole = line(&format!("{prefix} {title}"));
+    // In brackets, which clients leave out when they look for the subject of a thread (RFC 5256).
+    let state = if content.resolved { format!("[{}]", content.words.resolved) } else { String::new() };
+    let whole = line(&format!("{prefix} {state} {title}"));
     let short = cut_chars(&whole, MAX_SUBJECT);
     if short.cut { format!("{} …", short.text.trim_end()) } else { whole }
 }

@@ -47,6 +47,7 @@ impl Key {
 struct Idle {
     connection: AsyncSmtpConnection,
     sent: u32,
+    dirty: bool,
     since: Instant,
 }
 
@@ -66,6 +67,8 @@ pub struct Pool {
 pub struct Place {
     _permit: OwnedSemaphorePermit,
     pub connection: Option<AsyncSmtpConnection>,
+    /// A transaction on it ended in the middle: RSET comes before the next one.
+    pub dirty: bool,
     sent: u32,
 }
 
@@ -99,8 +102,9 @@ impl Pool {
         let permit = places.acquire_owned().await.ok()?;
         let idle = self.lanes().get_mut(key).and_then(|lane| lane.idle.pop());
         let usable = idle.filter(|idle| idle.since.elapsed() < self.idle);
-        let (connection, sent) = usable.map_or((None, 0), |idle| (Some(idle.connection), idle.sent));
-        Some(Place { _permit: permit, connection, sent })
+        let (connection, sent, dirty) =
+            usable.map_or((None, 0, false), |idle| (Some(idle.connection), idle.sent, idle.dirty));
+        Some(Place { _permit: permit, connection, dirty, sent })
     }
 
     /// Takes a working connection back. Returns one that is to be closed instead.
@@ -113,7 +117,8 @@ impl Pool {
         let total: usize = lanes.values().map(|lane| lane.idle.len()).sum();
         match lanes.get_mut(key) {
             Some(lane) if place.sent < MAX_MESSAGES && total < MAX_IDLE => {
-                lane.idle.push(Idle { connection, sent: place.sent, since: Instant::now() });
+                let (sent, dirty) = (place.sent, place.dirty);
+                lane.idle.push(Idle { connection, sent, dirty, since: Instant::now() });
                 None
             }
             _ => Some(connection),

@@ -90,15 +90,26 @@ impl Fault {
     #[must_use]
     pub fn of(stage: Stage, error: &lettre::transport::smtp::Error) -> Self {
         let mut text = String::new();
+        let mut kind = None;
         let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
             text = inner.to_string();
+            kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind).or(kind);
             source = inner.source();
         }
         let code = error.status().and_then(|code| code.to_string().parse().ok());
         let text = crate::content::line(&text);
         let text = notify_markup::cut_chars(&text, 300).text.to_owned();
-        Self { stage, code, status: code.and_then(|_| status_of(&text)), text, config: false }
+        let status = code.and_then(|_| status_of(&text));
+        // Some servers repeat the line they refuse, and that one holds the password.
+        let text = match (stage, status, kind) {
+            (Stage::Auth, Some((class, subject, detail)), _) => format!("{class}.{subject}.{detail}"),
+            (Stage::Auth, None, Some(kind)) if code.is_none() => kind.to_string(),
+            (Stage::Auth, None, _) if code.is_none() => "an answer that cannot be read".to_owned(),
+            (Stage::Auth, None, _) => "refused".to_owned(),
+            _ => text,
+        };
+        Self { stage, code, status, text, config: false }
     }
 
     /// Nobody knows whether the message was taken.
@@ -113,6 +124,12 @@ impl Fault {
         self.code.is_none() || self.code == Some(421)
     }
 
+    /// Once the server has taken the sender, an answer is about the recipient or this one message, whatever its code.
+    #[must_use]
+    pub fn of_recipient(&self) -> bool {
+        matches!(self.stage, Stage::Recipient | Stage::Data | Stage::Taken) && !self.breaks()
+    }
+
     #[must_use]
     pub fn meaning(&self) -> Meaning {
         if self.config {
@@ -121,9 +138,10 @@ impl Fault {
         let Some(code) = self.code else { return Meaning::RetryAll };
         let (subject, detail) = self.status.map_or((0, 0), |(_, subject, detail)| (subject, detail));
         if (400..500).contains(&code) {
-            return self.transient(code, subject, detail);
+            return self.transient(code, subject);
         }
         match (self.stage, code) {
+            (_, 530 | 534 | 535 | 538) if self.of_recipient() => Meaning::Policy,
             (_, 530 | 534 | 535 | 538) | (Stage::Auth, _) => Meaning::Config,
             // Some answer so while they are overloaded or dislike our address: an operator can mend it.
             (Stage::Connect | Stage::Tls | Stage::Hello, _) => Meaning::RetryAll,
@@ -135,19 +153,18 @@ impl Fault {
         }
     }
 
-    fn transient(&self, code: u16, subject: u16, detail: u16) -> Meaning {
+    fn transient(&self, code: u16, subject: u16) -> Meaning {
         let text = self.text.to_ascii_lowercase();
         let grey = text.contains("greylist") || text.contains("graylist");
         let slow = ["rate limit", "too many", "too fast", "slow down", "throttl"];
-        if self.stage == Stage::Recipient && (grey || subject == 2) {
-            return Meaning::RetryRecipient;
+        // 4.2: the mailbox.
+        let mailbox = self.stage == Stage::Recipient && (grey || subject == 2);
+        let slow = !grey && (code == 452 || subject == 7 || slow.iter().any(|words| text.contains(words)));
+        match self.of_recipient() {
+            _ if slow && !mailbox && self.stage != Stage::Auth => Meaning::Throttled,
+            true => Meaning::RetryRecipient,
+            false => Meaning::RetryAll,
         }
-        if !grey && (code == 452 || subject == 7 || slow.iter().any(|words| text.contains(words))) {
-            return if self.stage == Stage::Auth { Meaning::RetryAll } else { Meaning::Throttled };
-        }
-        // 4.2: the mailbox; 4.1: the address.
-        let of_recipient = matches!((subject, detail), (1 | 2, _)) || self.stage == Stage::Recipient;
-        if code != 421 && of_recipient { Meaning::RetryRecipient } else { Meaning::RetryAll }
     }
 }
 
@@ -192,7 +209,9 @@ mod tests {
         check(S::Recipient, 452, "4.5.3 too many recipients", M::Throttled);
         check(S::Recipient, 421, "4.3.2 shutting down", M::RetryAll);
         check(S::Recipient, 450, "mailbox busy", M::RetryRecipient);
-        check(S::Recipient, 530, "5.7.0 Authentication required", M::Config);
+        check(S::Recipient, 530, "5.7.0 Authentication required", M::Policy);
+        check(S::Recipient, 535, "sign in first", M::Policy);
+        check(S::Taken, 538, "5.7.11 encryption needed", M::Policy);
         check(S::Sender, 530, "5.7.0 Must issue a STARTTLS command first", M::Config);
         check(S::Sender, 553, "5.7.1 Sender address rejected: not owned by user", M::Config);
         check(S::Sender, 552, "5.3.4 message too big", M::Message);
@@ -205,7 +224,9 @@ mod tests {
         check(S::Data, 554, "5.6.0 content rejected", M::Message);
         check(S::Taken, 552, "5.3.4 too big", M::Message);
         check(S::Taken, 554, "5.7.1 spam", M::Message);
-        check(S::Taken, 451, "4.3.0 queue file write error", M::RetryAll);
+        check(S::Taken, 451, "4.3.0 queue file write error", M::RetryRecipient);
+        check(S::Data, 450, "try later", M::RetryRecipient);
+        check(S::Taken, 421, "4.3.2 shutting down", M::RetryAll);
         check(S::Hello, 554, "no service", M::RetryAll);
         check(S::Hello, 421, "too busy", M::RetryAll);
         assert_eq!(Fault::local(S::Taken, "cut").meaning(), M::RetryAll);

@@ -15,7 +15,7 @@ fn target(out: &mut String, target: &Target) {
 #[must_use]
 pub fn text(content: &Content, unsubscribe: Option<&str>) -> String {
     let mut out = String::new();
-    let label = content.language.severity(content.severity);
+    let label = content.state();
     if label.is_empty() {
         let _ = writeln!(out, "{}", content.title);
     } else {

@@ -72,3 +72,29 @@ fn a_whole_message() {
     assert_eq!(bytes, mail.bytes(), "the same bytes each time");
     compare("whole.eml", &String::from_utf8(bytes).unwrap());
 }
+
+#[test]
+fn what_is_over_looks_over() {
+    for (locale, word) in [("en", "Resolved"), ("de", "Behoben")] {
+        let mut mail = Mail::to(587, "starttls", &["ops"]);
+        mail.config["subjectPrefix"] = json!("[prod]");
+        mail.message = json!({"title": "Disk full", "severity": "critical", "locale": locale});
+        let show = |mail: &Mail| {
+            let text = String::from_utf8(mail.bytes()).unwrap().replace("=\r\n", "");
+            let subject = text.lines().find(|line| line.starts_with("Subject: ")).unwrap().to_owned();
+            (subject, text)
+        };
+        let (subject, bad) = show(&mail);
+        assert_eq!(subject, "Subject: [prod] Disk full");
+        assert!(bad.contains("#b91c1c") && !bad.contains("#15803d") && !bad.contains(word), "{bad}");
+        mail.phase = notify_connector_sdk::Phase::Resolve;
+        let (subject, over) = show(&mail);
+        assert_eq!(subject, format!("Subject: [prod] [{word}] Disk full"));
+        assert!(over.contains("#15803d") && !over.contains("#b91c1c"), "{over}");
+        assert!(
+            over.contains(&format!("[{word}] Disk full\r\n")) && over.contains(&format!(">{word}<")),
+            "{over}"
+        );
+        assert!(!over.contains("Critical") && !over.contains("Kritisch"), "{over}");
+    }
+}

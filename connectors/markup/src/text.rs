@@ -40,15 +40,44 @@ pub(crate) fn push_escaped(out: &mut String, text: &str) {
     }
 }
 
-/// `http`, `https` or `mailto`, without anything that would end or hide it.
+/// `http` or `https` with a host, or `mailto`, without anything that would end or hide it.
 #[must_use]
 pub fn is_link(url: &str) -> bool {
     let scheme = |name: &str| url.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    let rest = ["https://", "http://", "mailto:"].iter().find(|name| scheme(name)).map(|name| name.len());
+    let rest = |name: &str| url.get(name.len()..).filter(|_| scheme(name));
+    let plausible = match (rest("https://").or_else(|| rest("http://")), rest("mailto:")) {
+        (Some(rest), _) => has_host(rest),
+        (None, Some(rest)) => !rest.is_empty(),
+        (None, None) => false,
+    };
     let clean = |c: char| !c.is_whitespace() && !matches!(c, '<' | '>' | '"' | '`' | '|' | '\\');
-    rest.is_some_and(|from| url.len() > from)
-        && matches!(honest(url), Cow::Borrowed(_))
-        && url.chars().all(clean)
+    plausible && matches!(honest(url), Cow::Borrowed(_)) && url.chars().all(clean)
+}
+
+/// Whether an address could lead anywhere: services refuse a whole message for one button that cannot. A name before
+/// `@` is refused, because it is there to be taken for the host.
+fn has_host(rest: &str) -> bool {
+    let authority = rest.find(['/', '?', '#']).and_then(|end| rest.get(..end)).unwrap_or(rest);
+    let (host, port) = if let Some(inside) = authority.strip_prefix('[') {
+        match inside.split_once(']') {
+            Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("v6", port),
+            _ => return false,
+        }
+    } else {
+        authority.split_at(authority.find(':').unwrap_or(authority.len()))
+    };
+    let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok();
+    let (mut letters, mut last) = (0_usize, '.');
+    for c in host.chars() {
+        match c {
+            '.' if last == '.' => return false,
+            '.' | '-' | '_' => {}
+            c if c.is_alphanumeric() => letters += 1,
+            _ => return false,
+        }
+        last = c;
+    }
+    letters > 0 && (port.is_empty() || port.strip_prefix(':').is_some_and(number))
 }
 
 #[cfg(test)]
@@ -68,14 +97,52 @@ mod tests {
 
     #[test]
     fn links() {
-        for good in
-            ["https://a.example", "HTTP://a.example/x?y=1#z", "mailto:ops@example.org", "https://ä.example/ö"]
-        {
+        for good in [
+            "https://a.example",
+            "HTTP://a.example/x?y=1#z",
+            "mailto:ops@example.org",
+            "https://ä.example/ö",
+            "https://münchen.example:8443",
+            "https://a_b.example.:65535?x",
+            "http://localhost:8080/%%/%zz?a=%#%",
+            "http://[::1]:80/x",
+            "http://[2001:db8::7]",
+            "http://192.0.2.7/a@b:c",
+            "https://a.example?u=https://b.example/@",
+        ] {
             assert!(is_link(good), "{good}");
         }
         for bad in [
             "",
             "https://",
+            "https://?x",
+            "https://#x",
+            "https:///x",
+            "https://:80",
+            "https://a.example:",
+            "https://a.example:65536",
+            "https://a.example:+80",
+            "https://a.example:80:80",
+            "https://a.example:http",
+            "http://[",
+            "http://[]",
+            "http://[::1",
+            "http://[::1]x",
+            "http://[::1]:",
+            "http://[a.example]",
+            "http://::1/",
+            "https://%%",
+            "https://%61.example",
+            "https://.",
+            "https://-",
+            "https://.a.example",
+            "https://a..example",
+            "https://a.example@evil.example/",
+            "https://user:pass@a.example",
+            "https://@a.example",
+            "https://a!.example",
+            "https://a\u{ff0f}.example",
+            "https://a,b",
             "javascript:alert(1)",
             "data:text/html,x",
             " https://a.example",

@@ -27,6 +27,22 @@ pub fn retry_after_ms(value: &str, attempt_unix_ms: u64) -> Option<u64> {
 /// Longest wait that is passed on: a year. Keeps arithmetic on times in range; the host applies its own, lower limit.
 pub const MAX_WAIT_MS: u64 = 365 * 24 * 3600 * 1000;
 
+/// The beginning of what an answer says, as one line for people: at most so many characters, without control characters
+/// and without what is not text.
+///
+/// ```
+/// use notify_connector_sdk::http::shown;
+/// assert_eq!(shown(b" no\n\tway\0 \xff", 120), "no way");
+/// assert_eq!(shown("käse".as_bytes(), 2), "kä");
+/// ```
+#[must_use]
+pub fn shown(body: &[u8], most: usize) -> String {
+    let start = String::from_utf8_lossy(body.get(..body.len().min(4 * most)).unwrap_or_default());
+    let text: String = start.chars().filter(|c| !c.is_control() || c.is_whitespace()).collect();
+    let tidy = text.replace('\u{fffd}', "").split_whitespace().collect::<Vec<_>>().join(" ");
+    tidy.chars().take(most).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{MAX_WAIT_MS, retry_after_ms};

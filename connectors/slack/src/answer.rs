@@ -2,9 +2,13 @@
 //! word of text. Both use the same words, so there is one table.
 
 use crate::Reference;
+use notify_connector_sdk::http::shown;
 use notify_connector_sdk::{Response, Verdict, VerdictCode};
 use serde::Deserialize;
 use std::borrow::Cow;
+
+/// How much of Slack's own words goes into a detail, in characters.
+const SAID: usize = 120;
 
 /// Slack's word, what it means here, and what a person does about it.
 const TABLE: &[(&str, VerdictCode, &str)] = {
@@ -68,13 +72,25 @@ const TABLE: &[(&str, VerdictCode, &str)] = {
         ("invalid_json", Permanent, "Slack could not read the request"),
         ("json_not_object", Permanent, "Slack could not read the request"),
         ("invalid_post_type", Permanent, "Slack could not read the request"),
-        ("thread_not_found", Permanent, "the thread's first message was deleted"),
-        ("message_not_found", Permanent, "the message to change was deleted"),
-        ("cant_update_message", Permanent, "the message belongs to another app"),
-        ("edit_window_closed", Permanent, "the message is too old to be changed"),
-        ("cannot_reply_to_message", Permanent, "this message cannot have a thread"),
+        ("thread_not_found", Retry, "the thread's first message was deleted; it goes out as a new message"),
+        ("message_not_found", Retry, "the message to change was deleted; it goes out as a new message"),
+        ("cant_update_message", Retry, "the message belongs to another app; it goes out as a new message"),
+        ("edit_window_closed", Retry, "the message is too old to be changed; it goes out as a new message"),
+        ("cannot_reply_to_message", Retry, "this message cannot have a thread; it goes out as a new message"),
     ]
 };
+
+/// Words that say that the message of the reference is of no use: the next attempt is to have none.
+const NO_REFERENCE: [&str; 5] = [
+    "thread_not_found",
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "cannot_reply_to_message",
+];
+
+/// What stands for none: a stored reference can be replaced, but not taken away ([`Reference::read`] finds nothing in it).
+const NONE: &str = "{}";
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -127,7 +143,7 @@ pub(crate) fn interpret(response: &Response<'_>) -> Verdict {
             let mut verdict = of_word(word, after()).unwrap_or_else(|| other(response, after()));
             if let Some(needed) = &answer.needed {
                 verdict.detail.push_str("; it needs ");
-                verdict.detail.push_str(&shown(needed.as_bytes()));
+                verdict.detail.push_str(&shown(needed.as_bytes(), SAID));
             }
             verdict
         };
@@ -143,7 +159,7 @@ pub(crate) fn interpret(response: &Response<'_>) -> Verdict {
 
 fn accepted(answer: &Answer<'_>, check: bool) -> Verdict {
     if check {
-        let name = |text: &Option<Cow<'_, str>>| shown(text.as_deref().unwrap_or("?").as_bytes());
+        let name = |text: &Option<Cow<'_, str>>| shown(text.as_deref().unwrap_or("?").as_bytes(), SAID);
         let detail = format!("the token is valid: {} in {}", name(&answer.user), name(&answer.team));
         return Verdict { detail, ..Verdict::delivered() };
     }
@@ -167,13 +183,13 @@ fn of_word(word: &str, after: Option<u64>) -> Option<Verdict> {
     if matches!(code, VerdictCode::Throttled | VerdictCode::Retry) {
         verdict.retry_after_ms = after;
     }
-    Some(verdict)
+    Some(if NO_REFERENCE.contains(word) { verdict.reference(NONE) } else { verdict })
 }
 
 /// What the table does not know: by the status. An answer that is not Slack's is tried again, for something in between
 /// may have answered.
 fn other(response: &Response<'_>, after: Option<u64>) -> Verdict {
-    let said = shown(response.body);
+    let said = shown(response.body, SAID);
     let colon = if said.is_empty() { "" } else { ": " };
     let detail = format!("Slack answered {}{colon}{said}", response.status);
     match response.status {
@@ -185,11 +201,4 @@ fn other(response: &Response<'_>, after: Option<u64>) -> Verdict {
         502..=504 => Verdict::throttled(after, detail),
         _ => Verdict::retry(after, detail),
     }
-}
-
-/// The beginning of a readable text from outside, without control characters.
-fn shown(bytes: &[u8]) -> String {
-    let start = String::from_utf8_lossy(bytes.get(..bytes.len().min(480)).unwrap_or_default());
-    let tidy: String = start.split_whitespace().collect::<Vec<_>>().join(" ");
-    tidy.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(120).collect()
 }

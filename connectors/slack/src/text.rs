@@ -85,25 +85,35 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
 pub(crate) fn is_plain_mrkdwn(text: &str) -> bool {
     let bytes = text.as_bytes();
     let alnum = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    // Names of emoji have a letter; 12:30:45 is a time.
-    let mut since_colon: Option<bool> = None;
+    // The last colon that only characters of a name have followed.
+    let mut colon: Option<usize> = None;
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'*' | b'~' | b'`' | b'\n' | b'\r' => return false,
             b'>' if at == 0 => return false,
             b'_' if !(at > 0 && alnum(bytes.get(at - 1)) && alnum(bytes.get(at + 1))) => return false,
             b':' => {
-                if since_colon == Some(true) {
+                if colon.is_some_and(|colon| colon + 1 < at && !is_time(bytes, colon, at)) {
                     return false;
                 }
-                since_colon = Some(false);
+                colon = Some(at);
             }
-            b'a'..=b'z' | b'A'..=b'Z' => since_colon = since_colon.map(|_| true),
-            b'0'..=b'9' | b'_' | b'+' | b'-' | b'\'' => {}
-            _ => since_colon = None,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'+' | b'-' | b'\'' | 0x80.. => {}
+            _ => colon = None,
         }
     }
     true
+}
+
+/// Whether the text between two colons is the minutes of a time such as 12:30:45, and no name of an emoji.
+fn is_time(bytes: &[u8], first: usize, second: usize) -> bool {
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    second == first + 3
+        && first.checked_sub(1).is_some_and(digit)
+        && (first + 1..second).all(digit)
+        && (second + 1..second + 3).all(digit)
+        && !digit(second + 3)
+        && bytes.get(second + 3) != Some(&b':')
 }
 
 #[cfg(test)]
@@ -127,6 +137,9 @@ mod tests {
             "ghcr.io/acme/my_app:1.2",
             "sha256:62f2",
             "12:30:45",
+            "2026-11-22T12:30:45Z, 7:05:59",
+            "a::b",
+            "host:80 other:81",
             "2 critical, 5 high",
             "a<b",
             "staging → x",
@@ -134,7 +147,29 @@ mod tests {
         ] {
             assert!(is_plain_mrkdwn(plain), "{plain}");
         }
-        for other in ["*a*", "_a_", "a _b", "~x~", "`x`", "> q", ":fire:", "a :x: b", "a\nb", "x_"] {
+        for other in [
+            "*a*",
+            "_a_",
+            "a _b",
+            "~x~",
+            "`x`",
+            "> q",
+            ":fire:",
+            "a :x: b",
+            "a\nb",
+            "x_",
+            ":+1:",
+            ":-1:",
+            ":100:",
+            "a:100:b",
+            ":30:45",
+            "12:30:4",
+            "12:30:45:00",
+            "12:300:45",
+            "1:+1:1",
+            ":カニ:",
+            "00:1a:2b:3c",
+        ] {
             assert!(!is_plain_mrkdwn(other), "{other}");
         }
     }

@@ -1,7 +1,12 @@
 //! What the answers of Workflows mean, and those of relays that speak like the retired Office 365 connectors: status 200
 //! with a text that says which error Teams had.
 
+use notify_connector_sdk::http::shown;
 use notify_connector_sdk::{Response, Verdict, VerdictCode};
+use serde_json::Value;
+
+/// How much of the answer's own words goes into a detail, in characters.
+const SAID: usize = 160;
 
 /// Codes of Power Automate's `{"error":{"code":…}}`, what they mean here, and what a person does about it.
 const TABLE: &[(&str, VerdictCode, &str)] = {
@@ -79,12 +84,40 @@ fn success(response: &Response<'_>, failed: bool, after: Option<u64>) -> Verdict
     if let Some((_, rest)) = lower.split_once("http error ") {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).take(3).collect();
         let status = digits.parse::<u16>().unwrap_or(500);
-        return of_status(status, format!("Teams answered 200, but says: {}", shown(&text)), after);
+        return of_status(
+            status,
+            format!("Teams answered {}, but says: {}", response.status, shown(response.body, SAID)),
+            after,
+        );
     }
-    if failed || lower.contains("delivery failed") || lower.contains("bad payload") {
-        return Verdict::retry(after, format!("Teams answered 200, but says: {}", shown(&text)));
+    if !failed && is_success(response.body) {
+        return Verdict::delivered();
     }
-    Verdict::delivered()
+    // A page of a proxy or a portal, a text about an error: nothing says that a message was posted.
+    Verdict::retry(
+        after,
+        format!("Teams answered {}, but says: {}", response.status, shown(response.body, SAID)),
+    )
+}
+
+/// Nothing, the `1` of the old connectors and their relays, or JSON in which nothing is an error.
+fn is_success(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    if body.is_empty() || body == b"1" {
+        return true;
+    }
+    let good = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    let is_error = |key: &str| key.eq_ignore_ascii_case("error") || key.eq_ignore_ascii_case("errors");
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => members.iter().all(|(key, value)| !is_error(key) || good(value)),
+        Ok(Value::Array(_) | Value::Null | Value::Bool(true)) => true,
+        _ => false,
+    }
 }
 
 fn of_status(status: u16, detail: String, after: Option<u64>) -> Verdict {
@@ -100,15 +133,7 @@ fn of_status(status: u16, detail: String, after: Option<u64>) -> Verdict {
 }
 
 fn detail(response: &Response<'_>) -> String {
-    let said = shown(&String::from_utf8_lossy(
-        response.body.get(..response.body.len().min(480)).unwrap_or_default(),
-    ));
+    let said = shown(response.body, SAID);
     let colon = if said.is_empty() { "" } else { ": " };
     format!("Teams answered {}{colon}{said}", response.status)
-}
-
-/// The beginning of a text from outside, without control characters.
-fn shown(text: &str) -> String {
-    let tidy: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    tidy.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(160).collect()
 }

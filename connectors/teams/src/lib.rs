@@ -52,7 +52,7 @@ fn is_legacy(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     let host = host.rsplit('@').next().unwrap_or_default();
-    let host = host.split(':').next().unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default().trim_end_matches('.');
     ["webhook.office.com", "outlook.office.com", "outlook.office365.com"]
         .iter()
         .any(|old| host.strip_suffix(old).is_some_and(|before| before.is_empty() || before.ends_with('.')))

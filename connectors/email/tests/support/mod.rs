@@ -1,6 +1,8 @@
 //! A mail server in Python, and sends to it.
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod raw;
+
 use base64::Engine as _;
 use notify_connector_email::config::Options;
 use notify_connector_email::deliver::{Job, Post};

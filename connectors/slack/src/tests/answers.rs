@@ -1,6 +1,6 @@
 use super::super::Slack;
-use notify_connector_sdk::{Codec, Response, VerdictCode};
-use notify_connector_testing::response;
+use notify_connector_sdk::{Codec, Part, Phase, Response, Send, VerdictCode};
+use notify_connector_testing::{json_body, response, send};
 
 #[test]
 fn answers() {
@@ -43,15 +43,18 @@ fn answers() {
     for word in ["is_archived", "channel_is_archived"] {
         check(200, "[]", &failed(word), Gone, None);
     }
-    for word in [
-        "msg_too_long",
-        "msg_blocks_too_long",
-        "invalid_blocks",
-        "invalid_blocks_format",
-        "no_text",
-        "thread_not_found",
-    ] {
+    for word in ["msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format", "no_text"]
+    {
         check(200, "[]", &failed(word), Permanent, None);
+    }
+    for word in [
+        "thread_not_found",
+        "message_not_found",
+        "cant_update_message",
+        "edit_window_closed",
+        "cannot_reply_to_message",
+    ] {
+        check(200, seven, &failed(word), Retry, Some(7000));
     }
     check(200, "[]", &failed("never_heard_of"), Retry, None);
     check(503, seven, &failed("never_heard_of"), Throttled, Some(7000));
@@ -111,4 +114,43 @@ fn checks() {
     assert_eq!(fine.detail, "the token is valid: notify in Acme");
     assert_eq!(check(r#"{"ok":false,"error":"invalid_auth"}"#).code, VerdictCode::BadConfig);
     assert_eq!(check("ok").code, VerdictCode::Retry, "no answer of the Web API");
+}
+
+#[test]
+fn what_has_lost_its_thread_goes_out_as_a_new_message() {
+    let config = |mode: &str| format!(r#"{{"channel":"C0123456789","onResolve":"{mode}"}}"#);
+    let known = r#"{"channel":"C0123456789","ts":"1795327200.000100"}"#;
+    for (mode, word, method) in [
+        ("reply", "thread_not_found", "chat.postMessage"),
+        ("broadcast", "cannot_reply_to_message", "chat.postMessage"),
+        ("update", "message_not_found", "chat.update"),
+        ("update", "edit_window_closed", "chat.update"),
+        ("update", "cant_update_message", "chat.update"),
+    ] {
+        let config = config(mode);
+        let attempt = |attempt, reference: &str| {
+            let request = Slack
+                .prepare(&Send {
+                    attempt,
+                    phase: Phase::Resolve,
+                    provider_reference: Some(reference),
+                    ..send("slack", &config, super::MESSAGE, super::TOKEN)
+                })
+                .expect("it can be prepared");
+            let body = json_body(&request);
+            (request.url, body.get("thread_ts").or(body.get("ts")).cloned())
+        };
+        let at = |method: &str| vec![Part::text(format!("https://slack.com/api/{method}"))];
+        let (url, message) = attempt(1, known);
+        assert_eq!((url, message.is_some()), (at(method), true), "{word}");
+        let answer = format!(r#"{{"ok":false,"error":"{word}"}}"#);
+        let verdict = Slack.interpret(&response(200, "[]", &answer));
+        assert_eq!(verdict.code, VerdictCode::Retry, "{word}");
+        let reference = verdict.provider_reference.expect("the stored one is replaced");
+        assert_eq!(attempt(2, &reference), (at("chat.postMessage"), None), "{word}");
+        // The new message is what later ones belong to.
+        let posted = r#"{"ok":true,"channel":"C0123456789","ts":"1795327300.000100"}"#;
+        let again = Slack.interpret(&response(200, "[]", posted)).provider_reference.expect("a reference");
+        assert_eq!(attempt(1, &again).1, Some("1795327300.000100".into()), "{word}");
+    }
 }

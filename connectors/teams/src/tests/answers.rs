@@ -19,7 +19,28 @@ fn answers() {
     let seven = r#"[["retry-after","7"]]"#;
     check(202, "[]", "", Accepted, None);
     check(200, "[]", "1", Delivered, None);
-    check(200, "[]", "", Delivered, None);
+    for fine in ["", " 1\n", "{}", r#"{"id":"08"}"#, r#"{"error":null,"errors":[]}"#, "[]", "null", "true"] {
+        check(200, "[]", fine, Delivered, None);
+        check(201, "[]", fine, Delivered, None);
+    }
+    for other in [
+        "<html><title>Sign in</title></html>",
+        "ok",
+        "0",
+        "2",
+        "11",
+        "Summary or Text is required.",
+        r#""failed""#,
+        "false",
+        r#"{"error":"boom"}"#,
+        r#"{"Errors":[{"message":"x"}]}"#,
+        r#"{"error":true}"#,
+        r#"{"cut":"#,
+        "\u{0}",
+    ] {
+        check(200, seven, other, Retry, Some(7000));
+        check(204, "[]", other, Retry, None);
+    }
     let legacy = |status: &str| {
         format!(
             "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {status} with ContextId tcid=0,server=X,cv=Y.."

@@ -62,7 +62,21 @@ fn what_cannot_be_prepared_says_why() {
 
 #[test]
 fn legacy_addresses() {
+    // Of a secret, the host judges by the manifest's patterns: both must agree.
+    let manifest: Value = serde_json::from_str(Teams::MANIFEST).expect("JSON");
+    let rules = manifest["secrets"][0]["refuse"].as_array().expect("rules");
+    let refused = |url: &str| {
+        let found = rules.iter().find(|rule| {
+            let pattern = rule["pattern"].as_str().expect("a pattern");
+            regex::Regex::new(pattern).expect("a regular expression").is_match(url)
+        });
+        found.map(|rule| rule["reason"].as_str().unwrap_or_default())
+    };
     for old in [
+        "https://outlook.office.com./webhook/x",
+        "https://ACME.Webhook.Office.COM.:443/x",
+        "https://acme.webhook.office.com..",
+        "Https://Outlook.Office.Com.?x",
         "https://acme.webhook.office.com/webhookb2/x",
         "https://outlook.office.com/webhook/x",
         "HTTPS://OUTLOOK.OFFICE365.COM/x",
@@ -70,8 +84,10 @@ fn legacy_addresses() {
         "https://outlook.office.com",
     ] {
         assert!(is_legacy(old), "{old}");
+        assert!(refused(old).is_some_and(|reason| reason.contains("retired")), "{old}");
     }
     for new in [
+        "HTTPS://PROD-1.WESTEUROPE.LOGIC.AZURE.COM/workflows/x",
         "https://prod-1.westeurope.logic.azure.com:443/workflows/x",
         "https://x.environment.api.powerplatform.com/y",
         "https://relay.example/outlook.office.com",
@@ -79,6 +95,7 @@ fn legacy_addresses() {
         "https://xoutlook.office.com/",
     ] {
         assert!(!is_legacy(new), "{new}");
+        assert_eq!(refused(new), None, "{new}");
     }
 }
 
