@@ -184,7 +184,11 @@ async fn serve(home: &Home) -> Result<(), Failure> {
                 limits: web_limits(config),
                 export_key: home.export_key()?,
                 counters,
-                pages: Pages::new(home.link_keys()?, config.links.requests_per_minute),
+                pages: Pages::new(
+                    home.link_keys()?,
+                    config.links.requests_per_minute,
+                    parts::trusted_proxies(config)?,
+                ),
             };
             answer(listener, app, offered, stop).await
         }

@@ -355,7 +355,7 @@ pub async fn service_with(limits: Limits) -> Service {
         limits,
         export_key: ExportKey::from_seed(&[8; 32]),
         counters: Counters::default(),
-        pages: Pages::new(LinkKeys::one(LINK_KEY), PER_MINUTE),
+        pages: Pages::new(LinkKeys::one(LINK_KEY), PER_MINUTE, vec![]),
     };
     let app = Arc::new(app);
     Service { router: router(Arc::clone(&app)), app, engine, clock, store, intake, token_seed, _home: home }
