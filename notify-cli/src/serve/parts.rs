@@ -142,6 +142,7 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     let every = config.channels.health_every_seconds;
     options.health_every = (every > 0).then(|| Duration::from_secs(every));
     options.anchors = Some(config.ledger.anchor_path.clone());
+    options.print_keys = Some(home.link_keys()?);
     options.links = match config.public_url() {
         Some(url) => Some(Links::new(url.to_owned(), home.link_keys()?, config.links.ttl_days)),
         None => None,
