@@ -138,6 +138,8 @@ async fn every_tenant_has_a_channel_that_nobody_can_change() {
     assert_eq!(made.status.as_u16(), 201, "{}", made.body);
     let shown = service.admin(Method::GET, &format!("{CHANNELS}/inbox"), &[], "").await;
     assert_eq!((shown.status.as_u16(), shown.text("/document/type")), (200, "console"), "{}", shown.body);
+    let versions = service.admin(Method::GET, &format!("{CHANNELS}/inbox/versions"), &[], "").await;
+    assert_eq!((versions.status.as_u16(), &versions.body["items"][0]), (200, &shown.body));
     let document = json!({
         "schema": "notify-channel@1", "id": "inbox", "name": "Mine", "type": "webhook", "enabled": false,
         "config": { "url": "https://example.org/" },
