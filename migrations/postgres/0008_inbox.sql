@@ -14,8 +14,9 @@ CREATE TABLE inbox_items (
     read_by TEXT,
     PRIMARY KEY (tenant, id)
 );
-CREATE UNIQUE INDEX inbox_items_seq ON inbox_items (tenant, seq);
-CREATE INDEX inbox_items_unread ON inbox_items (tenant, seq, severity) WHERE read_at IS NULL;
+-- By arrival; `seq` tells apart what came at once.
+CREATE UNIQUE INDEX inbox_items_newest ON inbox_items (tenant, created_at, seq);
+CREATE INDEX inbox_items_unread ON inbox_items (tenant, created_at, seq, severity) WHERE read_at IS NULL;
 CREATE INDEX inbox_items_expires ON inbox_items (tenant, expires_at);
 
 -- Recipients of a channel who want nothing any more. No part of the channel's document, so that applying it anew does

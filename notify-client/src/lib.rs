@@ -362,9 +362,9 @@ impl Client {
         self.get(&format!("{CHANNELS}/{}/status", segment(id))).await
     }
 
-    /// How all channels are, as `items`.
-    pub async fn channel_statuses(&self) -> Result<Value, Error> {
-        self.get(&format!("{CHANNELS}:status")).await
+    /// How the channels are, by id, without their secrets.
+    pub async fn channel_statuses(&self, limit: u32) -> Result<Vec<Value>, Error> {
+        self.list(&format!("{CHANNELS}:status"), &[], limit).await
     }
 
     /// Dead letters once more, at a rate.

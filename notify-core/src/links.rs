@@ -181,6 +181,26 @@ impl LinkKeys {
         })
     }
 
+    /// What may be kept of a text to know it again: without the newest key it tells nothing, not even whether a guess is right.
+    #[must_use]
+    pub fn print(&self, about: &str, text: &str) -> Option<String> {
+        Some(print(self.0.first()?, about, text))
+    }
+
+    /// Whether this is the print of the text, by any of the keys.
+    #[must_use]
+    pub fn is_print(&self, kept: &str, about: &str, text: &str) -> bool {
+        self.0.iter().any(|key| print(key, about, text) == kept)
+    }
+
+    /// Names the newest key for people who compare several homes. Nothing leads back from it to the key.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let id =
+            self.0.first().map(|key| mac(&**key, b"notify-studio key id 1\0", b"").finalize().into_bytes());
+        id.and_then(|id| id.get(..4).map(hex)).unwrap_or_default()
+    }
+
     fn sealed(&self, mut payload: Vec<u8>) -> String {
         if let Some(key) = self.0.first() {
             let mac = mac(&**key, b"notify-studio link 1\0", &payload).finalize().into_bytes();
@@ -247,6 +267,11 @@ fn raw(delivery: &DeliveryId) -> Option<Vec<u8>> {
 
 fn decoded(text: &str) -> Option<Vec<u8>> {
     if text.len() > MOST_CHARACTERS { None } else { URL_SAFE_NO_PAD.decode(text).ok() }
+}
+
+fn print(key: &[u8; 32], about: &str, text: &str) -> String {
+    let bytes = [&(about.len() as u64).to_be_bytes(), about.as_bytes(), text.as_bytes()].concat();
+    hex(&mac(key, b"notify-studio print 1\0", &bytes).finalize().into_bytes())
 }
 
 fn recipients_key(key: &[u8; 32], payload: &[u8]) -> Zeroizing<[u8; 32]> {

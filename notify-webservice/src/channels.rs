@@ -1,10 +1,11 @@
 //! How channels are, and trying them: state, test message, check, secrets read anew.
 
 use crate::answer;
-use crate::app::{Answer, Call};
+use crate::app::{Answer, Call, store_problem};
 use http::StatusCode;
 use notify_core::ids::ChannelId;
 use notify_core::problem::{Code, Problem};
+use notify_store::model::DeliveryState;
 use serde_json::json;
 
 /// `GET /channels/{id}/status`
@@ -16,8 +17,9 @@ pub async fn status(call: Call) -> Answer {
 
 /// `GET /channels:status`: of all of them, by id.
 pub async fn statuses(call: Call) -> Answer {
-    let items = call.app.engine.channel_statuses(call.tenant()).await?;
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": null })))
+    let found = call.app.engine.channel_statuses(call.tenant(), &call.page()?).await?;
+    let body = json!({ "items": found.items, "nextPageToken": call.sealed(found.next) });
+    Ok(answer::json(StatusCode::OK, &body))
 }
 
 /// `POST /channels/{id}:test`: a message that says it is a test, the way of every delivery.
@@ -25,7 +27,11 @@ pub async fn test(call: Call) -> Answer {
     let id = channel_id(&call)?;
     let key = call.header("idempotency-key");
     let delivery = call.app.engine.test_channel(call.tenant(), &id, &call.caller.actor, key).await?;
-    let body = json!({ "id": delivery.as_str(), "channel": id.as_str(), "state": "scheduled" });
+    // With a key that came before it may be over already.
+    let found = call.app.store.delivery(call.tenant(), &delivery).await;
+    let found = found.map_err(|error| store_problem(&call.request, &error))?;
+    let state = found.map_or(DeliveryState::Scheduled, |delivery| delivery.state);
+    let body = json!({ "id": delivery.as_str(), "channel": id.as_str(), "state": state.as_str() });
     Ok(answer::json(StatusCode::ACCEPTED, &body))
 }
 

@@ -9,7 +9,7 @@ use notify_core::message::Message;
 use notify_core::plan::{Explained, Nearest};
 use notify_core::problem::Problem;
 use notify_core::time::Timestamp;
-use notify_store::model::DeliveryFilter;
+use notify_store::model::{DeliveryFilter, Page, Paged};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -80,8 +80,8 @@ pub trait Engine: Send + Sync + 'static {
     /// How a channel is (`ChannelStatus`). `not-found`.
     fn channel_status(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>>;
 
-    /// How all channels of a tenant are, by id.
-    fn channel_statuses(&self, tenant: &TenantId) -> BoxFuture<Result<Vec<Value>, Problem>>;
+    /// How the channels of a tenant are, by id, without their secrets. A token is the id of the last one.
+    fn channel_statuses(&self, tenant: &TenantId, page: &Page) -> BoxFuture<Result<Paged<Value>, Problem>>;
 
     /// Documents of this tenant were written; the next plan uses them.
     fn configuration_changed(&self, tenant: &TenantId);

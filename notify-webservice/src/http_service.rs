@@ -23,6 +23,9 @@ use std::sync::Arc;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Bytes of a form; the one of RFC 8058 has 26.
+const FORM_BYTES: usize = 4_096;
+
 /// The whole API as an axum router.
 pub fn router(app: Arc<App>) -> Router {
     router_of(app, routes())
@@ -173,12 +176,20 @@ async fn run(
     };
     let known: Vec<&str> = route.parameters.iter().map(|parameter| parameter.name).collect();
     let query = Query::parse(parts.uri.query(), &known)?;
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let body = match route.body {
         BodyKind::None => Bytes::new(),
         BodyKind::Events => {
             read(body, app.limits.events.max_batch_bytes.max(app.limits.events.max_bytes)).await?
         }
         BodyKind::Document => read(body, app.limits.document_bytes).await?,
+        BodyKind::Form => {
+            let token = params.iter().find(|(name, _)| name == "token").map_or("", |(_, token)| token);
+            if !app.pages.admits_form(token, peer, &parts.headers, app.clock.now()) {
+                return Ok(crate::pages::too_many(&parts.headers));
+            }
+            read(body, FORM_BYTES).await?
+        }
         BodyKind::RuleSet => {
             let entered = app.counters.applies.enter(&caller.tenant)?;
             let body = read(body, app.limits.apply_bytes).await?;
@@ -196,7 +207,6 @@ async fn run(
     } else {
         caller
     };
-    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let call = Call {
         peer,
         app: Arc::clone(app),

@@ -10,7 +10,7 @@ use notify_core::ids::{ChannelId, TenantId};
 use notify_core::problem::Problem;
 use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::StoreError;
-use notify_store::model::{ChannelQueue, ChannelState};
+use notify_store::model::{ChannelQueue, ChannelState, Page, Paged};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -34,29 +34,37 @@ impl Worker {
         let state = state.map_err(|error| store_fails(&error))?.unwrap_or_default();
         let queues = self.shared.store.channel_queues(tenant).await.map_err(|error| store_fails(&error))?;
         let queue = queues.into_iter().find(|(id, _)| *id == channel.id).map(|(_, queue)| queue);
-        self.one(tenant, &channel, state, queue.unwrap_or_default())
-            .await
-            .map_err(|error| store_fails(&error))
+        let known = known(state.secrets.as_deref());
+        let status = self.one(tenant, &channel, state, queue.unwrap_or_default()).await;
+        let mut status = status.map_err(|error| store_fails(&error))?;
+        let (secrets, _) = self.secrets(tenant, &channel, &known, None).await;
+        status["secretsReadable"] = secrets.iter().all(|secret| secret["readable"] == true).into();
+        status["secrets"] = secrets.into();
+        Ok(status)
     }
 
-    /// Of every channel, by id.
+    /// Of every channel, by id, without their secrets: nothing is read but the store.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn channel_statuses(&self, tenant: &TenantId) -> Result<Vec<Value>, Problem> {
+    pub async fn channel_statuses(&self, tenant: &TenantId, page: &Page) -> Result<Paged<Value>, Problem> {
         let all = async {
             let snapshot = self.shared.snapshots.reload(tenant).await?;
             let states = self.shared.store.channel_states(tenant).await?;
             let mut states: BTreeMap<ChannelId, ChannelState> = states.into_iter().collect();
             let queues: BTreeMap<ChannelId, ChannelQueue> =
                 self.shared.store.channel_queues(tenant).await?.into_iter().collect();
-            let mut all = Vec::with_capacity(snapshot.channels.len());
-            for (id, channel) in snapshot.channels.iter() {
+            let after = page.after.as_deref().unwrap_or_default();
+            let mut rest = snapshot.channels.iter().filter(|(id, _)| id.as_str() > after);
+            let mut items = Vec::new();
+            let mut last = None;
+            for (id, channel) in rest.by_ref().take(page.limit.max(1) as usize) {
                 let state = states.remove(id).unwrap_or_default();
                 let queue = queues.get(id).copied().unwrap_or_default();
-                all.push(self.one(tenant, &channel.document, state, queue).await?);
+                items.push(self.one(tenant, &channel.document, state, queue).await?);
+                last = Some(id.to_string());
             }
-            Ok::<_, StoreError>(all)
+            Ok::<_, StoreError>(Paged { items, next: last.filter(|_| rest.next().is_some()) })
         };
         all.await.map_err(|error| store_fails(&error))
     }
@@ -77,12 +85,11 @@ impl Worker {
         };
         let paused_until = state.paused_until.filter(|until| *until > now).max(paused);
         let known = Known { channel, state, queue, failing_since, paused_until, next_turn, now };
-        Ok(self.shown(tenant, &known))
+        Ok(self.shown(&known))
     }
 
-    fn shown(&self, tenant: &TenantId, known_of: &Known<'_>) -> Value {
+    fn shown(&self, known_of: &Known<'_>) -> Value {
         let Known { channel, state, queue, .. } = known_of;
-        let (secrets, _) = self.secrets(tenant, channel, &known(state.secrets.as_deref()), None);
         let (name, reason) = state_of(known_of);
         let time = |at: Option<Timestamp>| at.map(rfc3339_millis);
         let (since, until) = match state.breaker {
@@ -117,8 +124,6 @@ impl Worker {
                     "at": rfc3339_millis(check.at), "result": check.result, "text": check.text,
                 })),
             },
-            "secretsReadable": secrets.iter().all(|secret| secret["readable"] == true),
-            "secrets": secrets,
             "fallback": channel.fallback,
             "rates": { "provider": rates, "own": channel.rate },
         })

@@ -17,7 +17,7 @@ use notify_store::model::NewDelivery;
 use std::collections::BTreeSet;
 
 /// Deliveries that may follow one another like this.
-pub const MOST: usize = 3;
+pub const MOST: usize = notify_core::document::behaviour::MOST_FALLBACKS;
 /// `cause` of such a delivery begins so.
 const CAUSE: &str = "fallback-of:";
 

@@ -23,10 +23,9 @@ use std::collections::BTreeMap;
 const RULE: &str = "channel-test";
 const ACTION: &str = "test";
 
-/// What is kept of a secret's value: nothing that leads back to it without the salt, and it is never shown.
+/// What is kept of a secret's value: nothing that tells of it without a key that is not in the store. It is never shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Fingerprint {
-    salt: String,
     print: String,
     since: String,
 }
@@ -79,7 +78,7 @@ impl Worker {
         let cause = format!("test:{}:{}", channel.id, unique.get(..32).unwrap_or(&unique));
         let now = self.shared.clock.now();
         let locale = channel.locale.as_deref().unwrap_or(self.shared.snapshots.default_locale());
-        let message = message(&channel, locale, actor, now);
+        let message = message(&channel, locale, now);
         let message =
             serde_json::to_string(&message).map_err(|_| unavailable("the message cannot be written"))?;
         let target = target_of(&channel);
@@ -162,7 +161,7 @@ impl Worker {
         let Ok(random) = entropy() else { return Err(unavailable("the operating system gives no entropy")) };
         let state = store.channel_state(tenant, &channel.id).await.map_err(fails)?.unwrap_or_default();
         let known = known(state.secrets.as_deref());
-        let (shown, kept) = self.secrets(tenant, &channel, &known, Some((&random, now)));
+        let (shown, kept) = self.secrets(tenant, &channel, &known, Some(now)).await;
         let all_readable = shown.iter().all(|secret| secret["readable"] == true);
         let kept = serde_json::to_string(&kept).unwrap_or_default();
         store.note_channel_secrets(tenant, &channel.id, &kept).await.map_err(fails)?;
@@ -199,40 +198,56 @@ impl Worker {
     }
 
     /// Each reference of a channel's secrets: whether it can be read, and since when it has the value that it has. With
-    /// `anew` values are compared with what is known of them.
-    pub(crate) fn secrets(
+    /// `anew` values are compared with what is known of them. Files are read, so this is off the threads that serve others.
+    pub(crate) async fn secrets(
         &self,
         tenant: &TenantId,
         channel: &Channel,
         known: &BTreeMap<String, Value>,
-        anew: Option<(&[u8; 32], Timestamp)>,
+        anew: Option<Timestamp>,
+    ) -> (Vec<Value>, BTreeMap<String, Value>) {
+        if channel.secrets.is_empty() {
+            return Default::default();
+        }
+        let (worker, tenant, channel, known) = (self.clone(), tenant.clone(), channel.clone(), known.clone());
+        let read = tokio::task::spawn_blocking(move || worker.read_secrets(&tenant, &channel, &known, anew));
+        read.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the secrets of a channel were not looked at");
+            Default::default()
+        })
+    }
+
+    fn read_secrets(
+        &self,
+        tenant: &TenantId,
+        channel: &Channel,
+        known: &BTreeMap<String, Value>,
+        anew: Option<Timestamp>,
     ) -> (Vec<Value>, BTreeMap<String, Value>) {
         let (mut shown, mut kept) = (Vec::new(), BTreeMap::new());
+        let keys = self.shared.options.print_keys.as_ref();
         let references =
             channel.secrets.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)));
         for (name, reference) in references {
             let one = BTreeMap::from([(name.clone(), vec![reference.clone()])]);
             let text = String::from(SecretRef::clone(reference));
+            let about = format!("{tenant}\n{}\n{text}", channel.id);
             let before = known.get(&text).and_then(|known| Fingerprint::deserialize(known).ok());
             let read = self.shared.secrets.resolve(tenant, &one);
             let mut line = json!({"name": name, "reference": text, "readable": read.is_ok()});
-            let print = match &read {
-                Ok(values) => anew.and_then(|(random, now)| {
+            let fresh = match &read {
+                Ok(values) => anew.zip(keys).and_then(|(now, keys)| {
                     let value = values.newest(name)?.expose();
-                    let fresh = hex(salt(random, &text, "secret", 0).get(..16)?);
-                    let same = before.clone().filter(|before| before.print == print(&before.salt, value));
-                    Some(same.unwrap_or_else(|| Fingerprint {
-                        print: print(&fresh, value),
-                        salt: fresh,
-                        since: rfc3339_millis(now),
-                    }))
+                    let same = before.as_ref().filter(|before| keys.is_print(&before.print, &about, value));
+                    let since = same.map_or_else(|| rfc3339_millis(now), |same| same.since.clone());
+                    Some(Fingerprint { print: keys.print(&about, value)?, since })
                 }),
                 Err(fault) => {
                     line["problem"] = fault.reason.to_string().into();
                     None
                 }
             };
-            if let Some(print) = print.or(before) {
+            if let Some(print) = fresh.or(before) {
                 line["sinceAt"] = print.since.clone().into();
                 kept.insert(text, json!(print));
             }
@@ -242,30 +257,27 @@ impl Worker {
     }
 }
 
-fn print(salt: &str, value: &str) -> String {
-    PlainDigest::of(format!("{salt}\0{value}").as_bytes()).hex()
-}
-
 pub(crate) fn known(secrets: Option<&str>) -> BTreeMap<String, Value> {
     secrets.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-/// German for every kind of German, English for all others. In code, so that nothing a tenant writes can break it.
-fn message(channel: &Channel, locale: &str, actor: &str, now: Timestamp) -> Message {
+/// German for every kind of German, English for all others. In code, so that nothing a tenant writes can break it. Who sent
+/// it stands in the ledger: recipients may be strangers to them.
+fn message(channel: &Channel, locale: &str, now: Timestamp) -> Message {
     let german = locale.split(['-', '_']).next().is_some_and(|language| language.eq_ignore_ascii_case("de"));
     let (name, at) = (&channel.name, rfc3339_millis(now));
     let (title, summary, footer, tag) = if german {
         (
             format!("Testnachricht an den Kanal {name}"),
             "Das ist ein Test; es ist nichts passiert, und es ist nichts zu tun.".to_owned(),
-            format!("Testnachricht von Notify Studio, ausgelöst von {actor} um {at}"),
+            format!("Testnachricht von Notify Studio, ausgelöst um {at}"),
             "de",
         )
     } else {
         (
             format!("Test message to the channel {name}"),
             "This is a test: nothing has happened, and nothing has to be done.".to_owned(),
-            format!("Test message of Notify Studio, sent by {actor} at {at}"),
+            format!("Test message of Notify Studio, sent at {at}"),
             "en",
         )
     };

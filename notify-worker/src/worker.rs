@@ -15,7 +15,7 @@ use notify_connector_host::secrets::SecretResolver;
 use notify_core::document::channel::Retry;
 use notify_core::event::Event;
 use notify_core::ids::{EventKey, TenantId};
-use notify_core::links::Links;
+use notify_core::links::{LinkKeys, Links};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
 use notify_store::{Store, StoreError};
@@ -59,6 +59,9 @@ pub struct WorkerOptions {
     pub health_every: Option<Duration>,
     /// Makes the links that messages carry; `None`: they carry none, because nobody has said where our pages are.
     pub links: Option<Links>,
+    /// Know the values of secrets again, so that the store alone tells nothing of them. Where the operator gives none, they are
+    /// this process's own, and values are known again while it runs. `None`: not at all.
+    pub print_keys: Option<LinkKeys>,
     pub inbox_items: InboxOptions,
 }
 
@@ -83,6 +86,7 @@ impl WorkerOptions {
             disable_after: Some(Duration::from_secs(5 * 86_400)),
             health_every: Some(Duration::from_secs(300)),
             links: None,
+            print_keys: crate::clock::entropy().ok().map(LinkKeys::one),
             inbox_items: InboxOptions::default(),
         }
     }

@@ -250,7 +250,8 @@ impl ConnectorHost {
     }
 
     /// Why the connector's manifest refuses one of these secrets.
-    pub(crate) fn refused_secret(&self, channel_type: &str, secrets: &ResolvedSecrets) -> Option<String> {
+    #[must_use]
+    pub fn refused_secret(&self, channel_type: &str, secrets: &ResolvedSecrets) -> Option<String> {
         self.installed(channel_type).ok()?.refused_secrets.load().reason(secrets)
     }
 

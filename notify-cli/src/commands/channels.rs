@@ -18,14 +18,15 @@ const COLUMNS: &[Column] = &[
     ("CHECK", "/check/last/result"),
     ("FALLBACK", "/fallback/channel"),
 ];
+/// In pages as large as they may be.
+const ALL: u32 = u32::MAX - 1;
 /// How often the outcome of a test is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub async fn status(global: &Global, id: Option<&str>) -> Result<(), Failure> {
     let client = Client::new(global)?;
     let Some(id) = id else {
-        let all = client.channel_statuses().await?;
-        let rows = all.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        let rows = client.channel_statuses(ALL).await?;
         output::list(global.output, &json!(rows), &rows, COLUMNS, "No channels.");
         return Ok(());
     };

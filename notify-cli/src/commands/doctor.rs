@@ -120,10 +120,12 @@ impl Doctor {
     fn keys(&mut self, keys: &Path) {
         let seed = |text: &str| {
             let parsed = notify_core::ledger::commitment::parse_hex32(text.trim());
-            parsed.map(|_| ()).ok_or("it is not 64 hexadecimal digits".to_owned())
+            parsed.map(|_| String::new()).ok_or("it is not 64 hexadecimal digits".to_owned())
         };
-        let token = |text: &str| TokenKey::from_pem(text).map(|_| ()).map_err(|error| error.to_string());
-        let export = |text: &str| ExportKey::from_pem(text).map(|_| ()).map_err(|error| error.to_string());
+        let token =
+            |text: &str| TokenKey::from_pem(text).map(|_| String::new()).map_err(|error| error.to_string());
+        let export =
+            |text: &str| ExportKey::from_pem(text).map(|_| String::new()).map_err(|error| error.to_string());
         self.key(
             keys,
             "log.seed",
@@ -134,7 +136,11 @@ impl Doctor {
         self.key(keys, "export.ed25519.pem", export, "restore it, or remove it and hand out new trust files");
         // Homes of before the pages have none until the next start.
         if keys.join("links.json").exists() {
-            let links = |text: &str| LinkKeys::parse(text).map(|_| ()).map_err(|error| error.to_string());
+            // Processes cannot see each other's homes; people can compare this.
+            let told = |keys: LinkKeys| {
+                format!("; its newest key is {}, which has to be so in all homes on one store", keys.id())
+            };
+            let links = |text: &str| LinkKeys::parse(text).map(told).map_err(|error| error.to_string());
             self.key(
                 keys,
                 "links.json",
@@ -144,7 +150,7 @@ impl Doctor {
         }
     }
 
-    fn key(&mut self, keys: &Path, name: &str, valid: impl Fn(&str) -> Result<(), String>, fix: &str) {
+    fn key(&mut self, keys: &Path, name: &str, valid: impl Fn(&str) -> Result<String, String>, fix: &str) {
         let path = keys.join(name);
         let check = format!("key {name}");
         let text = match std::fs::read_to_string(&path) {
@@ -154,12 +160,12 @@ impl Doctor {
         let mode = std::fs::metadata(&path).map(|found| found.permissions().mode() & 0o777);
         match (valid(&text), mode) {
             (Err(reason), _) => self.fail(&check, reason, fix),
-            (Ok(()), Ok(mode)) if mode & 0o077 != 0 => self.fail(
+            (Ok(_), Ok(mode)) if mode & 0o077 != 0 => self.fail(
                 &check,
                 format!("mode {mode:o}: others than the owner can read it"),
                 &format!("chmod 600 {}", path.display()),
             ),
-            (Ok(()), _) => self.ok(&check, "valid and private"),
+            (Ok(more), _) => self.ok(&check, format!("valid and private{more}")),
         }
     }
 

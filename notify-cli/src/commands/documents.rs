@@ -163,7 +163,8 @@ pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Resul
     match command {
         DocumentCommand::List(paging) => {
             let items = client.all(&path, &[], paging.limit).await?;
-            output::list(global.output, &json!(items), &items, noun.columns, &format!("No {}.", noun.plural));
+            let rows: Vec<Value> = items.iter().map(row).collect();
+            output::list(global.output, &json!(items), &rows, noun.columns, &format!("No {}.", noun.plural));
         }
         DocumentCommand::Versions { id, paging } => {
             let items = client.all(&format!("{path}/{}/versions", segment(&id)), &[], paging.limit).await?;
@@ -213,6 +214,15 @@ pub async fn run(global: &Global, noun: Noun, command: DocumentCommand) -> Resul
         DocumentCommand::Validate { .. } => {}
     }
     Ok(())
+}
+
+/// What nobody has written was changed at no time.
+fn row(item: &Value) -> Value {
+    let mut row = item.clone();
+    if let (Some(Value::Bool(true)), Some(changed)) = (item.get("builtIn"), row.get_mut("createdAt")) {
+        *changed = "built in".into();
+    }
+    row
 }
 
 /// Controls that were written into a rule of a version without noise control when it was replaced, by action.

@@ -69,6 +69,7 @@ pub struct InboxConfig {
 pub struct LinksConfig {
     pub ttl_days: u16,
     pub requests_per_minute: u32,
+    pub trusted_proxies: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -352,6 +353,14 @@ impl Config {
                 "links.requests_per_minute",
                 (1..=100_000).contains(&self.links.requests_per_minute),
                 "be 1 to 100000",
+            ),
+            (
+                "links.trusted_proxies",
+                self.links
+                    .trusted_proxies
+                    .iter()
+                    .all(|entry| entry.parse::<notify_netguard::Network>().is_ok()),
+                "be CIDR blocks such as 10.1.0.0/16 or 192.0.2.7/32",
             ),
             ("store.read_connections", (1..=256).contains(&self.store.read_connections), "be 1 to 256"),
             ("intake.queue", self.intake.queue >= 1, "be at least 1"),

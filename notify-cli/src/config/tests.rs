@@ -130,3 +130,24 @@ fn public_addresses() {
         check(wrong, None);
     }
 }
+
+#[test]
+fn trusted_proxies_are_networks() {
+    let check = |text: &str, expected: Option<&[&str]>| {
+        let found = load_from(&format!("[links]\ntrusted_proxies = {text}"), &[], &[]);
+        match expected {
+            Some(expected) => {
+                let loaded = found.unwrap();
+                assert_eq!(loaded.config.links.trusted_proxies, expected, "{text}");
+                let read = crate::serve::parts::trusted_proxies(&loaded.config).unwrap();
+                assert_eq!(read.len(), expected.len(), "{text}");
+            }
+            None => assert!(found.unwrap_err().to_string().contains("links.trusted_proxies"), "{text}"),
+        }
+    };
+    check("[]", Some(&[]));
+    check(r#"["10.1.0.0/16", "2001:db8::/48"]"#, Some(&["10.1.0.0/16", "2001:db8::/48"]));
+    check(r#"["proxy.example.org"]"#, None);
+    check(r#"["10.1.0.7/16"]"#, None);
+    check(r#"["10.1.0.0/16", "10.1.0.0/33"]"#, None);
+}

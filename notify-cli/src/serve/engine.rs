@@ -5,6 +5,7 @@ use super::observed;
 use notify_bus::Bus;
 use notify_connector_host::manifest::Kind as PluginKind;
 use notify_connector_host::request::Outcome;
+use notify_connector_host::secrets::SecretResolver;
 use notify_connector_host::{ConnectorHost, HostFault, Phase, PluginStatus as HostPlugin, PrepareInput};
 use notify_core::document::channel::CONSOLE;
 use notify_core::document::console::check_console;
@@ -15,6 +16,7 @@ use notify_core::noise::Control;
 use notify_core::plan::Explained;
 use notify_core::problem::{Code, Problem};
 use notify_core::time::rfc3339_millis;
+use notify_store::model::{Page, Paged};
 use notify_webservice::engine::{
     Accepted, Actor, BoxFuture, DigestAsked, DigestPreview, Engine, PluginStatus, Preview, PreviewedAction,
     PreviewedRule, Readiness, Redrive, Redriven, Skipped,
@@ -34,6 +36,7 @@ pub struct StudioEngine {
     pub monitor: Arc<Monitor>,
     /// The operator's egress policy, to refuse a forbidden target when a channel is saved, not only when it is used.
     pub guard: notify_netguard::Policy,
+    pub secrets: Arc<SecretResolver>,
 }
 
 fn elsewhere() -> Problem {
@@ -183,10 +186,10 @@ impl Engine for StudioEngine {
         Box::pin(async move { worker.channel_status(&tenant, &channel).await })
     }
 
-    fn channel_statuses(&self, tenant: &TenantId) -> BoxFuture<Result<Vec<Value>, Problem>> {
+    fn channel_statuses(&self, tenant: &TenantId, page: &Page) -> BoxFuture<Result<Paged<Value>, Problem>> {
         let Some(worker) = self.worker.clone() else { return Box::pin(async { Err(elsewhere()) }) };
-        let tenant = tenant.clone();
-        Box::pin(async move { worker.channel_statuses(&tenant).await })
+        let (tenant, page) = (tenant.clone(), page.clone());
+        Box::pin(async move { worker.channel_statuses(&tenant, &page).await })
     }
 
     fn configuration_changed(&self, tenant: &TenantId) {
@@ -197,12 +200,17 @@ impl Engine for StudioEngine {
         }
     }
 
-    fn validate_channel(&self, _tenant: &TenantId, channel: &Channel) -> BoxFuture<Result<(), Problem>> {
+    fn validate_channel(&self, tenant: &TenantId, channel: &Channel) -> BoxFuture<Result<(), Problem>> {
         let first = check_channel(&self.host, &self.guard, channel);
-        let (host, channel) = (Arc::clone(&self.host), channel.clone());
+        let (host, secrets) = (Arc::clone(&self.host), Arc::clone(&self.secrets));
+        let (tenant, channel) = (tenant.clone(), channel.clone());
         Box::pin(async move {
             first?;
-            if channel.is_console() { Ok(()) } else { ask_plugin(&host, &channel).await }
+            if channel.is_console() {
+                return Ok(());
+            }
+            look_at_secrets(&host, &secrets, &tenant, &channel).await?;
+            ask_plugin(&host, &channel).await
         })
     }
 
@@ -266,6 +274,52 @@ fn by_rule(event: Event, previewed: Previewed, saved: bool) -> Preview {
         }
     }
     Preview { event_key: event.key, matched, unmatched: previewed.unmatched, nearest: previewed.nearest }
+}
+
+/// What the manifest refuses of a secret that can be read now: it would be refused with every delivery. One that cannot be
+/// read yet keeps nobody from saving.
+async fn look_at_secrets(
+    host: &Arc<ConnectorHost>,
+    secrets: &Arc<SecretResolver>,
+    tenant: &TenantId,
+    channel: &Channel,
+) -> Result<(), Problem> {
+    if channel.secrets.is_empty() {
+        return Ok(());
+    }
+    let (host, secrets) = (Arc::clone(host), Arc::clone(secrets));
+    let (tenant, channel) = (tenant.clone(), channel.clone());
+    // Files are read.
+    let looked =
+        tokio::task::spawn_blocking(move || refused_secret(&host, &secrets, &tenant, &channel)).await;
+    looked
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "the secrets of a channel were not looked at");
+            None
+        })
+        .map_or(Ok(()), Err)
+}
+
+fn refused_secret(
+    host: &ConnectorHost,
+    secrets: &SecretResolver,
+    tenant: &TenantId,
+    channel: &Channel,
+) -> Option<Problem> {
+    channel.secrets.iter().find_map(|(name, references)| {
+        references.iter().enumerate().find_map(|(index, reference)| {
+            let one = std::collections::BTreeMap::from([(name.clone(), vec![reference.clone()])]);
+            let read = secrets.resolve(tenant, &one).ok()?;
+            let reason = host.refused_secret(&channel.r#type, &read)?;
+            let path = format!("/secrets/{}/{index}", notify_core::json::pointer_token(name));
+            Some(Problem::new(
+                Code::InvalidChannel,
+                path,
+                reason,
+                "put the right value where the reference leads",
+            ))
+        })
+    })
 }
 
 /// What the channel's plug-in says. One that cannot be asked keeps nobody from saving: the schema has been looked at, and
@@ -443,8 +497,12 @@ mod tests {
         check(json!({"a": ["x", {"secret": "header-x"}]}), Some(("/config/headers/a/1/secret", "header-x")));
     }
 
-    /// The webhook's manifest; nothing runs, so any bytes do for its library.
     fn host(folder: &std::path::Path) -> ConnectorHost {
+        host_of(folder, include_bytes!("../../../connectors/webhook/notify-plugin.json"))
+    }
+
+    /// A manifest; nothing runs, so any bytes do for its library.
+    fn host_of(folder: &std::path::Path, manifest: &[u8]) -> ConnectorHost {
         use ed25519_dalek::pkcs8::EncodePublicKey as _;
         use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
         let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
@@ -452,7 +510,6 @@ mod tests {
             std::fs::create_dir(folder.join(name)).unwrap();
         }
         std::fs::write(folder.join("library.so"), "nothing").unwrap();
-        let manifest = include_bytes!("../../../connectors/webhook/notify-plugin.json");
         let (library, plugins) = (folder.join("library.so"), folder.join("plugins"));
         notify_connector_host::stage::stage_plugin(&library, manifest, &key, &plugins).unwrap();
         let pem = key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
@@ -498,5 +555,36 @@ mod tests {
         let channel = channel("http://user:pass-word@127.0.0.1/").unwrap();
         let problem = check_channel(&host, &guard, &channel).unwrap_err();
         assert!(!problem.to_string().contains("pass-word"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_can_be_read_and_is_refused_cannot_be_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = host_of(folder.path(), include_bytes!("../../../connectors/teams/notify-plugin.json"));
+        let secrets = SecretResolver::with_environment(None, "NOTIFY_SECRET_", |name| match name {
+            "NOTIFY_SECRET_ACME_OLD" => Some("https://acme.webhook.office.com/webhookb2/x".to_owned()),
+            "NOTIFY_SECRET_ACME_NEW" => Some("https://prod-1.westeurope.logic.azure.com/x".to_owned()),
+            _ => None,
+        });
+        let (host, secrets, tenant) = (Arc::new(host), Arc::new(secrets), TenantId::new("acme").unwrap());
+        let check = async |references: &[&str], expected: Option<&str>| {
+            let references: Vec<String> =
+                references.iter().map(|name| format!("secret://env/NOTIFY_SECRET_ACME_{name}")).collect();
+            let channel = json!({
+                "schema": "notify-channel@1", "id": "c", "name": "C", "type": "teams", "secrets": { "url": references },
+            });
+            let channel: Channel = serde_json::from_value(channel).unwrap();
+            let found = look_at_secrets(&host, &secrets, &tenant, &channel).await.err();
+            assert_eq!(found.as_ref().map(|problem| problem.path.as_str()), expected, "{found:?}");
+            if let Some(problem) = found {
+                let text = problem.to_string();
+                assert!(text.contains("Workflows") && !text.contains("webhookb2"), "{text}");
+            }
+        };
+        check(&["NEW"], None).await;
+        check(&["OLD"], Some("/secrets/url/0")).await;
+        check(&["NEW", "OLD"], Some("/secrets/url/1")).await;
+        check(&["ABSENT", "OLD"], Some("/secrets/url/1")).await;
+        check(&["ABSENT"], None).await;
     }
 }

@@ -141,8 +141,13 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         Role::Web => None,
         Role::All | Role::Worker => {
             let options = parts::worker_options(home)?;
-            let starting =
-                Worker::start(store.clone(), Arc::clone(&host), secrets, Arc::clone(&clock), options);
+            let starting = Worker::start(
+                store.clone(),
+                Arc::clone(&host),
+                Arc::clone(&secrets),
+                Arc::clone(&clock),
+                options,
+            );
             Some(
                 starting
                     .await
@@ -172,8 +177,14 @@ async fn serve(home: &Home) -> Result<(), Failure> {
                 Some(worker) => Counters::sharing(worker.metrics().entries.cell()),
                 None => Counters::default(),
             };
-            let engine =
-                StudioEngine { bus, worker: worker.clone(), host: Arc::clone(&host), monitor, guard };
+            let engine = StudioEngine {
+                bus,
+                worker: worker.clone(),
+                host: Arc::clone(&host),
+                monitor,
+                guard,
+                secrets,
+            };
             let app = App {
                 store: store.clone(),
                 engine: Arc::new(engine),
@@ -184,7 +195,11 @@ async fn serve(home: &Home) -> Result<(), Failure> {
                 limits: web_limits(config),
                 export_key: home.export_key()?,
                 counters,
-                pages: Pages::new(home.link_keys()?, config.links.requests_per_minute),
+                pages: Pages::new(
+                    home.link_keys()?,
+                    config.links.requests_per_minute,
+                    parts::trusted_proxies(config)?,
+                ),
             };
             answer(listener, app, offered, stop).await
         }

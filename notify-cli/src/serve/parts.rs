@@ -10,7 +10,7 @@ use notify_connector_host::{ConnectorHost, HostConfig};
 use notify_core::ids::hex;
 use notify_core::links::Links;
 use notify_core::time::Clock;
-use notify_netguard::{AllowedNetwork, Policy};
+use notify_netguard::{AllowedNetwork, Network, Policy};
 use notify_store::Store;
 use notify_webservice::auth::{Publisher, Publishers};
 use notify_worker::WorkerOptions;
@@ -58,6 +58,15 @@ pub fn egress_guard(config: &Config) -> Result<Policy, Failure> {
         )
     })?;
     Ok(Policy { allow, only_hosts: None, require_https: !config.egress.allow_http })
+}
+
+/// Proxies that say who their client is.
+pub fn trusted_proxies(config: &Config) -> Result<Vec<Network>, Failure> {
+    let all: Result<Vec<Network>, _> =
+        config.links.trusted_proxies.iter().map(|entry| entry.parse()).collect();
+    all.map_err(|error| {
+        Failure::other(format!("links.trusted_proxies: {error}"), "write CIDR blocks such as `10.1.0.0/16`")
+    })
 }
 
 /// Checks every plug-in's signature and hash; starts none.
@@ -133,6 +142,7 @@ pub fn worker_options(home: &Home) -> Result<WorkerOptions, Failure> {
     let every = config.channels.health_every_seconds;
     options.health_every = (every > 0).then(|| Duration::from_secs(every));
     options.anchors = Some(config.ledger.anchor_path.clone());
+    options.print_keys = Some(home.link_keys()?);
     options.links = match config.public_url() {
         Some(url) => Some(Links::new(url.to_owned(), home.link_keys()?, config.links.ttl_days)),
         None => None,

@@ -101,7 +101,7 @@ fn a_home_in_order_and_one_that_is_not() {
             ("key log.seed", "ok", ""),
             ("key token.ed25519.pem", "ok", ""),
             ("key export.ed25519.pem", "ok", ""),
-            ("key links.json", "ok", ""),
+            ("key links.json", "ok", "its newest key is "),
             ("disk", "ok", "MiB free"),
             ("database", "ok", "not in use; 1 tenants"),
             ("migrations", "ok", "all"),

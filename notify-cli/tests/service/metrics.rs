@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 /// Of the design, section 10. `notify_digest_coalesced_total` comes with digests.
-const NAMES: [(&str, &str); 17] = [
+const NAMES: [(&str, &str); 21] = [
     ("notify_events_accepted_total", "counter"),
     ("notify_sent_total", "counter"),
     ("notify_failed_total", "counter"),
@@ -16,6 +16,10 @@ const NAMES: [(&str, &str); 17] = [
     ("notify_deadletter_total", "counter"),
     ("notify_delivery_latency_seconds", "histogram"),
     ("notify_rule_eval_seconds", "histogram"),
+    ("notify_rate_limited_total", "counter"),
+    ("notify_fallback_total", "counter"),
+    ("notify_health_checks_total", "counter"),
+    ("notify_channel_breaker_open", "gauge"),
     ("notify_backlog_depth", "gauge"),
     ("notify_ledger_entries_total", "counter"),
     ("eventbroker_published_total", "counter"),
@@ -122,11 +126,12 @@ async fn the_metrics_are_whole_true_and_well_formed() {
     let counted = client.get(&studio.url("/metrics")).await.text;
     assert_eq!(value(&counted, "notify_ledger_entries_total"), entries, "{head}");
     assert!(value(&text, "notify_delivery_latency_seconds_sum") > 0.0);
-    // No label holds an id: each is a word of ours or the name of a plug-in.
+    // No label holds an id: each is a word of ours, or the name of a plug-in or of a channel type.
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let Some((_, labels)) = line.split_once('{') else { continue };
         let name = labels.split('=').next().unwrap_or_default();
-        assert!(["control", "queue", "class", "plugin", "le", "version"].contains(&name), "{line}");
+        let known = ["control", "queue", "class", "plugin", "le", "version", "type", "result"];
+        assert!(known.contains(&name), "{line}");
     }
     assert_eq!(lint(&text), "");
     assert!(!lint("# TYPE x counter\nx 1\n").is_empty(), "the linter would have complained");

@@ -15,6 +15,9 @@ pub const MAX_RATE_SECONDS: i64 = 86_400;
 /// How often a channel may be checked at most.
 pub const LEAST_CHECK: Length = Length::from_secs(30);
 
+/// Channels that may take over one after the other.
+pub const MOST_FALLBACKS: usize = 3;
+
 /// At most `count` messages in any `seconds`, besides what the provider allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

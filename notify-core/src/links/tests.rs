@@ -168,3 +168,22 @@ proptest! {
         prop_assert_eq!(keys().open_alert(&token, at(0)), Ok(AlertLink { tenant, delivery, expires_at }));
     }
 }
+
+#[test]
+fn a_text_is_known_again_with_the_keys_only() {
+    let (old, new) = (LinkKeys::one([1; 32]), LinkKeys::one([2; 32]));
+    let both =
+        LinkKeys::parse(&format!(r#"{{"keys": ["{}", "{}"]}}"#, "02".repeat(32), "01".repeat(32))).unwrap();
+    let kept = old.print("acme", "hunter2").unwrap();
+    let check = |keys: &LinkKeys, about: &str, text: &str, expected: bool| {
+        assert_eq!(keys.is_print(&kept, about, text), expected, "{about} {text}");
+    };
+    check(&old, "acme", "hunter2", true);
+    check(&both, "acme", "hunter2", true);
+    check(&new, "acme", "hunter2", false);
+    check(&old, "acme", "hunter3", false);
+    check(&old, "acm", "ehunter2", false);
+    assert_eq!((both.print("a", "b"), both.id()), (new.print("a", "b"), new.id()));
+    assert_ne!(old.id(), new.id());
+    assert_eq!(old.id().len(), 8);
+}

@@ -1,6 +1,6 @@
 //! Inboxes and opt-outs.
 
-use super::{before, paged, probe};
+use super::{paged, probe};
 use crate::model::{InboxFilter, InboxItem, OptOut, Page, Paged};
 use crate::pools::Shared;
 use crate::sql::row::corrupt;
@@ -36,6 +36,15 @@ fn item(row: &Row) -> Result<(i64, InboxItem), StoreError> {
     Ok((row.int(0)?, item))
 }
 
+/// Where the list goes on: items are in the order of their arrival, which is not that of their deliveries, since one may
+/// have waited for long. Both numbers have one spelling.
+fn place(page: &Page) -> Result<(i64, i64), StoreError> {
+    let Some(token) = &page.after else { return Ok((i64::MAX, i64::MAX)) };
+    let numbers = token.split_once('_').and_then(|(at, seq)| Some((at.parse().ok()?, seq.parse().ok()?)));
+    let right = |(at, seq): &(i64, i64)| *seq >= 1 && format!("{at}_{seq}") == *token;
+    numbers.filter(right).ok_or(StoreError::BadPageToken)
+}
+
 impl Shared {
     pub async fn inbox_item(
         &self,
@@ -56,25 +65,26 @@ impl Shared {
         page: &Page,
     ) -> Result<Paged<InboxItem>, StoreError> {
         let mut reader = self.reader(tenant).await?;
+        let (arrived, seq) = place(page)?;
         // A text of its own for what is asked for most: an index holds just the unread ones.
         let sql = if filter.unread == Some(true) {
             select!(
-                "WHERE i.tenant = $1 AND i.seq < $2 AND i.read_at IS NULL AND $4 IS NOT NULL \
+                "WHERE i.tenant = $1 AND (i.created_at, i.seq) < ($2, $10) AND i.read_at IS NULL AND $4 IS NOT NULL \
                  AND ($5 IS NULL OR i.severity >= $5) AND ($6 IS NULL OR i.channel = $6) \
                  AND ($7 IS NULL OR d.rule = $7) AND ($8 IS NULL OR i.created_at >= $8) \
-                 AND ($9 IS NULL OR i.created_at < $9) ORDER BY i.seq DESC LIMIT $3"
+                 AND ($9 IS NULL OR i.created_at < $9) ORDER BY i.created_at DESC, i.seq DESC LIMIT $3"
             )
         } else {
             select!(
-                "WHERE i.tenant = $1 AND i.seq < $2 AND ($4 IS NULL OR i.read_at IS NOT NULL) \
+                "WHERE i.tenant = $1 AND (i.created_at, i.seq) < ($2, $10) AND ($4 IS NULL OR i.read_at IS NOT NULL) \
                  AND ($5 IS NULL OR i.severity >= $5) AND ($6 IS NULL OR i.channel = $6) \
                  AND ($7 IS NULL OR d.rule = $7) AND ($8 IS NULL OR i.created_at >= $8) \
-                 AND ($9 IS NULL OR i.created_at < $9) ORDER BY i.seq DESC LIMIT $3"
+                 AND ($9 IS NULL OR i.created_at < $9) ORDER BY i.created_at DESC, i.seq DESC LIMIT $3"
             )
         };
         let args = [
             Arg::from(tenant.as_str()),
-            Arg::Int(before(page)?),
+            Arg::Int(arrived),
             Arg::Int(probe(page)),
             filter.unread.map(i64::from).or_null(),
             filter.severity.map(|severity| severity as i64).or_null(),
@@ -82,10 +92,13 @@ impl Shared {
             filter.rule.as_ref().map(|rule| rule.as_str()).or_null(),
             filter.from.map(|at| at.as_microsecond()).or_null(),
             filter.to.map(|at| at.as_microsecond()).or_null(),
+            Arg::Int(seq),
         ];
         let rows = reader.db().rows(&self.texts, sql, args).await?;
         let items = rows.iter().map(item).collect::<Result<_, _>>()?;
-        let page = paged(page, items, |(seq, _): &(i64, InboxItem)| seq.to_string());
+        let page = paged(page, items, |(seq, item): &(i64, InboxItem)| {
+            format!("{}_{seq}", item.created_at.as_microsecond())
+        });
         Ok(Paged { items: page.items.into_iter().map(|(_, item)| item).collect(), next: page.next })
     }
 
@@ -118,7 +131,8 @@ impl Shared {
         if rows.is_empty() {
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let args = [Arg::from(tenant.as_str()), Arg::Int(most), Arg::Int(i64::from(limit))];
-            let sql = "SELECT id FROM inbox_items WHERE tenant = $1 ORDER BY seq DESC LIMIT $3 OFFSET $2";
+            let sql = "SELECT id FROM inbox_items WHERE tenant = $1 ORDER BY created_at DESC, seq DESC \
+                 LIMIT $3 OFFSET $2";
             rows = reader.db().rows(&self.texts, sql, args).await?;
         }
         rows.iter().map(|row| row.parsed(0)).collect()

@@ -45,13 +45,18 @@ async fn filled(fresh: Fresh) -> (Store, TenantId, Fresh) {
     let store = fresh.store.clone();
     store.commit(create_tenant(&acme)).await.unwrap();
     let severities = [Severity::Info, Severity::High, Severity::Critical, Severity::High];
-    for ((name, second), severity) in
-        [("a", 100), ("b", 200), ("c", 300), ("d", 400)].into_iter().zip(severities)
-    {
-        let to = if name == "d" { "ops" } else { "inbox" };
+    let to = |name: &str| if name == "d" { "ops" } else { "inbox" };
+    // They arrive in another order than they were decided.
+    for name in ["c", "d", "b", "a"] {
+        let to = to(name);
         let rule = RuleId::new(if name == "a" { "rule-a" } else { "rule" }).unwrap();
         let made = NewDelivery { channel: channel(to), rule, ..delivery(name) };
         store.commit(accept(&acme, event(name), vec![made])).await.unwrap();
+    }
+    for ((name, second), severity) in
+        [("a", 100), ("b", 200), ("c", 300), ("d", 400)].into_iter().zip(severities)
+    {
+        let to = to(name);
         store.commit(delivered(&acme, name, new_item(name, to, severity, second), None)).await.unwrap();
     }
     (store, acme, fresh)

@@ -36,6 +36,9 @@ pub struct DocumentView {
     pub created_at: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// There without anybody having written it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub built_in: bool,
     pub document: Box<RawValue>,
     /// After a write that was forced: what would have refused it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -60,6 +63,7 @@ impl DocumentView {
             digest: document.digest,
             created_at: rfc3339_millis(document.created_at),
             deleted: document.deleted,
+            built_in: false,
             forced: Vec::new(),
             state: None,
             covers: None,

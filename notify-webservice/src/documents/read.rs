@@ -13,11 +13,10 @@ use serde_json::json;
 /// `GET /{kind}s`
 pub async fn list(kind: Kind, call: Call) -> Answer {
     let page = call.page()?;
-    let found = call.app.store.documents(call.tenant(), kind, &page).await;
-    let found = found.map_err(|error| store_problem(&call.request, &error))?;
-    let items: Result<Vec<_>, _> =
-        found.items.into_iter().map(|document| DocumentView::of(document, &call.request)).collect();
-    Ok(answer::json(StatusCode::OK, &json!({ "items": items?, "nextPageToken": call.sealed(found.next) })))
+    let (own, found) = super::built_in::page(kind, &page, &call).await?;
+    let documents = found.items.into_iter().map(|document| DocumentView::of(document, &call.request));
+    let items = own.into_iter().map(Ok).chain(documents).collect::<Result<Vec<_>, _>>()?;
+    Ok(answer::json(StatusCode::OK, &json!({ "items": items, "nextPageToken": call.sealed(found.next) })))
 }
 
 /// `GET /{kind}s/{id}`, with `?version=` an old one.
@@ -68,7 +67,13 @@ pub async fn versions(kind: Kind, call: Call) -> Answer {
     let page = call.page()?;
     let newest = call.app.store.document(call.tenant(), kind, id, None).await;
     let Some(newest) = newest.map_err(|error| store_problem(&call.request, &error))? else {
-        return not_found(kind, id);
+        // What nobody has written has one version.
+        return match super::built_in::view(kind, id, &call.request)? {
+            Some(view) => {
+                Ok(answer::json(StatusCode::OK, &json!({ "items": [view], "nextPageToken": null })))
+            }
+            None => not_found(kind, id),
+        };
     };
     // The token is the version to go on with.
     let start = match &page.after {

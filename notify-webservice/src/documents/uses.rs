@@ -4,16 +4,15 @@
 use super::check::{each, unknown_reference};
 use crate::app::{Call, internal, store_problem};
 use notify_core::calendar::contacts;
+use notify_core::document::behaviour::MOST_FALLBACKS;
 use notify_core::document::{Contact, Kind};
 use notify_core::ids::ContactId;
 use notify_core::problem::{Code, Problem};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Users named when something cannot be deleted.
 const NAMED: usize = 5;
-/// Fallbacks that may follow one another.
-const MOST_FALLBACKS: usize = 3;
 
 /// A document that another one names, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,32 +102,66 @@ pub async fn exist(kind: Kind, body: &str, call: &Call) -> Result<(), Problem> {
     }
 }
 
-/// Fallbacks that lead back here would only go round; three may follow one another.
+/// Fallbacks that lead back here would only go round, and so many may follow one another: behind this channel and before
+/// it, since others may lead here.
 async fn fallbacks_end(document: &Value, call: &Call) -> Result<(), Problem> {
-    let next =
-        |document: &Value| document.pointer("/fallback/channel").and_then(Value::as_str).map(str::to_owned);
-    let own = document.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (mut chain, mut at) = (vec![own], next(document));
-    while let Some(id) = at {
-        if chain.contains(&id) {
-            chain.push(id);
-            let shown = chain.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" → ");
-            let reason = format!("the fallbacks go round: {shown}");
-            let fix = "name a channel whose own fallback does not lead back here";
-            return Err(Problem::new(Code::InvalidChannel, "/fallback/channel", reason, fix));
+    let next = document.pointer("/fallback/channel").and_then(Value::as_str);
+    let (Some(own), Some(next)) = (document.get("id").and_then(Value::as_str), next) else { return Ok(()) };
+    let mut to: HashMap<String, String> = HashMap::new();
+    each(call, Kind::Channel, |channel| {
+        let body = serde_json::from_str::<Value>(&channel.body).ok();
+        let next = body.as_ref().and_then(|body| body.pointer("/fallback/channel")?.as_str());
+        to.extend(next.map(|next| (channel.id.clone(), next.to_owned())));
+    })
+    .await?;
+    to.insert(own.to_owned(), next.to_owned());
+    endless(own, &to).map_or(Ok(()), Err)
+}
+
+/// What is wrong with the fallbacks that this channel is part of. `to`: of every channel that has one.
+fn endless(own: &str, to: &HashMap<String, String>) -> Option<Problem> {
+    let wrong = |reason: String, fix: &str| {
+        Some(Problem::new(Code::InvalidChannel, "/fallback/channel", reason, fix))
+    };
+    let shown = |chain: &[&str]| chain.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" → ");
+    let mut after = vec![own];
+    while let Some(id) = after.last().and_then(|id| to.get(*id)) {
+        if after.contains(&id.as_str()) {
+            after.push(id);
+            return wrong(
+                format!("the fallbacks go round: {}", shown(&after)),
+                "name a channel whose own fallback does not lead back here",
+            );
         }
-        if chain.len() > MOST_FALLBACKS {
-            let reason = format!("more than {MOST_FALLBACKS} fallbacks would follow one another");
-            let fix = "name a channel with fewer fallbacks behind it";
-            return Err(Problem::new(Code::InvalidChannel, "/fallback/channel", reason, fix));
+        after.push(id);
+        if after.len() > MOST_FALLBACKS + 1 {
+            return wrong(
+                format!("more than {MOST_FALLBACKS} fallbacks would follow one another: {}", shown(&after)),
+                "name a channel with fewer fallbacks behind it",
+            );
         }
-        let found = call.app.store.document(call.tenant(), Kind::Channel, &id, None).await;
-        let found = found.map_err(|error| store_problem(&call.request, &error))?;
-        chain.push(id);
-        let body = found.and_then(|found| serde_json::from_str::<Value>(&found.body).ok());
-        at = body.as_ref().and_then(next);
     }
-    Ok(())
+    let mut from: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (id, next) in to {
+        from.entry(next).or_default().push(id);
+    }
+    // One step back at a time. It goes round nowhere: whatever leads here has one way only, and that ends.
+    let mut chains: Vec<Vec<&str>> = vec![after];
+    while let Some(chain) = chains.pop() {
+        if chain.len() > MOST_FALLBACKS + 1 {
+            return wrong(
+                format!("more than {MOST_FALLBACKS} fallbacks would follow one another: {}", shown(&chain)),
+                "shorten the chain: let a channel before this one name another fallback, or this one none",
+            );
+        }
+        let before = chain.first().and_then(|first| from.get(first));
+        chains.extend(before.into_iter().flatten().map(|id| {
+            let mut longer = vec![*id];
+            longer.extend(&chain);
+            longer
+        }));
+    }
+    None
 }
 
 /// A group is in no group that is in it.
@@ -224,5 +257,24 @@ mod tests {
         );
         check(Kind::Silence, json!({ "calendar": "m" }), &[("calendar", "m", "/calendar")]);
         check(Kind::Template, json!({ "calendar": "m" }), &[]);
+    }
+
+    #[test]
+    fn fallbacks_are_counted_before_and_behind() {
+        let check = |own: &str, to: &[(&str, &str)], expected: &str| {
+            let to = to.iter().map(|(id, next)| ((*id).to_owned(), (*next).to_owned())).collect();
+            let found = endless(own, &to).map(|problem| problem.reason).unwrap_or_default();
+            assert_eq!(found, expected, "{own}: {to:?}");
+        };
+        let more = "more than 3 fallbacks would follow one another: `a` → `b` → `c` → `d` → `e`";
+        check("a", &[("a", "b"), ("b", "c"), ("c", "d")], "");
+        check("d", &[("a", "b"), ("b", "c"), ("c", "d")], "");
+        let long = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")];
+        for own in ["a", "b", "c", "d"] {
+            check(own, &long, more);
+        }
+        check("c", &[("a", "b"), ("b", "c"), ("c", "a")], "the fallbacks go round: `c` → `a` → `b` → `c`");
+        // Other chains of the tenant are no concern of this one.
+        check("x", &[("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("x", "e"), ("y", "x")], "");
     }
 }

@@ -86,7 +86,6 @@ async fn write(
     // A route knows one of them at most.
     let insists = flag("force")? || flag("confirm")?;
     let checked = check::body(kind, call)?;
-    super::built_in::not_written(kind, &checked.id)?;
     let objections = Objections {
         refusal: rule_tests::refusal(&checked, call).await?,
         impact: impact::of_write(&checked, call).await?,
@@ -158,6 +157,7 @@ async fn try_put(
     // Read before everything else: what changes after this is noticed by the guard.
     let configuration = store.config_version(tenant).await.map_err(failed)?;
     let current = store.document(tenant, kind, &checked.id, None).await.map_err(failed)?;
+    super::built_in::not_written(kind, &checked.id, current.as_ref())?;
     let action = decide(current.as_ref(), &checked.id)?;
     if action == ConfigAction::Create {
         // Counted at the configuration that the commit is guarded with, so two creations cannot both be the last.
@@ -285,7 +285,10 @@ pub async fn delete(kind: Kind, call: Call) -> Answer {
             return not_found(kind, id);
         };
         expected.check(kind, id, current.version)?;
-        check::unused(kind, id, &call).await?;
+        // Where the built-in one takes its place, nobody is left with a name of nothing.
+        if !super::built_in::is_it(kind, id) {
+            check::unused(kind, id, &call).await?;
+        }
         let (version, action) = (current.version, ConfigAction::Delete);
         let recorded =
             record::config(&call.caller, kind, id, version, action, &current.digest, &current.body, vec![])

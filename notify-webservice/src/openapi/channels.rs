@@ -60,7 +60,10 @@ pub fn all() -> Value {
                         },
                     },
                 },
-                "secretsReadable": { "type": "boolean" },
+                "secretsReadable": {
+                    "type": "boolean",
+                    "description": "Of one channel only: lists read no secrets.",
+                },
                 "secrets": secrets,
                 "fallback": { "type": ["object", "null"], "properties": { "channel": text, "after": text } },
                 "rates": {
@@ -77,7 +80,7 @@ pub fn all() -> Value {
             "required": ["items"],
             "properties": {
                 "items": { "type": "array", "items": { "$ref": "#/components/schemas/ChannelStatus" } },
-                "nextPageToken": { "type": "null" },
+                "nextPageToken": some_text,
             },
         },
         "ChannelTest": {
@@ -85,7 +88,11 @@ pub fn all() -> Value {
             "required": ["id", "channel", "state"],
             "properties": {
                 "id": { "type": "string", "pattern": "^dlv_[0-9a-f]{32}$" },
-                "channel": text, "state": { "const": "scheduled" },
+                "channel": text,
+                "state": {
+                    "enum": ["scheduled", "delivered", "accepted", "dead", "cancelled"],
+                    "description": "`scheduled`, unless the Idempotency-Key is that of a test before.",
+                },
             },
         },
         "ChannelCheck": {

@@ -177,6 +177,12 @@ fn versions() -> Value {
             },
         });
         let mut version = version;
+        if name == "Channel" {
+            version["properties"]["builtIn"] = json!({
+                "type": "boolean",
+                "description": "True for the inbox that every tenant has without having written it, at version 0.",
+            });
+        }
         if matches!(name, "Silence" | "Override") {
             version["properties"]["state"] = json!({
                 "enum": ["upcoming", "active", "expired"],

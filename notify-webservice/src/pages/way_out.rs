@@ -12,12 +12,12 @@ use notify_core::links::{WayOut, lower_case};
 use notify_core::problem::Problem;
 use serde_json::Value;
 
-/// Bytes of a form that are looked at; the one of RFC 8058 has 26.
-const MOST_BYTES: usize = 4_096;
-
 /// `GET /u/{token}`: asks; nothing is changed.
 pub async fn page(call: Call) -> Answer {
     let words = call.words();
+    if !call.may_look() {
+        return Ok(note(words, StatusCode::TOO_MANY_REQUESTS, words.too_many));
+    }
     Ok(match recipient(&call, words).await {
         Err(note) => note,
         Ok(Recipient { out: true, .. }) => is_out(words),
@@ -27,17 +27,26 @@ pub async fn page(call: Call) -> Answer {
     })
 }
 
-/// `POST /u/{token}`
+/// `POST /u/{token}`. How often is counted before the form is read, by [`super::Pages::admits_form`].
 pub async fn act(call: Call) -> Answer {
     let words = call.words();
     let found = match recipient(&call, words).await {
         Ok(found) => found,
-        Err(note) => return Ok(note),
+        // A link of ours for somebody who is not on the list may be made up: the client is counted then.
+        Err(told) if told.status() == StatusCode::OK && !call.may_look() => {
+            return Ok(note(words, StatusCode::TOO_MANY_REQUESTS, words.too_many));
+        }
+        Err(told) => return Ok(told),
     };
     let Some(direction) = direction(&call) else {
         return Ok(note(words, StatusCode::BAD_REQUEST, words.bad_form));
     };
     let changes = found.out != (direction == Direction::Out);
+    let now = call.app.clock.now();
+    let out = direction == Direction::Out;
+    if changes && !call.app.pages.gate.admits_change(&found.way, &found.address, out, now) {
+        return Ok(note(words, StatusCode::TOO_MANY_REQUESTS, words.too_often));
+    }
     if changes && let Err(problem) = change(&call, &found, direction).await {
         tracing::warn!(request = call.request, %problem, "an opt-out could not be written");
         return Ok(note(words, StatusCode::SERVICE_UNAVAILABLE, words.broken));
@@ -62,9 +71,6 @@ struct Recipient {
 }
 
 async fn recipient(call: &Call, words: &Words) -> Result<Recipient, Response> {
-    if !call.may_look() {
-        return Err(note(words, StatusCode::TOO_MANY_REQUESTS, words.too_many));
-    }
     let broken = |error: notify_store::StoreError| {
         tracing::error!(request = call.request, %error, "the channel of a link could not be read");
         note(words, StatusCode::SERVICE_UNAVAILABLE, words.broken)
@@ -103,7 +109,7 @@ pub fn recipients(channel: &Channel) -> Vec<String> {
 
 /// What a form asks for: RFC 8058 wants multipart forms too, and a mail program sends nothing else in either.
 fn direction(call: &Call) -> Option<Direction> {
-    let body = call.body.get(..MOST_BYTES.min(call.body.len()))?;
+    let body = &call.body;
     let of = |name: &str, value: &str| match (name, value) {
         ("List-Unsubscribe", "One-Click") | ("action", "unsubscribe") => Some(Direction::Out),
         ("action", "resubscribe") => Some(Direction::Back),

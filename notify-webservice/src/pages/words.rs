@@ -47,6 +47,7 @@ pub struct Words {
     pub expired: Page,
     pub gone: Page,
     pub too_many: Page,
+    pub too_often: Page,
     pub broken: Page,
     pub ask: Page,
     /// Button.
@@ -95,6 +96,10 @@ static ENGLISH: Words = Words {
     ),
     gone: Page("This alert is no longer kept", "The link was right, but its time of storage is over."),
     too_many: Page("Too many requests", "Wait a minute, then open the link again."),
+    too_often: Page(
+        "Not more often today",
+        "You have changed this very often today, and nothing was changed now. Try again tomorrow.",
+    ),
     broken: Page("This page cannot be shown now", "The fault is on our side. Try again in a moment."),
     ask: Page(
         "Unsubscribe?",
@@ -139,6 +144,10 @@ static GERMAN: Words = Words {
         "Der Link war richtig, aber die Zeit der Aufbewahrung ist vorbei.",
     ),
     too_many: Page("Zu viele Anfragen", "Warten Sie eine Minute und öffnen Sie den Link dann noch einmal."),
+    too_often: Page(
+        "Heute nicht noch öfter",
+        "Sie haben das heute sehr oft geändert; jetzt wurde nichts geändert. Versuchen Sie es morgen wieder.",
+    ),
     broken: Page(
         "Diese Seite kann gerade nicht gezeigt werden",
         "Der Fehler liegt bei uns. Versuchen Sie es gleich noch einmal.",

@@ -1,6 +1,6 @@
 //! Routes about how channels are.
 
-use super::table::{ADMIN, IDEMPOTENCY, OPERATOR, get};
+use super::table::{ADMIN, IDEMPOTENCY, LIMIT, OPERATOR, TOKEN, get};
 use super::{Route, Success};
 use crate::channels;
 use http::Method;
@@ -18,7 +18,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route {
             tag: "channels",
             summary: "How every channel is: state, breaker, last error, what waits",
-            success: answer!(200 "All of them, by id." "ChannelStatusPage"),
+            parameters: &[LIMIT, TOKEN],
+            success: answer!(200 "A page of them, by id." "ChannelStatusPage"),
+            problems: &[Code::InvalidPageToken],
             ..get("/api/v1/notify/channels:status", "listChannelStatus", |call| {
                 Box::pin(channels::statuses(call))
             })

@@ -139,14 +139,17 @@ fn page_routes() -> Vec<Route> {
         of(Route {
             method: Method::POST,
             summary: "A recipient leaves a channel (RFC 8058, one click) or comes back",
-            body: BodyKind::Document,
+            body: BodyKind::Form,
             accepts: FORM,
             success: const {
                 &[
                     html(200, "It is so now, or was before."),
                     html(400, "The form says nothing of the kind; nothing was changed."),
                     html(404, "No link of ours."),
-                    html(429, "Too many looks from this address."),
+                    html(
+                        429,
+                        "Too many requests with this link or from this address, or too many changes today.",
+                    ),
                     html(503, "Not now."),
                 ]
             },

@@ -36,6 +36,8 @@ pub enum BodyKind {
     Events,
     /// A document or anything else.
     Document,
+    /// What a page sends. Only read when its client may look at one more.
+    Form,
     /// Many rules; few are read at once.
     RuleSet,
 }

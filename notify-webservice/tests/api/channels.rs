@@ -1,8 +1,15 @@
 //! What channel documents say of other channels, and the routes about how channels are.
 
 use crate::harness::{Answered, Service, assert_problem, service};
+use crate::inbox::{delivered, message};
 use http::Method;
-use serde_json::{Value, json};
+use notify_core::ids::TenantId;
+use notify_core::ledger::{EntryDraft, EntryKind};
+use notify_core::severity::Severity;
+use notify_core::time::Clock;
+use notify_store::model::{Attempt, DeliveryState, Follows};
+use notify_store::{Commit, Effect};
+use serde_json::{Map, Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const CHANNELS: &str = "/api/v1/notify/channels";
@@ -69,4 +76,46 @@ async fn routes_about_channels_know_their_channel() {
     let all = service.admin(Method::GET, &format!("{CHANNELS}:status"), &[], "").await;
     assert_eq!(all.body["items"].as_array().map(Vec::len), Some(1), "{}", all.body);
     assert_eq!(all.body["nextPageToken"], Value::Null);
+    assert_eq!(put(&service, "b", None).await.status.as_u16(), 201);
+    let first = service.admin(Method::GET, &format!("{CHANNELS}:status?limit=1"), &[], "").await;
+    let next = first.text("/nextPageToken");
+    let path = format!("{CHANNELS}:status?limit=1&pageToken={next}");
+    let second = service.admin(Method::GET, &path, &[], "").await;
+    assert_eq!((first.text("/items/0/id"), second.text("/items/0/id")), ("a", "b"));
+    assert_eq!(second.body["nextPageToken"], Value::Null);
+    let bad = service.admin(Method::GET, &format!("{CHANNELS}:status?pageToken=x"), &[], "").await;
+    assert_problem(&bad, 400, "invalid-page-token");
+}
+
+#[tokio::test]
+async fn a_test_with_a_key_from_before_tells_what_came_of_it() {
+    let service = service().await;
+    assert_eq!(put(&service, "a", None).await.status.as_u16(), 201);
+    let test = async || {
+        let headers = [("idempotency-key", "k")];
+        service.admin(Method::POST, &format!("{CHANNELS}/a:test"), &headers, "").await
+    };
+    let id = delivered(&service, "a", "a", &message("test", Severity::Info)).await;
+    let first = test().await;
+    assert_eq!((first.text("/id"), first.text("/state")), (id.as_str(), "scheduled"));
+    let now = service.clock.now();
+    let attempt = Attempt {
+        delivery: id.clone(),
+        attempt: 1,
+        started_at: now,
+        finished_at: now,
+        result: "permanent".into(),
+        http_status: Some(404),
+        request: None,
+        response: None,
+        error: None,
+        provider_reference: None,
+        follows: Follows::Outcome(DeliveryState::Dead),
+    };
+    let subject = vec![("delivery".to_owned(), "ab".repeat(32))];
+    let entry =
+        EntryDraft { kind: EntryKind::Attempt, subject, predicate: Map::new(), about: id.to_string() };
+    let effects = vec![Effect::RecordAttempt(Box::new(attempt))];
+    service.store.commit(Commit::new(TenantId::new("acme").unwrap(), effects, vec![entry])).await.unwrap();
+    assert_eq!(test().await.text("/state"), "dead");
 }

@@ -293,7 +293,7 @@ async fn lists_come_in_pages() {
             break;
         }
     }
-    assert_eq!(seen, ["c0", "c1", "c2", "c3", "c4"]);
+    assert_eq!(seen, ["inbox", "c0", "c1", "c2", "c3", "c4"]);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use notify_core::links::LinkKeys;
 use notify_core::plan::{Documents, Explained, Snapshot};
 use notify_core::problem::{Code, Problem};
 use notify_core::time::{Clock, Timestamp};
-use notify_store::model::NewEvent;
+use notify_store::model::{NewEvent, Page, Paged};
 use notify_store::{Backend, Bookkeeping, Commit, Effect, OpenOptions, Store};
 use notify_webservice::auth::{Authenticator, Issue, Publisher, Publishers, Scope, TokenKey, issue_token};
 use notify_webservice::engine::{
@@ -215,7 +215,7 @@ impl Engine for TestEngine {
         let found = self.known_channel(tenant, channel);
         Box::pin(async move {
             let found = found.await?;
-            Ok(DeliveryId::derive(["test", found["id"].as_str().unwrap_or_default()]))
+            Ok(DeliveryId::derive([found["id"].as_str().unwrap_or_default()]))
         })
     }
     fn check_channel(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>> {
@@ -232,12 +232,13 @@ impl Engine for TestEngine {
     fn channel_status(&self, tenant: &TenantId, channel: &ChannelId) -> BoxFuture<Result<Value, Problem>> {
         self.known_channel(tenant, channel)
     }
-    fn channel_statuses(&self, tenant: &TenantId) -> BoxFuture<Result<Vec<Value>, Problem>> {
-        let (store, tenant) = (self.store.clone(), tenant.clone());
+    fn channel_statuses(&self, tenant: &TenantId, page: &Page) -> BoxFuture<Result<Paged<Value>, Problem>> {
+        let (store, tenant, page) = (self.store.clone(), tenant.clone(), page.clone());
         Box::pin(async move {
-            let all = store.configuration_of(&tenant, Kind::Channel).await;
+            let all = store.documents(&tenant, Kind::Channel, &page).await;
             let all = all.map_err(|error| Problem::new(Code::Internal, "", error.to_string(), ""))?;
-            Ok(all.documents.iter().map(|document| serde_json::from_str(&document.body).unwrap()).collect())
+            let items = all.items.iter().map(|document| serde_json::from_str(&document.body).unwrap());
+            Ok(Paged { items: items.collect(), next: all.next })
         })
     }
     fn configuration_changed(&self, _: &TenantId) {
@@ -355,7 +356,7 @@ pub async fn service_with(limits: Limits) -> Service {
         limits,
         export_key: ExportKey::from_seed(&[8; 32]),
         counters: Counters::default(),
-        pages: Pages::new(LinkKeys::one(LINK_KEY), PER_MINUTE),
+        pages: Pages::new(LinkKeys::one(LINK_KEY), PER_MINUTE, vec![]),
     };
     let app = Arc::new(app);
     Service { router: router(Arc::clone(&app)), app, engine, clock, store, intake, token_seed, _home: home }

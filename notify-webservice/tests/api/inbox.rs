@@ -138,6 +138,8 @@ async fn every_tenant_has_a_channel_that_nobody_can_change() {
     assert_eq!(made.status.as_u16(), 201, "{}", made.body);
     let shown = service.admin(Method::GET, &format!("{CHANNELS}/inbox"), &[], "").await;
     assert_eq!((shown.status.as_u16(), shown.text("/document/type")), (200, "console"), "{}", shown.body);
+    let versions = service.admin(Method::GET, &format!("{CHANNELS}/inbox/versions"), &[], "").await;
+    assert_eq!((versions.status.as_u16(), &versions.body["items"][0]), (200, &shown.body));
     let document = json!({
         "schema": "notify-channel@1", "id": "inbox", "name": "Mine", "type": "webhook", "enabled": false,
         "config": { "url": "https://example.org/" },
@@ -158,4 +160,86 @@ async fn every_tenant_has_a_channel_that_nobody_can_change() {
     let made =
         service.admin(Method::POST, CHANNELS, &JSON, &own(json!({ "retainDays": 7 })).to_string()).await;
     assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+}
+
+/// What the tenant itself has written, whatever a service of today would take.
+async fn written_before(service: &Service, id: &str) {
+    let document = json!({
+        "schema": "notify-channel@1", "id": id, "name": "Mine", "type": "webhook",
+        "config": { "url": "https://example.org/" },
+    });
+    let (_, body, digest) = notify_core::document::parse_channel(&document).unwrap();
+    let put = Effect::PutDocument {
+        kind: notify_core::document::Kind::Channel,
+        id: id.to_owned(),
+        digest,
+        body,
+        at: service.clock.now(),
+    };
+    let subject = vec![("config".to_owned(), "ab".repeat(32))];
+    let entry = EntryDraft { kind: EntryKind::Event, subject, predicate: Map::new(), about: id.to_owned() };
+    let commit = Commit::new(TenantId::new("acme").unwrap(), vec![put], vec![entry]);
+    service.store.commit(commit).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_list_of_channels_has_the_built_in_one() {
+    let service = service().await;
+    let pages = async |limit: u32| {
+        let (mut ids, mut token) = (Vec::new(), String::new());
+        loop {
+            let path = format!("{CHANNELS}?limit={limit}{token}");
+            let page = service.admin(Method::GET, &path, &[], "").await;
+            assert_eq!(page.status.as_u16(), 200, "{}", page.body);
+            let items = page.body["items"].as_array().unwrap();
+            assert!((1..=limit as usize).contains(&items.len()), "{}", page.body);
+            for item in items {
+                let own = item["builtIn"].as_bool().unwrap_or_default();
+                ids.push(format!("{} {} {own}", item["id"].as_str().unwrap(), item["version"]));
+            }
+            match page.body["nextPageToken"].as_str() {
+                Some(next) => token = format!("&pageToken={next}"),
+                None => return ids,
+            }
+        }
+    };
+    for limit in [1, 50] {
+        assert_eq!(pages(limit).await, ["inbox 0 true"], "{limit}");
+    }
+    for id in ["a", "in", "z"] {
+        written_before(&service, id).await;
+    }
+    for limit in [1, 2, 3, 4, 50] {
+        assert_eq!(pages(limit).await, ["inbox 0 true", "a 1 false", "in 1 false", "z 1 false"], "{limit}");
+    }
+    written_before(&service, "inbox").await;
+    for limit in [1, 3, 4, 50] {
+        assert_eq!(pages(limit).await, ["a 1 false", "in 1 false", "inbox 1 false", "z 1 false"], "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_channel_of_that_name_from_before_goes_on_until_it_is_deleted() {
+    let service = service().await;
+    written_before(&service, "inbox").await;
+    let rule = json!({
+        "schema": "notify-rule@1", "id": "r", "name": "R", "match": { "type": ["t"] },
+        "actions": [{ "id": "a", "channel": "inbox" }],
+    });
+    let made = service.admin(Method::POST, "/api/v1/notify/rules", &JSON, &rule.to_string()).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+    let place = format!("{CHANNELS}/inbox");
+    let document = json!({
+        "schema": "notify-channel@1", "id": "inbox", "name": "Still mine", "type": "webhook", "enabled": false,
+        "config": { "url": "https://example.org/" },
+    });
+    let if_match = [("content-type", "application/json"), ("if-match", "\"1\"")];
+    let put = service.admin(Method::PUT, &place, &if_match, &document.to_string()).await;
+    assert_eq!((put.status.as_u16(), put.body["version"].as_u64()), (200, Some(2)), "{}", put.body);
+    let gone = service.admin(Method::DELETE, &place, &[("if-match", "\"2\"")], "").await;
+    assert_eq!(gone.status.as_u16(), 204, "{}", gone.body);
+    let shown = service.admin(Method::GET, &place, &[], "").await;
+    assert_eq!((shown.text("/document/type"), &shown.body["version"]), ("console", &json!(0)));
+    let again = service.admin(Method::POST, CHANNELS, &JSON, &document.to_string()).await;
+    assert_problem(&again, 422, "invalid-channel");
 }

@@ -452,3 +452,79 @@ async fn an_admin_sees_and_ends_opt_outs() {
     let absent = service.admin(Method::GET, "/api/v1/notify/channels/absent/opt-outs", &[], "").await;
     assert_eq!(absent.status.as_u16(), 404);
 }
+
+#[tokio::test]
+async fn opt_outs_outlive_their_channel() {
+    let service = service().await;
+    let path = format!("/u/{}", mail(&service).await.of("ops@example.org"));
+    service.send(Method::POST, &path, &[FORM], ONE_CLICK).await;
+    let gone = service.admin(Method::DELETE, "/api/v1/notify/channels/mail", &[("if-match", "*")], "").await;
+    assert_eq!(gone.status.as_u16(), 204);
+    let place = "/api/v1/notify/channels/mail/opt-outs";
+    let listed = service.admin(Method::GET, place, &[], "").await;
+    assert_eq!((listed.status.as_u16(), listed.text("/items/0/address")), (200, "ops@example.org"));
+    let one = format!("{place}/ops@example.org");
+    assert_eq!(service.admin(Method::DELETE, &one, &[], "").await.status.as_u16(), 204);
+    assert_eq!(out(&service).await, [""; 0]);
+}
+
+/// Mail programs post for all their users from few addresses.
+#[tokio::test]
+async fn one_click_needs_no_place_of_its_address() {
+    let service = service().await;
+    let made = mail(&service).await;
+    let post = async |token: &str| {
+        let path = format!("/u/{token}");
+        service.send(Method::POST, &path, &[FORM], ONE_CLICK).await.status.as_u16()
+    };
+    for _ in 0..PER_MINUTE {
+        assert_eq!(post("x").await, 404);
+    }
+    assert_eq!(post("x").await, 429);
+    assert_eq!(post(&made.of("stranger@example.org")).await, 429, "ours, but of nobody");
+    assert_eq!(post(&made.of("ops@example.org")).await, 200);
+    assert_eq!(post(&made.of("dev@example.org")).await, 200);
+    assert_eq!(out(&service).await.len(), 2);
+    for _ in 1..PER_MINUTE {
+        assert_eq!(post(&made.of("dev@example.org")).await, 200);
+    }
+    assert_eq!(post(&made.of("dev@example.org")).await, 429);
+}
+
+#[tokio::test]
+async fn a_form_is_small() {
+    let service = service().await;
+    let path = format!("/u/{}", mail(&service).await.of("ops@example.org"));
+    let form = |bytes: usize| {
+        let mut body = ONE_CLICK.to_vec();
+        body.extend(b"&x=");
+        body.resize(bytes, b'x');
+        body
+    };
+    let refused = service.send(Method::POST, &path, &[FORM], &form(4_097)).await;
+    assert_eq!(refused.status.as_u16(), 413);
+    assert_eq!(service.send(Method::POST, &path, &[FORM], &form(4_096)).await.status.as_u16(), 200);
+}
+
+/// Each change is an entry of the ledger for good.
+#[tokio::test]
+async fn a_recipient_changes_so_often_in_a_day() {
+    let service = service().await;
+    let path = format!("/u/{}", mail(&service).await.of("ops@example.org"));
+    let before = entries(&service).await;
+    let post = async |body: &[u8]| {
+        service.later(60);
+        service.send(Method::POST, &path, &[FORM], body).await
+    };
+    for number in 0..5 {
+        assert_eq!(post(ONE_CLICK).await.status.as_u16(), 200, "{number}");
+        assert_eq!(post(b"action=resubscribe").await.status.as_u16(), 200, "{number}");
+    }
+    assert_eq!(post(ONE_CLICK).await.status.as_u16(), 200);
+    let refused = post(b"action=resubscribe").await;
+    assert_eq!(refused.status.as_u16(), 429);
+    assert!(page(&refused).text.contains("tomorrow"));
+    assert_eq!((out(&service).await.len(), entries(&service).await), (1, before + 11));
+    service.later(DAY);
+    assert_eq!(post(b"action=resubscribe").await.status.as_u16(), 200);
+}
