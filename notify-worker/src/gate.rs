@@ -66,8 +66,8 @@ pub(crate) enum Gate {
     Pass { probe: bool },
     /// It is back in the queue.
     Waits,
-    /// It would wait longer than its fallback allows, and why.
-    TooLong(String),
+    /// It would wait longer than its fallback allows: until when, and why. Its claim is kept.
+    TooLong { until: Timestamp, why: String },
     /// The claim is somebody else's.
     Lost,
 }
@@ -235,14 +235,46 @@ async fn shut(
     why: &str,
 ) -> Result<Gate, StoreError> {
     if let Some(fallback) = &channel.document.fallback
-        && crate::fallback::may_fall_back(&ready.cause)
         && until > crate::fallback::latest(ready.created_at, fallback)
     {
-        return Ok(Gate::TooLong(format!("{why} until {}", rfc3339_millis(until))));
+        return Ok(Gate::TooLong { until, why: format!("{why} until {}", rfc3339_millis(until)) });
     }
+    wait_until(shared, ready, key, until).await
+}
+
+/// Nobody takes over: it waits for its channel.
+pub(crate) async fn wait_all_the_same(
+    shared: &Shared,
+    ready: &Ready,
+    until: Timestamp,
+) -> Result<Gate, StoreError> {
+    let key = (ready.tenant.clone(), ready.channel.clone());
+    wait_until(shared, ready, &key, until).await
+}
+
+async fn wait_until(
+    shared: &Shared,
+    ready: &Ready,
+    key: &Key,
+    until: Timestamp,
+) -> Result<Gate, StoreError> {
     let turn = shared.gates.change(key, |known| known.line_up(until)).unwrap_or(until);
     let given = shared.store.give_back(&ready.tenant, &ready.id, &ready.token, turn).await?;
     Ok(if given { Gate::Waits } else { Gate::Lost })
+}
+
+/// The store failed before anything was sent: the delivery comes back in a moment, so that its claim does not run out
+/// and pass for an attempt that nobody knows the end of.
+pub(crate) async fn give_back_soon(shared: &Shared, ready: &Ready) -> bool {
+    for round in 0_u32..8 {
+        let soon = after(shared.clock.now(), Duration::from_secs(1));
+        match shared.store.give_back(&ready.tenant, &ready.id, &ready.token, soon).await {
+            Ok(given) => return given,
+            Err(error) => tracing::warn!(delivery = %ready.id, %error, "not given back yet"),
+        }
+        crate::clock::wait(Duration::from_millis(100 << round.min(5))).await;
+    }
+    false
 }
 
 /// When the channel's breaker opens; `None`: never.

@@ -341,7 +341,10 @@ async fn a_test_message_says_so_and_tells_what_came_of_it() {
     assert_eq!(checked["result"], "not-checkable", "{checked}");
     let all = worker.channel_statuses(&studio.tenant).await.unwrap();
     let states: Vec<_> = all.iter().map(|status| (status["id"].clone(), status["state"].clone())).collect();
-    assert_eq!(json!(states), json!([["bad", "failing"], ["good", "ok"], ["off", "disabled"]]));
+    assert_eq!(
+        json!(states),
+        json!([["bad", "failing"], ["good", "ok"], ["inbox", "unused"], ["off", "disabled"]])
+    );
     worker.stop().await;
 }
 
