@@ -242,7 +242,9 @@ impl Dispatcher {
                     match takes_over(shared, &ready, &snapshot, &why, started_at).await {
                         Ok(Some(new)) => over = Some((why, new)),
                         Ok(None) => return self.waits(&ready, until).await,
-                        Err(error) => return self.back(&ready, "its fallback could not be read", &error).await,
+                        Err(error) => {
+                            return self.back(&ready, "its fallback could not be read", &error).await;
+                        }
                     }
                 }
                 Ok(Gate::Lost) => return false,
@@ -334,7 +336,9 @@ impl Dispatcher {
         {
             return Ok(snapshot);
         }
-        shared.snapshots.reload(tenant).await
+        let snapshot = shared.snapshots.reload(tenant).await?;
+        shared.gates.follow(&snapshot);
+        Ok(snapshot)
     }
 
     async fn send(&self, ready: &Ready, channel: &Version<Channel>, started_at: Timestamp) -> AttemptResult {

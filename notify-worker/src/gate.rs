@@ -9,7 +9,7 @@
 use crate::clock::after;
 use crate::dispatch::{Dispatcher, Ready};
 use crate::record::result_name;
-use crate::targets::targets;
+use crate::targets::{provided, targets};
 use crate::worker::Shared;
 use notify_connector_host::AttemptResult;
 use notify_connector_host::request::Outcome;
@@ -22,7 +22,7 @@ use notify_core::plan::Snapshot;
 use notify_core::retry::{MAX_WAIT, THROTTLE_FLOOR};
 use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::StoreError;
-use notify_store::model::{ChannelError, Turn};
+use notify_store::model::{ChannelError, ChannelState, Turn};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,7 +55,7 @@ struct Known {
     waiting: u32,
     has_fallback: bool,
     channel_type: String,
-    /// Of the channel's document, when it was first used.
+    /// Of the channel's document that this is about.
     version: u64,
 }
 
@@ -90,11 +90,13 @@ impl Gates {
         self.held().remove(&(tenant.clone(), channel.clone()));
     }
 
-    /// Channels of a tenant that are shut, with the version that they had.
-    fn shut_of(&self, tenant: &TenantId, now: Timestamp) -> Vec<(ChannelId, u64)> {
-        let held = self.held();
-        let shut = held.iter().filter(|((of, _), known)| of == tenant && known.shut(now).is_some());
-        shut.map(|((_, channel), known)| (channel.clone(), known.version)).collect()
+    /// What was said of a channel's receiver does not hold for a channel that was changed since, perhaps to another one,
+    /// and nothing holds for one that is gone.
+    pub fn follow(&self, snapshot: &Snapshot) {
+        self.held().retain(|(tenant, channel), known| {
+            *tenant != snapshot.tenant
+                || snapshot.channels.get(channel).is_some_and(|found| found.version <= known.version)
+        });
     }
 
     /// Until when a channel is surely shut, where nobody has to look at the delivery.
@@ -193,6 +195,7 @@ async fn look(
     let found = shared.gates.known(key);
     let has_fallback = channel.document.fallback.is_some();
     if let Some(known) = &found
+        && known.version == channel.version
         && (shared.options.sweep.is_none() || now <= after(known.read_at, STALE))
     {
         if known.has_fallback != has_fallback {
@@ -200,8 +203,14 @@ async fn look(
         }
         return Ok(known.clone());
     }
-    let state = shared.store.channel_state(&key.0, &key.1).await?.unwrap_or_default();
+    let mut state = shared.store.channel_state(&key.0, &key.1).await?.unwrap_or_default();
+    if forget_older(&mut state, channel.version) {
+        shared.store.begin_version(&key.0, &key.1, channel.version).await?;
+    }
     let mut held = shared.gates.held();
+    if held.get(key).is_some_and(|known| known.version < channel.version) {
+        held.remove(key);
+    }
     let known = held.entry(key.clone()).or_insert_with(|| Known {
         breaker: state.breaker,
         paused_until: state.paused_until,
@@ -224,6 +233,16 @@ async fn look(
         known.waiting = 0;
     }
     Ok(known.clone())
+}
+
+/// Breaker and pause are about the document that they were noted of; `true` when that was an older one.
+pub(crate) fn forget_older(state: &mut ChannelState, version: u64) -> bool {
+    let older = state.version.is_some_and(|noted| noted < version);
+    let shut = state.breaker.until().is_some() || state.paused_until.is_some();
+    if older {
+        (state.breaker, state.paused_until) = (Breaker::default(), None);
+    }
+    older && shut
 }
 
 async fn shut(
@@ -252,12 +271,7 @@ pub(crate) async fn wait_all_the_same(
     wait_until(shared, ready, &key, until).await
 }
 
-async fn wait_until(
-    shared: &Shared,
-    ready: &Ready,
-    key: &Key,
-    until: Timestamp,
-) -> Result<Gate, StoreError> {
+async fn wait_until(shared: &Shared, ready: &Ready, key: &Key, until: Timestamp) -> Result<Gate, StoreError> {
     let turn = shared.gates.change(key, |known| known.line_up(until)).unwrap_or(until);
     let given = shared.store.give_back(&ready.tenant, &ready.id, &ready.token, turn).await?;
     Ok(if given { Gate::Waits } else { Gate::Lost })
@@ -353,6 +367,10 @@ async fn note(
     let said = said(result);
     let set = settings(&channel.document);
     let changed = shared.gates.change(&key, |known| {
+        // It was about the receiver of before.
+        if known.version != channel.version {
+            return None;
+        }
         let before = known.breaker;
         known.breaker = match (said, set) {
             (Said::Works | Said::Lives, _) => before.succeeded(),
@@ -377,20 +395,21 @@ async fn note(
         if error {
             known.error_noted = Some(at);
         }
-        (before, known.breaker, success, error)
+        Some((before, known.breaker, success, error))
     });
-    let Some((before, now, success, error)) = changed else { return Ok(()) };
+    let Some((before, now, success, error)) = changed.flatten() else { return Ok(()) };
     if let Some(wait) = pause(result) {
         let until = after(at, wait);
         shared.gates.change(&key, |known| known.paused_until = known.paused_until.max(Some(until)));
-        shared.store.pause_channel(tenant, id, until).await?;
-        let targets = targets(&shared.host, tenant, &channel.document);
-        if !targets.is_empty() {
-            shared.store.pause_targets(&targets, until).await?;
+        shared.store.pause_channel(tenant, id, Some(channel.version), until).await?;
+        // What is the channel's alone is paused with it, and begins anew with it.
+        let shared_by_others = provided(&shared.host, tenant, &channel.document);
+        if !shared_by_others.is_empty() {
+            shared.store.pause_targets(&shared_by_others, at, until).await?;
         }
     }
     if before != now && (before.until().is_some() || now.until().is_some()) {
-        shared.store.note_breaker(tenant, id, now).await?;
+        shared.store.note_breaker(tenant, id, Some(channel.version), now).await?;
         tracing::warn!(tenant = %tenant, channel = %id, from = before.name(), to = now.name(), "breaker");
     }
     if success {
@@ -420,7 +439,7 @@ pub(crate) async fn unused_probe(shared: &Shared, ready: &Ready, now: Timestamp)
         known.breaker
     });
     if let Some(breaker) = undecided
-        && let Err(error) = shared.store.note_breaker(&key.0, &key.1, breaker).await
+        && let Err(error) = shared.store.note_breaker(&key.0, &key.1, None, breaker).await
     {
         tracing::warn!(tenant = %key.0, channel = %key.1, %error, "the breaker's probe was not given back");
     }
@@ -438,29 +457,37 @@ pub(crate) async fn close(
     if state.breaker.until().is_none() {
         return Ok(false);
     }
-    shared.store.note_breaker(tenant, channel, Breaker::default()).await?;
+    shared.store.note_breaker(tenant, channel, None, Breaker::default()).await?;
     shared.gates.forget(tenant, channel);
     shared.store.hurry(tenant, channel, now, false).await?;
     dispatcher.wake_poll();
     Ok(true)
 }
 
-/// What was said of a channel's receiver does not hold for a channel that was changed since, perhaps to another one.
-pub(crate) async fn changed(shared: &Shared, dispatcher: &Dispatcher, snapshot: &Snapshot) {
-    let (tenant, now) = (&snapshot.tenant, shared.clock.now());
-    for (channel, version) in shared.gates.shut_of(tenant, now) {
-        if snapshot.channels.get(&channel).is_some_and(|found| found.version == version) {
-            continue;
-        }
-        let anew = async {
-            shared.store.resume_channel(tenant, &channel).await?;
-            shared.store.note_breaker(tenant, &channel, Breaker::default()).await?;
-            shared.gates.forget(tenant, &channel);
-            shared.store.hurry(tenant, &channel, now, false).await
-        };
-        match anew.await {
-            Ok(_) => dispatcher.wake_poll(),
-            Err(error) => tracing::warn!(%tenant, %channel, %error, "a changed channel stays shut for now"),
-        }
+/// A person says that the channel may be used again: its pause ends.
+pub(crate) async fn resume(
+    shared: &Shared,
+    dispatcher: &Dispatcher,
+    tenant: &TenantId,
+    channel: &Channel,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let targets = provided(&shared.host, tenant, channel);
+    let state = shared.store.channel_state(tenant, &channel.id).await?.unwrap_or_default();
+    let (of_targets, _) = shared.store.targets_state(&targets, now).await?;
+    if state.paused_until.max(of_targets).is_none_or(|until| until <= now) {
+        return Ok(false);
     }
+    shared.store.resume_targets(&targets, now).await?;
+    shared.store.resume_channel(tenant, &channel.id).await?;
+    shared.gates.forget(tenant, &channel.id);
+    shared.store.line_up_anew(tenant, &channel.id).await?;
+    dispatcher.wake_poll();
+    Ok(true)
+}
+
+/// The configuration changed; the store has sent who waits for a changed channel to ask it again.
+pub(crate) fn changed(shared: &Shared, dispatcher: &Dispatcher, snapshot: &Snapshot) {
+    shared.gates.follow(snapshot);
+    dispatcher.wake_poll();
 }

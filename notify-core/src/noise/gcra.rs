@@ -24,6 +24,12 @@ impl Rate {
         Self { interval, tolerance: interval.saturating_mul(limit - 1) }
     }
 
+    /// Between two tokens, microseconds.
+    #[must_use]
+    pub const fn interval(self) -> i64 {
+        self.interval
+    }
+
     /// Asks for one token at `now`, where `full_at` is what is remembered (microseconds since 1970 both).
     ///
     /// # Errors
