@@ -101,7 +101,9 @@ async fn round(
     while let Some(left) = running.join_next().await {
         later.extend(left.into_iter().flatten());
     }
-    later.iter().for_each(|key| drop(due.remove(key)));
+    for key in &later {
+        due.remove(key);
+    }
     Ok(())
 }
 

@@ -10,7 +10,6 @@ use notify_store::Backend;
 use notify_store::model::{Delivery, DeliveryState};
 use notify_testkit::postgres;
 use notify_worker::Worker;
-use notify_worker::clock::wait;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
