@@ -1,11 +1,19 @@
 -- The turn that a delivery has in the line of a target with a rate: reserved, and not to be asked for again.
 ALTER TABLE work_queue ADD COLUMN slot_at BIGINT;
+-- At which targets, and how far the line of each had been moved when the turn was reserved.
+ALTER TABLE work_queue ADD COLUMN slot_lines BYTEA;
 
--- When the buckets of targets with a rate are full again, and until when a target asked for a pause. Targets may be
+-- Who took over from a digest, or repeats it: no event leads there.
+CREATE INDEX deliveries_no_event ON deliveries (tenant, cause) WHERE event_seq IS NULL;
+
+-- Targets with a rate: when the bucket is full again by the turns that were used (used_at) and by those that were
+-- reserved (full_at), how far the line was moved so far, and until when the target asked for a pause. Targets may be
 -- shared by tenants, so a key is a hash and nothing but times is here.
 CREATE TABLE send_targets (
     key BYTEA NOT NULL PRIMARY KEY,
     full_at BIGINT NOT NULL,
+    used_at BIGINT NOT NULL,
+    moved BIGINT NOT NULL,
     paused_until BIGINT NOT NULL
 );
 CREATE INDEX send_targets_full ON send_targets (full_at);
@@ -14,6 +22,8 @@ CREATE INDEX send_targets_full ON send_targets (full_at);
 CREATE TABLE channel_state (
     tenant TEXT NOT NULL,
     channel TEXT NOT NULL,
+    -- Of the document that breaker and pause are about.
+    version BIGINT,
     breaker TEXT NOT NULL,
     breaker_since BIGINT,
     breaker_until BIGINT,

@@ -14,7 +14,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT channel, breaker, breaker_since, breaker_until, breaker_round, paused_until, success_at, error_at, \
-             error_result, error_status, error_text, check_due, check_at, check_result, check_text, secrets \
+             error_result, error_status, error_text, check_due, check_at, check_result, check_text, secrets, \
+             version \
              FROM channel_state ",
             $rest
         )
@@ -44,6 +45,7 @@ fn decode(row: &Row) -> Result<(ChannelId, ChannelState), StoreError> {
         Some(at) => Some(ChannelCheck { at, result: text(13)?, text: text(14)? }),
     };
     let state = ChannelState {
+        version: row.opt_int(16)?.map(u64::try_from).transpose().map_err(corrupt)?,
         breaker,
         paused_until: time(5)?,
         success_at: time(6)?,
@@ -101,6 +103,7 @@ impl Shared {
         &self,
         tenant: &TenantId,
         channel: &ChannelId,
+        version: Option<u64>,
         breaker: Breaker,
     ) -> Result<(), StoreError> {
         let (since, until, round) = match breaker {
@@ -110,9 +113,15 @@ impl Shared {
             }
         };
         let sql = "UPDATE channel_state SET breaker = $3, breaker_since = $4, breaker_until = $5, \
-             breaker_round = $6 WHERE tenant = $1 AND channel = $2";
-        let values =
-            vec![Arg::from(breaker.name()), since.or_null(), until.or_null(), Arg::Int(i64::from(round))];
+             breaker_round = $6, version = COALESCE($7, version) WHERE tenant = $1 AND channel = $2 \
+             AND ($7 IS NULL OR version IS NULL OR version <= $7)";
+        let values = vec![
+            Arg::from(breaker.name()),
+            since.or_null(),
+            until.or_null(),
+            Arg::Int(i64::from(round)),
+            of_version(version),
+        ];
         self.note(tenant, channel, sql, values).await.map(drop)
     }
 
@@ -132,11 +141,26 @@ impl Shared {
         &self,
         tenant: &TenantId,
         channel: &ChannelId,
+        version: Option<u64>,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE channel_state SET paused_until = $3 WHERE tenant = $1 AND channel = $2 \
-             AND (paused_until IS NULL OR paused_until < $3)";
-        self.note(tenant, channel, sql, vec![Arg::from(until)]).await.map(drop)
+        let sql = "UPDATE channel_state SET paused_until = $3, version = COALESCE($4, version) \
+             WHERE tenant = $1 AND channel = $2 AND (paused_until IS NULL OR paused_until < $3) \
+             AND ($4 IS NULL OR version IS NULL OR version <= $4)";
+        self.note(tenant, channel, sql, vec![Arg::from(until), of_version(version)]).await.map(drop)
+    }
+
+    /// What was noted of an earlier version of the document does not hold any more.
+    pub async fn begin_version(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE channel_state SET breaker = 'closed', breaker_since = NULL, breaker_until = NULL, \
+             breaker_round = 0, paused_until = NULL, version = $3 \
+             WHERE tenant = $1 AND channel = $2 AND version < $3";
+        self.note(tenant, channel, sql, vec![Arg::count(version)]).await.map(drop)
     }
 
     pub async fn resume_channel(&self, tenant: &TenantId, channel: &ChannelId) -> Result<(), StoreError> {
@@ -232,12 +256,17 @@ impl Shared {
     ) -> Result<u64, StoreError> {
         self.writing(async |db| {
             db.enter(&self.texts, tenant).await?;
-            // A retry or a hold moves both times, what was sent back to the line only the second.
-            let sql = "UPDATE work_queue SET ready_at = $3, due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END \
+            // Commits move many rows of the queue as well; one after the other, nobody waits for the other in a circle.
+            let sql = "SELECT r.tenant FROM tenant_heads r WHERE r.tenant = $1 @lock";
+            db.rows(&self.texts, sql, [Arg::from(tenant.as_str())]).await?;
+            // A retry or a hold moves both times, what was sent back to the line only the second. Who has a reserved
+            // turn comes at that time. All keep their order.
+            let sql = "UPDATE work_queue SET ready_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END, \
+                 due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END \
                  WHERE tenant = $1 AND claim_token IS NULL AND ready_at > $3 \
-                 AND ($4 = 1 OR (ready_at > due_at AND slot_at IS NULL)) \
-                 AND delivery_seq IN (SELECT d.seq FROM deliveries d WHERE d.tenant = $1 \
-                 AND d.channel = $2 AND d.state = 'scheduled' \
+                 AND ($4 = 1 OR (ready_at > due_at AND (slot_at IS NULL OR ready_at > slot_at))) \
+                 AND EXISTS (SELECT 1 FROM deliveries d WHERE d.tenant = work_queue.tenant \
+                 AND d.seq = work_queue.delivery_seq AND d.channel = $2 \
                  AND ($4 = 0 OR (d.last_result = 'retry' AND d.last_error LIKE 'secret `%')))";
             let args = [
                 Arg::from(tenant.as_str()),
@@ -249,4 +278,22 @@ impl Shared {
         })
         .await
     }
+
+    pub async fn line_up_anew(&self, tenant: &TenantId, channel: &ChannelId) -> Result<u64, StoreError> {
+        self.writing(async |db| {
+            db.enter(&self.texts, tenant).await?;
+            let sql = "SELECT r.tenant FROM tenant_heads r WHERE r.tenant = $1 @lock";
+            db.rows(&self.texts, sql, [Arg::from(tenant.as_str())]).await?;
+            let sql = "UPDATE work_queue SET ready_at = due_at \
+                 WHERE tenant = $1 AND claim_token IS NULL AND ready_at > due_at \
+                 AND EXISTS (SELECT 1 FROM deliveries d WHERE d.tenant = work_queue.tenant \
+                 AND d.seq = work_queue.delivery_seq AND d.channel = $2)";
+            Ok(db.run(&self.texts, sql, [Arg::from(tenant.as_str()), Arg::from(channel.as_str())]).await?)
+        })
+        .await
+    }
+}
+
+fn of_version(version: Option<u64>) -> Arg<'static> {
+    version.map_or(Arg::NullInt, Arg::count)
 }

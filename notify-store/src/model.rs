@@ -464,6 +464,8 @@ pub enum Turn {
 /// How a channel is, as far as its attempts and checks tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelState {
+    /// Of the document that breaker and pause are about.
+    pub version: Option<u64>,
     pub breaker: notify_core::breaker::Breaker,
     pub paused_until: Option<Timestamp>,
     /// Of the last success; written when it is news, so it may lag by a minute.

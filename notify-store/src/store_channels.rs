@@ -31,8 +31,21 @@ impl Store {
         self.inner.shared.give_back(tenant, delivery, token, until).await
     }
     /// Nobody gets a turn at these targets before then.
-    pub async fn pause_targets(&self, targets: &[TargetRate], until: Timestamp) -> Result<(), StoreError> {
-        self.inner.shared.pause_targets(targets, until).await
+    pub async fn pause_targets(
+        &self,
+        targets: &[TargetRate],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.inner.shared.pause_targets(targets, now, until).await
+    }
+    /// Ends a pause of these targets before its time.
+    pub async fn resume_targets(&self, targets: &[TargetRate], now: Timestamp) -> Result<(), StoreError> {
+        self.inner.shared.resume_targets(targets, now).await
+    }
+    /// Forgets targets that nobody has used for a day; how many.
+    pub async fn forget_targets(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.shared.forget_targets(now).await
     }
     /// Until when the targets are paused, and when the next turn is free; `None` for what is past.
     pub async fn targets_state(
@@ -57,14 +70,15 @@ impl Store {
     ) -> Result<Vec<(ChannelId, ChannelState)>, StoreError> {
         self.inner.shared.channel_states(tenant).await
     }
-    /// Notes where the breaker stands.
+    /// Notes where the breaker stands. What is about an older version of the document than is known is left out.
     pub async fn note_breaker(
         &self,
         tenant: &TenantId,
         channel: &ChannelId,
+        version: Option<u64>,
         breaker: Breaker,
     ) -> Result<(), StoreError> {
-        self.inner.shared.note_breaker(tenant, channel, breaker).await
+        self.inner.shared.note_breaker(tenant, channel, version, breaker).await
     }
     /// Lets one probe pass: `true` for the one who gets it, of all who ask in all processes.
     pub async fn begin_probe(
@@ -81,9 +95,23 @@ impl Store {
         &self,
         tenant: &TenantId,
         channel: &ChannelId,
+        version: Option<u64>,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        self.inner.shared.pause_channel(tenant, channel, until).await
+        self.inner.shared.pause_channel(tenant, channel, version, until).await
+    }
+    /// Breaker and pause of an earlier version of the channel's document end.
+    pub async fn begin_version(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        self.inner.shared.begin_version(tenant, channel, version).await
+    }
+    /// All deliveries that wait for their channel ask again now, in the order in which they were due.
+    pub async fn line_up_anew(&self, tenant: &TenantId, channel: &ChannelId) -> Result<u64, StoreError> {
+        self.inner.shared.line_up_anew(tenant, channel).await
     }
     /// Ends a pause.
     pub async fn resume_channel(&self, tenant: &TenantId, channel: &ChannelId) -> Result<(), StoreError> {

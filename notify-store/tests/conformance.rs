@@ -66,6 +66,7 @@ const CASES: &[Case] = cases![
     channels::turns,
     channels::giving_back,
     channels::states,
+    channels::changed_documents,
     grouping::as_if_one_after_the_other,
     grouping::refused_leaves_nothing,
     grouping::poison_harms_nobody,

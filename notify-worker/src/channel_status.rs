@@ -1,11 +1,12 @@
 //! How a channel is, in one answer: what its attempts, its breaker, its targets and its checks tell.
 
 use crate::checks::{can_be_checked, every};
+use crate::gate::forget_older;
 use crate::targets::targets;
 use crate::trial::{known, store_fails};
 use crate::worker::Worker;
 use notify_core::breaker::Breaker;
-use notify_core::document::Channel;
+use notify_core::document::{Channel, Version};
 use notify_core::ids::{ChannelId, TenantId};
 use notify_core::problem::Problem;
 use notify_core::time::{Timestamp, rfc3339_millis};
@@ -29,9 +30,10 @@ impl Worker {
     /// # Errors
     /// `not-found`.
     pub async fn channel_status(&self, tenant: &TenantId, channel: &ChannelId) -> Result<Value, Problem> {
-        let channel = self.channel_of(tenant, channel).await?.document;
+        let Version { version, document: channel, .. } = self.channel_of(tenant, channel).await?;
         let state = self.shared.store.channel_state(tenant, &channel.id).await;
-        let state = state.map_err(|error| store_fails(&error))?.unwrap_or_default();
+        let mut state = state.map_err(|error| store_fails(&error))?.unwrap_or_default();
+        forget_older(&mut state, version);
         let queues = self.shared.store.channel_queues(tenant).await.map_err(|error| store_fails(&error))?;
         let queue = queues.into_iter().find(|(id, _)| *id == channel.id).map(|(_, queue)| queue);
         let known = known(state.secrets.as_deref());
@@ -59,7 +61,8 @@ impl Worker {
             let mut items = Vec::new();
             let mut last = None;
             for (id, channel) in rest.by_ref().take(page.limit.max(1) as usize) {
-                let state = states.remove(id).unwrap_or_default();
+                let mut state = states.remove(id).unwrap_or_default();
+                forget_older(&mut state, channel.version);
                 let queue = queues.get(id).copied().unwrap_or_default();
                 items.push(self.one(tenant, &channel.document, state, queue).await?);
                 last = Some(id.to_string());

@@ -17,13 +17,15 @@ use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::model::{ChannelCheck, NewEvent};
 use notify_store::{Bookkeeping, Commit, StoreError};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// How often the process looks whether a check is due.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Checks under way at once.
 const AT_ONCE: usize = 4;
+/// A tenant's checks of one round begin within this time.
+const AT_MOST: Duration = Duration::from_secs(30);
 /// Longest text of a check that is kept.
 const MAX_TEXT: usize = 1_000;
 /// The message of a check; it is not to be sent.
@@ -61,6 +63,7 @@ async fn round(
         return Ok(());
     }
     let mut running = tokio::task::JoinSet::new();
+    let mut asked = Vec::new();
     for tenant in shared.store.tenants().await? {
         if checkable.get(&tenant.id).is_none_or(|(version, _)| *version != tenant.config_version) {
             let read = shared.store.configuration_of(&tenant.id, Kind::Channel).await?;
@@ -79,22 +82,58 @@ async fn round(
                 continue;
             }
             due.insert(key, next);
-            if !shared.store.begin_check(&tenant.id, &channel.id, now, next).await? {
-                continue;
-            }
-            if running.len() >= AT_ONCE {
-                running.join_next().await;
-            }
-            let (worker, tenant, channel) = (worker.clone(), tenant.id.clone(), channel.clone());
-            running.spawn(async move {
-                if let Err(error) = check(&worker, &tenant, &channel).await {
-                    tracing::warn!(%tenant, channel = %channel.id, %error, "a check could not be noted");
-                }
-            });
+            asked.push((tenant.id.clone(), channel.clone(), next));
         }
     }
-    while running.join_next().await.is_some() {}
+    // One of a tenant at a time, so that no tenant's slow receivers hold up the checks of the others.
+    let mut queues: Queues = BTreeMap::new();
+    for (tenant, channel, next) in asked {
+        queues.entry(tenant).or_default().push((channel, next));
+    }
+    let mut later = Vec::new();
+    for (tenant, queue) in queues {
+        if running.len() >= AT_ONCE {
+            later.extend(running.join_next().await.and_then(Result::ok).into_iter().flatten());
+        }
+        let worker = worker.clone();
+        running.spawn(async move { check_all(&worker, tenant, queue).await });
+    }
+    while let Some(left) = running.join_next().await {
+        later.extend(left.into_iter().flatten());
+    }
+    for key in &later {
+        due.remove(key);
+    }
     Ok(())
+}
+
+/// Channels that are due, each with the time of its next check.
+type Queues = BTreeMap<TenantId, Vec<(Channel, Timestamp)>>;
+
+/// One after the other, for a while; those that are left, for the next round.
+async fn check_all(
+    worker: &Worker,
+    tenant: TenantId,
+    queue: Vec<(Channel, Timestamp)>,
+) -> Vec<(TenantId, ChannelId)> {
+    let end = after(worker.shared.clock.now(), AT_MOST);
+    let mut left = Vec::new();
+    for (channel, next) in queue {
+        let (store, now) = (&worker.shared.store, worker.shared.clock.now());
+        if now > end {
+            left.push((tenant.clone(), channel.id));
+            continue;
+        }
+        let checked = match store.begin_check(&tenant, &channel.id, now, next).await {
+            Ok(true) => check(worker, &tenant, &channel).await.map(drop),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = checked {
+            tracing::warn!(%tenant, channel = %channel.id, %error, "a check could not be made or noted");
+        }
+    }
+    left
 }
 
 pub(crate) fn can_be_checked(shared: &Shared, channel_type: &str) -> bool {
@@ -127,7 +166,7 @@ pub(crate) async fn check(
     let shared = &worker.shared;
     let before = shared.store.channel_state(tenant, &channel.id).await?.and_then(|state| state.check);
     let (result, text, http_status) = if can_be_checked(shared, &channel.r#type) {
-        judged(ask(worker, tenant, channel).await)
+        judged(ask(worker, tenant, channel).await?)
     } else {
         let text = format!("channels of type `{}` cannot be checked; send a test instead", channel.r#type);
         ("not-checkable", text, None)
@@ -147,18 +186,14 @@ pub(crate) async fn check(
     Ok((check, http_status))
 }
 
-async fn ask(worker: &Worker, tenant: &TenantId, channel: &Channel) -> AttemptResult {
+/// # Errors
+/// When the store cannot be read: that says nothing about the channel.
+async fn ask(worker: &Worker, tenant: &TenantId, channel: &Channel) -> Result<AttemptResult, StoreError> {
     let shared = &worker.shared;
     let now = shared.clock.now();
     let config_json = serde_json::to_vec(&channel.config).unwrap_or_default();
     let id = DeliveryId::derive([tenant.as_str(), "check", channel.id.as_str()]);
-    let provided = match crate::provided::provided(shared, tenant, channel, &id, now).await {
-        Ok(provided) => provided,
-        Err(error) => {
-            tracing::warn!(%tenant, channel = %channel.id, %error, "a check was not made");
-            return crate::dispatch::failed(Outcome::Retry { after_ms: None }, error.to_string());
-        }
-    };
+    let provided = crate::provided::provided(shared, tenant, channel, &id, now).await?;
     let seconds = channel.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()));
     let input = AttemptInput {
         channel_type: &channel.r#type,
@@ -177,7 +212,7 @@ async fn ask(worker: &Worker, tenant: &TenantId, channel: &Channel) -> AttemptRe
         provided: &provided,
         check: true,
     };
-    shared.host.attempt(input).await
+    Ok(shared.host.attempt(input).await)
 }
 
 fn judged(result: AttemptResult) -> (&'static str, String, Option<u16>) {

@@ -2,6 +2,7 @@
 //! free again.
 
 use crate::clock::after;
+use crate::fallback::takes_over;
 use crate::gate::{self, Gate};
 use crate::lanes::{Lanes, Pass};
 use crate::record;
@@ -224,16 +225,12 @@ impl Dispatcher {
         let started_at = shared.clock.now();
         let snapshot = match self.current_snapshot(&ready.tenant).await {
             Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::error!(delivery = %ready.id, %error, "the configuration could not be read; nothing was sent");
-                return false;
-            }
+            Err(error) => return self.back(&ready, "the configuration could not be read", &error).await,
         };
         let channel = snapshot.channels.get(&ready.channel);
-        let mut moved = false;
-        let mut over = None;
         let sends = channel
             .filter(|channel| channel.document.enabled && target_of(&channel.document) == ready.target);
+        let mut over = None;
         if let Some(channel) = sends {
             match gate::ask(shared, &ready, channel, self.deadline(Some(channel)), started_at).await {
                 Ok(Gate::Pass { probe }) => ready.probe = probe,
@@ -241,12 +238,17 @@ impl Dispatcher {
                     self.wake_poll();
                     return true;
                 }
-                Ok(Gate::TooLong(why)) => over = Some(why),
-                Ok(Gate::Lost) => return false,
-                Err(error) => {
-                    tracing::error!(delivery = %ready.id, %error, "its channel could not be asked; nothing was sent");
-                    return false;
+                Ok(Gate::TooLong { until, why }) => {
+                    match takes_over(shared, &ready, &snapshot, &why, started_at).await {
+                        Ok(Some(new)) => over = Some((why, new)),
+                        Ok(None) => return self.waits(&ready, until).await,
+                        Err(error) => {
+                            return self.back(&ready, "its fallback could not be read", &error).await;
+                        }
+                    }
                 }
+                Ok(Gate::Lost) => return false,
+                Err(error) => return self.back(&ready, "its channel could not be asked", &error).await,
             }
         }
         let regated = match over {
@@ -258,20 +260,37 @@ impl Dispatcher {
             gate::unused_probe(shared, &ready, started_at).await;
         }
         match regated {
-            Regated::Go | Regated::Ends => {}
+            Regated::Go | Regated::Ends | Regated::ChannelOff => {}
             Regated::Waits => {
                 self.wake_poll();
                 return true;
             }
             Regated::Lost => return false,
+            Regated::Failed => {
+                let given = gate::give_back_soon(shared, &ready).await;
+                self.wake_poll();
+                return given;
+            }
         }
+        let off = match channel {
+            _ if over.is_some() || regated == Regated::Ends => None,
+            None => Some("the channel was deleted"),
+            Some(channel) if !channel.document.enabled => Some("the channel is disabled"),
+            // It was by the time of the judgement.
+            Some(_) if regated == Regated::ChannelOff => Some("the channel is disabled or deleted"),
+            Some(_) => None,
+        };
+        if let Some(why) = off {
+            match takes_over(shared, &ready, &snapshot, why, started_at).await {
+                Ok(new) => over = new.map(|new| (why.to_owned(), new)),
+                Err(error) => return self.back(&ready, "its fallback could not be read", &error).await,
+            }
+        }
+        let mut moved = false;
         let result = match channel {
             _ if regated == Regated::Ends => not_sent("it was judged again, and is not to be sent any more"),
-            Some(_) if over.is_some() => not_sent(over.as_deref().unwrap_or_default()),
-            Some(channel) if !channel.document.enabled => {
-                over = Some("the channel is disabled".to_owned());
-                not_sent("the channel is disabled")
-            }
+            _ if off.is_some() => not_sent(off.unwrap_or_default()),
+            _ if over.is_some() => not_sent(over.as_ref().map_or("", |(why, _)| why)),
             Some(channel) if target_of(&channel.document) != ready.target => {
                 moved = true;
                 not_sent(
@@ -279,16 +298,33 @@ impl Dispatcher {
                 )
             }
             Some(channel) => self.send(&ready, channel, started_at).await,
-            None => {
-                over = Some("the channel was deleted".to_owned());
-                not_sent("the channel was deleted")
-            }
+            None => not_sent("the channel was deleted"),
         };
         let recorded = record::attempt(shared, self, &ready, &snapshot, started_at, result, over).await;
         if recorded && moved {
             crate::acts::follow_target(shared, self, &ready).await;
         }
         recorded
+    }
+
+    /// Nothing was sent, and nobody takes over: it waits for its channel.
+    async fn waits(&self, ready: &Ready, until: Timestamp) -> bool {
+        match gate::wait_all_the_same(&self.inner.shared, ready, until).await {
+            Ok(Gate::Waits) => {
+                self.wake_poll();
+                true
+            }
+            Ok(_) => false,
+            Err(error) => self.back(ready, "it could not be sent back to its queue", &error).await,
+        }
+    }
+
+    /// Nothing was sent, for a fault of the store; it comes back in a moment.
+    async fn back(&self, ready: &Ready, what: &str, error: &StoreError) -> bool {
+        tracing::error!(delivery = %ready.id, %error, "{what}; nothing was sent");
+        let given = gate::give_back_soon(&self.inner.shared, ready).await;
+        self.wake_poll();
+        given
     }
 
     /// Other processes may have changed the configuration; alone, every change goes through our own snapshots.
@@ -300,7 +336,9 @@ impl Dispatcher {
         {
             return Ok(snapshot);
         }
-        shared.snapshots.reload(tenant).await
+        let snapshot = shared.snapshots.reload(tenant).await?;
+        shared.gates.follow(&snapshot);
+        Ok(snapshot)
     }
 
     async fn send(&self, ready: &Ready, channel: &Version<Channel>, started_at: Timestamp) -> AttemptResult {

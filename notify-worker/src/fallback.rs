@@ -6,7 +6,7 @@ use crate::dispatch::Ready;
 use crate::worker::Shared;
 use notify_core::document::behaviour::Fallback;
 use notify_core::document::{Channel, Kind};
-use notify_core::ids::{ChannelId, DeliveryId};
+use notify_core::ids::{ChannelId, DeliveryId, TenantId};
 use notify_core::ledger::EntryDraft;
 use notify_core::ledger::commitment::{Commitment, salt};
 use notify_core::ledger::entry::{DeliveryAct, DeliveryEntry, Intent};
@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 /// Deliveries that may follow one another like this.
 pub const MOST: usize = notify_core::document::behaviour::MOST_FALLBACKS;
 /// `cause` of such a delivery begins so.
-const CAUSE: &str = "fallback-of:";
+pub(crate) const CAUSE: &str = "fallback-of:";
 
 /// What is written when another channel takes over.
 #[derive(Debug, Clone)]
@@ -28,10 +28,27 @@ pub(crate) struct TakesOver {
     pub entry: EntryDraft,
 }
 
-/// A test is about its channel and no other.
-pub(crate) fn may_fall_back(cause: &str) -> bool {
-    !cause.starts_with("test:")
+/// What a delivery goes back to: the cause of the first of those that it repeats or takes over from.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn first_cause(
+    shared: &Shared,
+    tenant: &TenantId,
+    cause: &str,
+) -> Result<String, StoreError> {
+    let mut cause = cause.to_owned();
+    for _ in 0..LINKS {
+        let before = cause.strip_prefix(CAUSE).or_else(|| cause.strip_prefix("replay:")?.split(':').next());
+        let Some(Ok(id)) = before.map(str::parse::<DeliveryId>) else { break };
+        let Some(before) = shared.store.delivery(tenant, &id).await? else { break };
+        cause = before.delivery.cause;
+    }
+    Ok(cause)
 }
+
+/// Repeats of repeats that are looked through.
+const LINKS: u32 = 100;
 
 /// An attempt later than this is too late.
 pub(crate) fn latest(decided_at: Timestamp, fallback: &Fallback) -> Timestamp {
@@ -39,32 +56,16 @@ pub(crate) fn latest(decided_at: Timestamp, fallback: &Fallback) -> Timestamp {
 }
 
 /// The delivery that takes over; `None` when nobody does.
+///
+/// # Errors
+/// When the store cannot be read: then nobody knows, and nothing may be ended for want of a fallback.
 pub(crate) async fn takes_over(
     shared: &Shared,
     ready: &Ready,
     snapshot: &Snapshot,
     why: &str,
     now: Timestamp,
-) -> Option<TakesOver> {
-    match find(shared, ready, snapshot, why, now).await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::error!(delivery = %ready.id, %error, "the fallback could not be looked up; replay the delivery");
-            None
-        }
-    }
-}
-
-async fn find(
-    shared: &Shared,
-    ready: &Ready,
-    snapshot: &Snapshot,
-    why: &str,
-    now: Timestamp,
 ) -> Result<Option<TakesOver>, StoreError> {
-    if !may_fall_back(&ready.cause) {
-        return Ok(None);
-    }
     let first = match snapshot.channels.get(&ready.channel) {
         Some(channel) => channel.document.fallback.clone(),
         // It was deleted: what it said last counts for what it left behind.
@@ -75,6 +76,10 @@ async fn find(
         }
     };
     let Some(first) = first else { return Ok(None) };
+    // A test is about its channel and no other, also when it is repeated.
+    if first_cause(shared, &ready.tenant, &ready.cause).await?.starts_with("test:") {
+        return Ok(None);
+    }
     let mut tried = BTreeSet::from([ready.channel.clone()]);
     let mut cause = ready.cause.clone();
     while let Some(before) = cause.strip_prefix(CAUSE) {
@@ -88,7 +93,7 @@ async fn find(
     }
     let Some(channel) = usable(snapshot, &first.channel, &tried) else { return Ok(None) };
     let Some(row) = shared.store.delivery(&ready.tenant, &ready.id).await? else { return Ok(None) };
-    Ok(make(ready, row.delivery, channel, why, now))
+    make(ready, row.delivery, channel, why, now).map(Some)
 }
 
 /// The fallback, or that of a fallback that is off or gone.
@@ -106,8 +111,14 @@ fn usable<'s>(snapshot: &'s Snapshot, first: &ChannelId, tried: &BTreeSet<Channe
     }
 }
 
-fn make(ready: &Ready, row: NewDelivery, channel: &Channel, why: &str, now: Timestamp) -> Option<TakesOver> {
-    let entropy = entropy().ok()?;
+fn make(
+    ready: &Ready,
+    row: NewDelivery,
+    channel: &Channel,
+    why: &str,
+    now: Timestamp,
+) -> Result<TakesOver, StoreError> {
+    let entropy = entropy().map_err(|error| StoreError::Corrupt(format!("no entropy: {error}")))?;
     let cause = format!("{CAUSE}{}", ready.id);
     let target = target_of(channel);
     let (tenant, to) = (ready.tenant.as_str(), channel.id.as_str());
@@ -137,14 +148,13 @@ fn make(ready: &Ready, row: NewDelivery, channel: &Channel, why: &str, now: Time
         claim: None,
         ..row
     };
-    Some(TakesOver { delivery, entry })
+    Ok(TakesOver { delivery, entry })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use notify_core::document::Version;
-    use notify_core::ids::TenantId;
     use notify_core::plan::Documents;
     use serde_json::json;
 

@@ -9,7 +9,7 @@
 use crate::clock::after;
 use crate::dispatch::{Dispatcher, Ready};
 use crate::record::result_name;
-use crate::targets::targets;
+use crate::targets::{provided, targets};
 use crate::worker::Shared;
 use notify_connector_host::AttemptResult;
 use notify_connector_host::request::Outcome;
@@ -22,7 +22,7 @@ use notify_core::plan::Snapshot;
 use notify_core::retry::{MAX_WAIT, THROTTLE_FLOOR};
 use notify_core::time::{Timestamp, rfc3339_millis};
 use notify_store::StoreError;
-use notify_store::model::{ChannelError, Turn};
+use notify_store::model::{ChannelError, ChannelState, Turn};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,7 +55,7 @@ struct Known {
     waiting: u32,
     has_fallback: bool,
     channel_type: String,
-    /// Of the channel's document, when it was first used.
+    /// Of the channel's document that this is about.
     version: u64,
 }
 
@@ -66,8 +66,8 @@ pub(crate) enum Gate {
     Pass { probe: bool },
     /// It is back in the queue.
     Waits,
-    /// It would wait longer than its fallback allows, and why.
-    TooLong(String),
+    /// It would wait longer than its fallback allows: until when, and why. Its claim is kept.
+    TooLong { until: Timestamp, why: String },
     /// The claim is somebody else's.
     Lost,
 }
@@ -90,11 +90,13 @@ impl Gates {
         self.held().remove(&(tenant.clone(), channel.clone()));
     }
 
-    /// Channels of a tenant that are shut, with the version that they had.
-    fn shut_of(&self, tenant: &TenantId, now: Timestamp) -> Vec<(ChannelId, u64)> {
-        let held = self.held();
-        let shut = held.iter().filter(|((of, _), known)| of == tenant && known.shut(now).is_some());
-        shut.map(|((_, channel), known)| (channel.clone(), known.version)).collect()
+    /// What was said of a channel's receiver does not hold for a channel that was changed since, perhaps to another one,
+    /// and nothing holds for one that is gone.
+    pub fn follow(&self, snapshot: &Snapshot) {
+        self.held().retain(|(tenant, channel), known| {
+            *tenant != snapshot.tenant
+                || snapshot.channels.get(channel).is_some_and(|found| found.version <= known.version)
+        });
     }
 
     /// Until when a channel is surely shut, where nobody has to look at the delivery.
@@ -193,6 +195,7 @@ async fn look(
     let found = shared.gates.known(key);
     let has_fallback = channel.document.fallback.is_some();
     if let Some(known) = &found
+        && known.version == channel.version
         && (shared.options.sweep.is_none() || now <= after(known.read_at, STALE))
     {
         if known.has_fallback != has_fallback {
@@ -200,8 +203,14 @@ async fn look(
         }
         return Ok(known.clone());
     }
-    let state = shared.store.channel_state(&key.0, &key.1).await?.unwrap_or_default();
+    let mut state = shared.store.channel_state(&key.0, &key.1).await?.unwrap_or_default();
+    if forget_older(&mut state, channel.version) {
+        shared.store.begin_version(&key.0, &key.1, channel.version).await?;
+    }
     let mut held = shared.gates.held();
+    if held.get(key).is_some_and(|known| known.version < channel.version) {
+        held.remove(key);
+    }
     let known = held.entry(key.clone()).or_insert_with(|| Known {
         breaker: state.breaker,
         paused_until: state.paused_until,
@@ -226,6 +235,16 @@ async fn look(
     Ok(known.clone())
 }
 
+/// Breaker and pause are about the document that they were noted of; `true` when that was an older one.
+pub(crate) fn forget_older(state: &mut ChannelState, version: u64) -> bool {
+    let older = state.version.is_some_and(|noted| noted < version);
+    let shut = state.breaker.until().is_some() || state.paused_until.is_some();
+    if older {
+        (state.breaker, state.paused_until) = (Breaker::default(), None);
+    }
+    older && shut
+}
+
 async fn shut(
     shared: &Shared,
     ready: &Ready,
@@ -235,14 +254,41 @@ async fn shut(
     why: &str,
 ) -> Result<Gate, StoreError> {
     if let Some(fallback) = &channel.document.fallback
-        && crate::fallback::may_fall_back(&ready.cause)
         && until > crate::fallback::latest(ready.created_at, fallback)
     {
-        return Ok(Gate::TooLong(format!("{why} until {}", rfc3339_millis(until))));
+        return Ok(Gate::TooLong { until, why: format!("{why} until {}", rfc3339_millis(until)) });
     }
+    wait_until(shared, ready, key, until).await
+}
+
+/// Nobody takes over: it waits for its channel.
+pub(crate) async fn wait_all_the_same(
+    shared: &Shared,
+    ready: &Ready,
+    until: Timestamp,
+) -> Result<Gate, StoreError> {
+    let key = (ready.tenant.clone(), ready.channel.clone());
+    wait_until(shared, ready, &key, until).await
+}
+
+async fn wait_until(shared: &Shared, ready: &Ready, key: &Key, until: Timestamp) -> Result<Gate, StoreError> {
     let turn = shared.gates.change(key, |known| known.line_up(until)).unwrap_or(until);
     let given = shared.store.give_back(&ready.tenant, &ready.id, &ready.token, turn).await?;
     Ok(if given { Gate::Waits } else { Gate::Lost })
+}
+
+/// The store failed before anything was sent: the delivery comes back in a moment, so that its claim does not run out
+/// and pass for an attempt that nobody knows the end of.
+pub(crate) async fn give_back_soon(shared: &Shared, ready: &Ready) -> bool {
+    for round in 0_u32..8 {
+        let soon = after(shared.clock.now(), Duration::from_secs(1));
+        match shared.store.give_back(&ready.tenant, &ready.id, &ready.token, soon).await {
+            Ok(given) => return given,
+            Err(error) => tracing::warn!(delivery = %ready.id, %error, "not given back yet"),
+        }
+        crate::clock::wait(Duration::from_millis(100 << round.min(5))).await;
+    }
+    false
 }
 
 /// When the channel's breaker opens; `None`: never.
@@ -271,8 +317,8 @@ fn said(result: &AttemptResult) -> Said {
     match &result.verdict.outcome {
         Outcome::Delivered | Outcome::Accepted => Said::Works,
         _ if !reached => Said::Nothing,
-        // A 503 that names no time is a receiver that is down more often than one that is busy.
-        Outcome::Throttled { after_ms: None } if broken => Said::Fails,
+        // A 503 is a receiver that is down more often than one that is busy, or one of many that are behind one address.
+        Outcome::Throttled { .. } if broken => Said::Fails,
         Outcome::Permanent | Outcome::Throttled { .. } | Outcome::Gone if !result.never_sent => Said::Lives,
         Outcome::Retry { .. } if result.http_status.is_some() && !broken => Said::Lives,
         Outcome::Retry { .. } | Outcome::Timeout => Said::Fails,
@@ -280,18 +326,15 @@ fn said(result: &AttemptResult) -> Said {
     }
 }
 
-/// How long the receiver wants to be left alone.
+/// How long the receiver wants to be left alone. Only who counts requests says so (429, or a provider's own words for it):
+/// a 503 with a `Retry-After` delays its own delivery, and the breaker if it goes on.
 fn pause(result: &AttemptResult) -> Option<Duration> {
     match result.verdict.outcome {
-        Outcome::Throttled { after_ms: None } if said(result) == Said::Fails => None,
-        Outcome::Throttled { after_ms } => Some(after_ms.map_or(THROTTLE_FLOOR, Duration::from_millis)),
-        // A plug-in that rests also says when to come again.
-        Outcome::Retry { after_ms: Some(after_ms) } if result.http_status.is_some() => {
-            Some(Duration::from_millis(after_ms))
+        Outcome::Throttled { after_ms } if said(result) != Said::Fails => {
+            Some(after_ms.map_or(THROTTLE_FLOOR, Duration::from_millis).min(MAX_WAIT))
         }
         _ => None,
     }
-    .map(|wait| wait.min(MAX_WAIT))
 }
 
 /// Follows up on a result that is recorded.
@@ -321,6 +364,10 @@ async fn note(
     let said = said(result);
     let set = settings(&channel.document);
     let changed = shared.gates.change(&key, |known| {
+        // It was about the receiver of before.
+        if known.version != channel.version {
+            return None;
+        }
         let before = known.breaker;
         known.breaker = match (said, set) {
             (Said::Works | Said::Lives, _) => before.succeeded(),
@@ -345,20 +392,21 @@ async fn note(
         if error {
             known.error_noted = Some(at);
         }
-        (before, known.breaker, success, error)
+        Some((before, known.breaker, success, error))
     });
-    let Some((before, now, success, error)) = changed else { return Ok(()) };
+    let Some((before, now, success, error)) = changed.flatten() else { return Ok(()) };
     if let Some(wait) = pause(result) {
         let until = after(at, wait);
         shared.gates.change(&key, |known| known.paused_until = known.paused_until.max(Some(until)));
-        shared.store.pause_channel(tenant, id, until).await?;
-        let targets = targets(&shared.host, tenant, &channel.document);
-        if !targets.is_empty() {
-            shared.store.pause_targets(&targets, until).await?;
+        shared.store.pause_channel(tenant, id, Some(channel.version), until).await?;
+        // What is the channel's alone is paused with it, and begins anew with it.
+        let shared_by_others = provided(&shared.host, tenant, &channel.document);
+        if !shared_by_others.is_empty() {
+            shared.store.pause_targets(&shared_by_others, at, until).await?;
         }
     }
     if before != now && (before.until().is_some() || now.until().is_some()) {
-        shared.store.note_breaker(tenant, id, now).await?;
+        shared.store.note_breaker(tenant, id, Some(channel.version), now).await?;
         tracing::warn!(tenant = %tenant, channel = %id, from = before.name(), to = now.name(), "breaker");
     }
     if success {
@@ -388,7 +436,7 @@ pub(crate) async fn unused_probe(shared: &Shared, ready: &Ready, now: Timestamp)
         known.breaker
     });
     if let Some(breaker) = undecided
-        && let Err(error) = shared.store.note_breaker(&key.0, &key.1, breaker).await
+        && let Err(error) = shared.store.note_breaker(&key.0, &key.1, None, breaker).await
     {
         tracing::warn!(tenant = %key.0, channel = %key.1, %error, "the breaker's probe was not given back");
     }
@@ -406,29 +454,37 @@ pub(crate) async fn close(
     if state.breaker.until().is_none() {
         return Ok(false);
     }
-    shared.store.note_breaker(tenant, channel, Breaker::default()).await?;
+    shared.store.note_breaker(tenant, channel, None, Breaker::default()).await?;
     shared.gates.forget(tenant, channel);
     shared.store.hurry(tenant, channel, now, false).await?;
     dispatcher.wake_poll();
     Ok(true)
 }
 
-/// What was said of a channel's receiver does not hold for a channel that was changed since, perhaps to another one.
-pub(crate) async fn changed(shared: &Shared, dispatcher: &Dispatcher, snapshot: &Snapshot) {
-    let (tenant, now) = (&snapshot.tenant, shared.clock.now());
-    for (channel, version) in shared.gates.shut_of(tenant, now) {
-        if snapshot.channels.get(&channel).is_some_and(|found| found.version == version) {
-            continue;
-        }
-        let anew = async {
-            shared.store.resume_channel(tenant, &channel).await?;
-            shared.store.note_breaker(tenant, &channel, Breaker::default()).await?;
-            shared.gates.forget(tenant, &channel);
-            shared.store.hurry(tenant, &channel, now, false).await
-        };
-        match anew.await {
-            Ok(_) => dispatcher.wake_poll(),
-            Err(error) => tracing::warn!(%tenant, %channel, %error, "a changed channel stays shut for now"),
-        }
+/// A person says that the channel may be used again: its pause ends.
+pub(crate) async fn resume(
+    shared: &Shared,
+    dispatcher: &Dispatcher,
+    tenant: &TenantId,
+    channel: &Channel,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let targets = provided(&shared.host, tenant, channel);
+    let state = shared.store.channel_state(tenant, &channel.id).await?.unwrap_or_default();
+    let (of_targets, _) = shared.store.targets_state(&targets, now).await?;
+    if state.paused_until.max(of_targets).is_none_or(|until| until <= now) {
+        return Ok(false);
     }
+    shared.store.resume_targets(&targets, now).await?;
+    shared.store.resume_channel(tenant, &channel.id).await?;
+    shared.gates.forget(tenant, &channel.id);
+    shared.store.line_up_anew(tenant, &channel.id).await?;
+    dispatcher.wake_poll();
+    Ok(true)
+}
+
+/// The configuration changed; the store has sent who waits for a changed channel to ask it again.
+pub(crate) fn changed(shared: &Shared, dispatcher: &Dispatcher, snapshot: &Snapshot) {
+    shared.gates.follow(snapshot);
+    dispatcher.wake_poll();
 }

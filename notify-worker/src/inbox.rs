@@ -33,9 +33,9 @@ impl Default for InboxOptions {
     }
 }
 
-/// Items that one commit takes out, and commits of one look per tenant: others write to the store too.
+/// Items that one commit takes out, and how long others have the store to themselves between two.
 const AT_ONCE: u32 = 500;
-const ROUNDS: u32 = 20;
+const REST: Duration = Duration::from_millis(20);
 
 const DAY: i64 = 86_400;
 
@@ -82,6 +82,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         if let Err(error) = sweep(&shared).await {
             tracing::warn!(%error, "inboxes were not looked through; the next look is as good");
         }
+        if let Err(error) = shared.store.forget_targets(shared.clock.now()).await {
+            tracing::warn!(%error, "old targets were not forgotten; the next look is as good");
+        }
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
             () = crate::clock::wait(shared.options.inbox_items.sweep) => {}
@@ -92,7 +95,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 async fn sweep(shared: &Shared) -> Result<(), StoreError> {
     let options = &shared.options.inbox_items;
     for tenant in shared.store.tenants().await? {
-        for _ in 0..ROUNDS {
+        // As many as there are: who gets more than this takes out would have an inbox that grows for ever.
+        loop {
             if *shared.stopping.borrow() {
                 return Ok(());
             }
@@ -103,6 +107,7 @@ async fn sweep(shared: &Shared) -> Result<(), StoreError> {
             }
             let commit = Commit::bookkeeping(tenant.id.clone(), vec![Bookkeeping::EndInbox { ids }]);
             shared.store.commit(commit).await?;
+            crate::clock::wait(REST).await;
         }
     }
     Ok(())

@@ -153,6 +153,8 @@ impl Metrics {
 
     /// Open breakers by type of channel; a type that has none any more shows 0.
     pub(crate) fn breakers_open(&self, by_type: &BTreeMap<String, i64>) {
+        // Types of channels that are gone are not counted any more.
+        self.breakers.clear();
         for (kind, open) in by_type {
             self.breakers.get_or_create(&[("type", kind.clone())]).set(*open);
         }

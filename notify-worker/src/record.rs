@@ -17,8 +17,8 @@ use notify_store::model::{Attempt, DeliveryState, Follows, NewInboxItem};
 use notify_store::{Commit, Committed, Effect, Guard, Refused, StoreError};
 use std::time::Duration;
 
-/// Records a finished attempt; false when that was not possible. `over`: why its channel does not send it at all, so that
-/// another one may take over.
+/// Records a finished attempt; false when that was not possible. `over`: who takes over, where its channel does not send
+/// it at all, and why.
 pub(crate) async fn attempt(
     shared: &Shared,
     dispatcher: &Dispatcher,
@@ -26,7 +26,7 @@ pub(crate) async fn attempt(
     snapshot: &Snapshot,
     started_at: Timestamp,
     result: AttemptResult,
-    over: Option<String>,
+    over: Option<(String, TakesOver)>,
 ) -> bool {
     let channel = snapshot.channels.get(&ready.channel);
     let finished_at = shared.clock.now();
@@ -35,17 +35,23 @@ pub(crate) async fn attempt(
     let schedule = schedule(shared, channel);
     let next = next(attempted, &schedule, failures_before, ready.attempt, &ready.id, finished_at);
     let fallback = channel.and_then(|channel| channel.document.fallback.as_ref());
-    let given_up = match next {
-        Next::Dead => Some(format!("the delivery ended with `{}`", result_name(&result.verdict.outcome))),
-        Next::Cancelled => over,
-        Next::Again { due_at } if fallback.is_some_and(|to| due_at > latest(ready.created_at, to)) => {
-            Some(format!("the next attempt would be at {}", rfc3339_millis(due_at)))
+    let (given_up, takes_over) = match next {
+        Next::Dead => {
+            let why = format!("the delivery ended with `{}`", result_name(&result.verdict.outcome));
+            let new = surely_takes_over(shared, ready, snapshot, &why, finished_at).await;
+            (why, new)
         }
-        _ => None,
-    };
-    let takes_over = match &given_up {
-        Some(why) => takes_over(shared, ready, snapshot, why, finished_at).await,
-        None => None,
+        Next::Cancelled => over.map_or_else(Default::default, |(why, new)| (why, Some(new))),
+        Next::Again { due_at } if fallback.is_some_and(|to| due_at > latest(ready.created_at, to)) => {
+            let why = format!("the next attempt would be at {}", rfc3339_millis(due_at));
+            let new = takes_over(shared, ready, snapshot, &why, finished_at).await;
+            let new = new.unwrap_or_else(|error| {
+                tracing::warn!(delivery = %ready.id, %error, "its fallback could not be read; it tries again");
+                None
+            });
+            (why, new)
+        }
+        _ => Default::default(),
     };
     // A retry that nobody would wait for is not made.
     let next = match next {
@@ -62,7 +68,7 @@ pub(crate) async fn attempt(
     if let Some(new) = takes_over.filter(|_| !committed.late) {
         tracing::info!(
             delivery = %ready.id, new = %new.delivery.id, channel = %new.delivery.channel,
-            why = given_up.as_deref().unwrap_or_default(), "the fallback takes over"
+            why = given_up, "the fallback takes over"
         );
         shared.metrics.fallback.add(1);
         dispatcher.wake_poll();
@@ -77,6 +83,31 @@ pub(crate) async fn attempt(
     }
     true
 }
+
+/// Asks until the store answers: what is dead does not come back to be asked again.
+async fn surely_takes_over(
+    shared: &Shared,
+    ready: &Ready,
+    snapshot: &Snapshot,
+    why: &str,
+    now: Timestamp,
+) -> Option<TakesOver> {
+    for round in 0_u32..TRIES {
+        match takes_over(shared, ready, snapshot, why, now).await {
+            Ok(found) => return found,
+            Err(StoreError::Closed) => return None,
+            Err(error) => {
+                tracing::warn!(delivery = %ready.id, %error, "its fallback could not be read yet");
+                wait(Duration::from_millis(100 << round.min(4))).await;
+            }
+        }
+    }
+    tracing::error!(delivery = %ready.id, "its fallback could not be looked up; replay the delivery");
+    None
+}
+
+/// How often the store is asked before an attempt stays unknown.
+const TRIES: u32 = 60;
 
 /// Records that nobody knows how the running attempt ended, and keeps the claim for the next one, which is due now.
 /// `None`: the claim was lost in the meantime, or the delivery is over.
@@ -156,7 +187,7 @@ async fn commit_attempt(
         tracing::error!(delivery = %ready.id, "the stored message commitment cannot be read");
         return None;
     };
-    for round in 0_u32..60 {
+    for round in 0_u32..TRIES {
         let entry = |late: bool| {
             let opened = |field: &Option<(Vec<u8>, [u8; 32])>| {
                 field.as_ref().map(|(bytes, salt)| Commitment::of(salt, bytes))
@@ -206,7 +237,7 @@ async fn commit_attempt(
                     return Some(Committed::default());
                 }
             }
-            Err(error) if round < 59 => {
+            Err(error) if round + 1 < TRIES => {
                 tracing::warn!(delivery = %ready.id, attempt = ready.attempt, %error, "not recorded yet");
                 wait(Duration::from_millis(100 << round.min(4))).await;
             }

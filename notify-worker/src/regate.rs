@@ -4,8 +4,10 @@
 //! What a person asked for by hand (replay, test) is not judged again: they know better than the rule.
 
 use crate::dispatch::Ready;
+use crate::fallback;
 use crate::worker::Shared;
 use notify_core::event::Event;
+use notify_core::ledger::EntryDraft;
 use notify_core::ledger::commitment::Commitment;
 use notify_core::ledger::entry::Intent;
 use notify_core::plan::{Judgement, LATE, LateAttempt, Snapshot, release_attempt};
@@ -21,13 +23,19 @@ pub(crate) enum Regated {
     Waits,
     /// It ends, and the attempt is to be recorded as cancelled.
     Ends,
-    /// Nothing was recorded: its claim runs out, or is somebody else's.
+    /// Its channel is why it ends there; another one may take over.
+    ChannelOff,
+    /// Nothing was recorded: its claim is somebody else's.
     Lost,
+    /// Nothing was recorded, for a fault of the store.
+    Failed,
 }
 
 /// Judges an attempt when it is late, and records that.
 pub(crate) async fn regate(shared: &Shared, ready: &Ready, snapshot: &Snapshot, now: Timestamp) -> Regated {
-    if now.duration_since(ready.created_at) <= LATE {
+    // Nobody has judged yet what a fallback takes over: its channel has hours of its own.
+    let new_fallback = ready.attempt == 1 && ready.cause.starts_with(fallback::CAUSE);
+    if now.duration_since(ready.created_at) <= LATE && !new_fallback {
         return Regated::Go;
     }
     let mut newer = None;
@@ -49,9 +57,9 @@ pub(crate) async fn regate(shared: &Shared, ready: &Ready, snapshot: &Snapshot, 
             Err(error) => error,
         };
         tracing::error!(delivery = %ready.id, error = %failed, "it could not be judged again; nothing was sent");
-        return Regated::Lost;
+        return Regated::Failed;
     }
-    Regated::Lost
+    Regated::Failed
 }
 
 /// The configuration may change so often under one judgement.
@@ -68,7 +76,11 @@ async fn judged(
         return Ok(Regated::Lost);
     };
     let row = row.delivery;
-    if !["event:", "release:", "digest:"].iter().any(|cause| row.cause.starts_with(cause)) {
+    let first = match row.cause.starts_with(fallback::CAUSE) {
+        true => fallback::first_cause(shared, &ready.tenant, &row.cause).await?,
+        false => row.cause.clone(),
+    };
+    if !["event:", "release:", "digest:"].iter().any(|cause| first.starts_with(cause)) {
         return Ok(Regated::Go);
     }
     let stored = match &row.event {
@@ -93,6 +105,7 @@ async fn judged(
     let (judgement, entry) = release_attempt(snapshot, late, now);
     let (effect, regated) = match judgement {
         Judgement::Send => (Effect::RecordOnly, Regated::Go),
+        Judgement::Cancel if said_of_channel(&entry) => (Effect::RecordOnly, Regated::ChannelOff),
         Judgement::Cancel => (Effect::RecordOnly, Regated::Ends),
         Judgement::Hold { until } => {
             (Effect::HoldDelivery { delivery: ready.id.clone(), until }, Regated::Waits)
@@ -106,4 +119,10 @@ async fn judged(
     let committed = shared.store.commit(commit).await?;
     shared.metrics.entries.add(committed.seqs.len() as u64);
     Ok(regated)
+}
+
+/// Whether the channel, which is off or gone, is the reason of a judgement.
+fn said_of_channel(entry: &EntryDraft) -> bool {
+    let control = entry.predicate.get("control").and_then(|control| control.as_str());
+    control.is_some_and(|control| control == "channel-disabled" || control == "channel-missing")
 }

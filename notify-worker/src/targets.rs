@@ -24,9 +24,16 @@ pub(crate) fn targets(host: &ConnectorHost, tenant: &TenantId, channel: &Channel
     of(rates, tenant, channel)
 }
 
+/// Those of the provider only, which other channels may share.
+pub(crate) fn provided(host: &ConnectorHost, tenant: &TenantId, channel: &Channel) -> Vec<TargetRate> {
+    let channel = Channel { rate: None, ..channel.clone() };
+    targets(host, tenant, &channel)
+}
+
 fn of(rates: &[ProviderRate], tenant: &TenantId, channel: &Channel) -> Vec<TargetRate> {
+    // Another rate is another line: who waited at the old one lines up anew.
     let own = channel.rate.map(|rate| TargetRate {
-        key: key(&json!(["own", tenant.as_str(), channel.id.as_str()])),
+        key: key(&json!(["own", tenant.as_str(), channel.id.as_str(), rate.count, rate.seconds])),
         rate: Rate::new(rate.count, Length::from_secs(rate.seconds.into())),
     });
     let config = Value::Object(channel.config.clone());

@@ -187,6 +187,7 @@ impl Worker {
         self.shared.metrics.entries.add(committed.seqs.len() as u64);
         let closed = crate::gate::close(&self.shared, &self.dispatcher, tenant, &channel.id, now);
         let closed = closed.await.map_err(fails)?;
+        crate::gate::resume(&self.shared, &self.dispatcher, tenant, &channel, now).await.map_err(fails)?;
         let hurried = match all_readable {
             true => store.hurry(tenant, &channel.id, now, true).await.map_err(fails)?,
             false => 0,

@@ -262,7 +262,7 @@ impl Worker {
             if snapshot.sends_silence() {
                 self.wake_owner(tenant);
             }
-            crate::gate::changed(&self.shared, &self.dispatcher, &snapshot).await;
+            crate::gate::changed(&self.shared, &self.dispatcher, &snapshot);
         }
     }
 

@@ -24,6 +24,12 @@ impl Rate {
         Self { interval, tolerance: interval.saturating_mul(limit - 1) }
     }
 
+    /// Between two tokens, microseconds.
+    #[must_use]
+    pub const fn interval(self) -> i64 {
+        self.interval
+    }
+
     /// Asks for one token at `now`, where `full_at` is what is remembered (microseconds since 1970 both).
     ///
     /// # Errors
@@ -46,18 +52,6 @@ impl Rate {
         let most = now.saturating_add(self.tolerance.saturating_mul(2)).saturating_add(self.interval);
         full_at.unwrap_or(now).max(now).saturating_add(self.interval).min(most)
     }
-}
-
-/// Takes one token of each rate for the first time at which all have one, at `earliest` or later: that time, and what
-/// to remember of each. Those who ask later get later times, so a line keeps its order.
-#[must_use]
-pub fn reserve(rates: &[(Rate, Option<i64>)], earliest: i64) -> (i64, Vec<i64>) {
-    let at = rates.iter().map(|(rate, full_at)| rate.from(*full_at, earliest)).fold(earliest, i64::max);
-    let full_at = rates
-        .iter()
-        .map(|(rate, full_at)| full_at.unwrap_or(at).max(at).saturating_add(rate.interval))
-        .collect();
-    (at, full_at)
 }
 
 #[cfg(test)]
@@ -111,37 +105,6 @@ mod tests {
                     Ok(next) => full_at = Some(next),
                     Err(from) => prop_assert!(rate.take(full_at, from).is_ok() && rate.take(full_at, from - 1).is_err()),
                 }
-            }
-        }
-
-        /// Against one who tries every tick until all buckets have a token.
-        #[test]
-        fn a_reservation_is_the_first_time_that_suits_all(
-            first in (1..5_u32, 1..9_u64),
-            second in (1..5_u32, 1..9_u64),
-            steps in prop::collection::vec(0..4_i64, 1..40),
-        ) {
-            const TICK: i64 = 1_000_000;
-            // Whole ticks between tokens, so that trying them all finds the same time.
-            let rate = |(limit, each): (u32, u64)| Rate::new(limit, Length::from_secs(each * u64::from(limit)));
-            let rates = [rate(first), rate(second)];
-            let mut memory: Vec<Option<i64>> = vec![None; 2];
-            let (mut slow, mut now, mut last): (Vec<Option<i64>>, _, _) = (vec![None; 2], 0, 0);
-            for step in steps {
-                now += step * TICK;
-                let asked: Vec<_> = rates.iter().copied().zip(memory.iter().copied()).collect();
-                let (at, full_at) = reserve(&asked, now);
-                memory = full_at.into_iter().map(Some).collect();
-                let mut tick = now.max(last);
-                while !rates.iter().zip(&slow).all(|(rate, full_at)| rate.take(*full_at, tick).is_ok()) {
-                    tick += TICK;
-                }
-                for (rate, full_at) in rates.iter().zip(&mut slow) {
-                    *full_at = rate.take(*full_at, tick).ok();
-                }
-                prop_assert_eq!(at, tick);
-                prop_assert!(at >= last, "the line keeps its order");
-                last = at;
             }
         }
 

@@ -11,6 +11,7 @@ use crate::commit::{Bookkeeping, Effect};
 use crate::model::{Attempt, DeliveryState, EventState, Follows, NewDelivery, NewEvent};
 use crate::sql::{Arg, Db, OrNull, Rows, Texts};
 use crate::store::StoreError;
+use notify_core::document::Kind;
 use notify_core::ledger::append::Appended;
 use std::sync::Arc;
 
@@ -364,8 +365,12 @@ async fn recorded(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(
 }
 
 async fn documents(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<(), StoreError> {
-    let mut heads = Rows::default();
+    let (mut heads, mut channels, mut gone) = (Rows::default(), Rows::default(), Rows::default());
     for (slot, (kind, id), row) in state.documents.rows.iter().filter(|(_, _, row)| row.changed) {
+        if *kind == Kind::Channel {
+            channels.push([tenant(state, *slot), Arg::from(*id)]);
+            gone.extend_if(row.deleted.then_some(*id), |id| [tenant(state, *slot), Arg::from(id)]);
+        }
         heads.push([
             tenant(state, *slot),
             Arg::from(kind.as_str()),
@@ -380,6 +385,24 @@ async fn documents(db: &mut Db<'_>, texts: &Texts, state: &State<'_>) -> Result<
          SELECT @columns FROM @rows WHERE column1 IS NOT NULL \
          ON CONFLICT (tenant, kind, id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted",
         heads,
+    )
+    .await?;
+    // Who waits for a channel asks it again: it may take more now, or nothing at all.
+    db.run_rows(
+        texts,
+        "UPDATE work_queue SET ready_at = due_at FROM @rows \
+         WHERE work_queue.tenant = v.column1 AND work_queue.claim_token IS NULL \
+         AND work_queue.ready_at > work_queue.due_at \
+         AND EXISTS (SELECT 1 FROM deliveries d WHERE d.tenant = work_queue.tenant \
+         AND d.seq = work_queue.delivery_seq AND d.channel = v.column2)",
+        channels,
+    )
+    .await?;
+    // Another channel of the same name starts clean.
+    db.run_rows(
+        texts,
+        "DELETE FROM channel_state WHERE (tenant, channel) IN (SELECT @columns FROM @rows)",
+        gone,
     )
     .await?;
     Ok(())

@@ -128,8 +128,8 @@ impl Shared {
     /// Dead letters that nobody has replayed yet, oldest first, after this sequence number. Only rule, channel and
     /// times of the filter count.
     ///
-    /// A replay belongs to the event of what it repeats, so the index over events finds it. What no event caused cannot
-    /// be told like this; the id of its next replay still keeps it from being sent twice.
+    /// What repeats it or takes over from it belongs to the same event, so the index over events finds that. What no event
+    /// caused (a digest) is found by its cause.
     pub async fn dead_letters(
         &self,
         tenant: &TenantId,
@@ -145,6 +145,9 @@ impl Shared {
              AND NOT EXISTS (SELECT 1 FROM deliveries x WHERE x.tenant = r.tenant AND x.event_seq = r.event_seq \
              AND (SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':' \
              OR x.cause = 'fallback-of:' || r.id)) \
+             AND (r.event_seq IS NOT NULL OR NOT EXISTS (SELECT 1 FROM deliveries y WHERE y.tenant = r.tenant \
+             AND y.event_seq IS NULL AND y.cause IN ('fallback-of:' || r.id, 'replay:' || r.id || ':redrive', \
+             'replay:' || r.id || ':1'))) \
              ORDER BY r.seq LIMIT $3"
         );
         let args = [
@@ -172,7 +175,10 @@ impl Shared {
              AND ($4 IS NULL OR r.created_at >= $4) AND ($5 IS NULL OR r.created_at < $5) \
              AND NOT EXISTS (SELECT 1 FROM deliveries x WHERE x.tenant = r.tenant AND x.event_seq = r.event_seq \
              AND (SUBSTR(x.cause, 1, LENGTH(r.id) + 8) = 'replay:' || r.id || ':' \
-             OR x.cause = 'fallback-of:' || r.id))";
+             OR x.cause = 'fallback-of:' || r.id)) \
+             AND (r.event_seq IS NOT NULL OR NOT EXISTS (SELECT 1 FROM deliveries y WHERE y.tenant = r.tenant \
+             AND y.event_seq IS NULL AND y.cause IN ('fallback-of:' || r.id, 'replay:' || r.id || ':redrive', \
+             'replay:' || r.id || ':1')))";
         let args = [
             Arg::from(tenant.as_str()),
             filter.rule.as_ref().map(|rule| rule.as_str()).or_null(),

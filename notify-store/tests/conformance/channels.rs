@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use notify_core::breaker::Breaker;
+use notify_core::document::Kind;
 use notify_core::duration::Length;
 use notify_core::ids::{ChannelId, TenantId};
 use notify_core::noise::gcra::Rate;
@@ -35,7 +36,7 @@ pub async fn turns(fresh: Fresh) {
     // Of both: the slower one decides, and the turn counts against each.
     let both = [target(1, 1, 10), target(2, 1, 60)];
     assert_eq!(turn("c", &both, 102).await, Turn::At(at(120)));
-    assert_eq!(turn("d", &[target(2, 1, 60)], 103).await, Turn::At(at(180)));
+    assert_eq!(turn("d", &[target(2, 1, 60)], 103).await, Turn::At(at(162)), "as if c left at once");
     assert_eq!(turn("b", &chat, 104).await, Turn::Lost, "its claim was given back");
 
     // It comes back when its turn is, and asks for none again.
@@ -48,24 +49,81 @@ pub async fn turns(fresh: Fresh) {
         store.take_turn(&acme, &delivery_id(name), token, &chat, at(second)).await.unwrap()
     };
     assert_eq!(again("b", &due[0].token, 110).await, Turn::Now);
-    // One that was not used in time is reserved anew, behind the others.
-    assert_eq!(again("b", &due[0].token, 117).await, Turn::At(at(130)));
+    // A turn is used once; the line moves, and c is still behind b.
+    assert_eq!(again("b", &due[0].token, 117).await, Turn::At(at(120)));
 
-    // A pause holds for all who share the target, also for reserved turns.
-    store.pause_targets(&chat, at(500)).await.unwrap();
-    store.pause_targets(&chat, at(400)).await.unwrap();
-    assert_eq!(store.targets_state(&chat, at(120)).await.unwrap(), (Some(at(500)), Some(at(500))));
+    // A pause holds for all who share the target, also for reserved turns; everybody keeps the place.
+    store.pause_targets(&chat, at(118), at(500)).await.unwrap();
+    store.pause_targets(&chat, at(118), at(400)).await.unwrap();
+    assert_eq!(store.targets_state(&chat, at(120)).await.unwrap(), (Some(at(500)), Some(at(522))));
     let due = store.claim_due(at(120), MINUTE, 10).await.unwrap();
-    assert_eq!(due[0].delivery.delivery.id, delivery_id("c"));
-    assert_eq!(again("c", &due[0].token, 120).await, Turn::At(at(500)));
+    let mut both: Vec<_> = due.iter().map(|due| (&due.delivery.delivery.id, &due.token)).collect();
+    both.sort_by_key(|(id, _)| **id != delivery_id("c"));
+    assert_eq!(both.len(), 2);
+    assert_eq!(
+        store.take_turn(&acme, both[0].0, both[0].1, &both_targets(), at(120)).await.unwrap(),
+        Turn::At(at(512))
+    );
+    assert_eq!(again("b", both[1].1, 120).await, Turn::At(at(502)));
     assert_eq!(store.targets_state(&chat, at(900)).await.unwrap(), (None, None));
+    // Ended early, also the turns come earlier.
+    store.resume_targets(&chat, at(200)).await.unwrap();
+    assert_eq!(store.targets_state(&chat, at(200)).await.unwrap(), (None, Some(at(222))));
+    assert_eq!(store.line_up_anew(&acme, &delivery("a").channel).await.unwrap(), 3, "b, c and d");
+    let due = store.claim_due(at(203), MINUTE, 10).await.unwrap();
+    let b = due.iter().find(|due| due.delivery.delivery.id == delivery_id("b")).unwrap();
+    assert_eq!(again("b", &b.token, 203).await, Turn::Now);
+    // Where the targets are others, the turn counts for nothing.
+    let d = due.iter().find(|due| due.delivery.delivery.id == delivery_id("d")).unwrap();
+    let other = [target(3, 1, 60)];
+    assert_eq!(
+        store.take_turn(&acme, &delivery_id("d"), &d.token, &other, at(203)).await.unwrap(),
+        Turn::Now
+    );
     // An attempt that is recorded gives up whatever turn it had.
-    let due = store.claim_due(at(500), MINUTE, 10).await.unwrap();
     let c = due.iter().find(|due| due.delivery.delivery.id == delivery_id("c")).unwrap();
     store.commit(record(&acme, attempt("c", 1, retry(500)))).await.unwrap();
+    assert_eq!(store.forget_targets(at(600)).await.unwrap(), 0);
     let retried = store.claim_due(at(501), MINUTE, 10).await.unwrap();
     let c_again = retried.iter().find(|due| due.delivery.delivery.id == c.delivery.delivery.id).unwrap();
-    assert_eq!(again("c", &c_again.token, 501).await, Turn::At(at(510)));
+    assert_eq!(again("c", &c_again.token, 501).await, Turn::Now);
+    assert_eq!(store.forget_targets(at(90_000)).await.unwrap(), 3);
+}
+
+fn both_targets() -> [TargetRate; 2] {
+    [target(1, 1, 10), target(2, 1, 60)]
+}
+
+/// Who waits for a channel asks again when its document changes, in the order in which it was due; and nothing of a
+/// channel that was deleted is left to another one of its name.
+pub async fn changed_documents(fresh: Fresh) {
+    let (store, acme) = (fresh.store.clone(), tenant("acme"));
+    store.commit(create_tenant(&acme)).await.unwrap();
+    claimed(&store, &acme, &["a", "b", "c"]).await;
+    let hook = delivery("a").channel;
+    let chat = [target(1, 1, 3_600)];
+    for (name, expected) in [("a", Turn::Now), ("b", Turn::At(at(3_700)))] {
+        let turn = store.take_turn(&acme, &delivery_id(name), &token("me"), &chat, at(100)).await.unwrap();
+        assert_eq!(turn, expected);
+    }
+    store.give_back(&acme, &delivery_id("c"), &token("me"), at(9_999)).await.unwrap();
+    let state = async || store.channel_state(&acme, &hook).await.unwrap();
+    let open = Breaker::Open { since: at(10), until: at(40), round: 2 };
+    store.note_breaker(&acme, &hook, Some(1), open).await.unwrap();
+    for (change, due, kept) in [
+        (put(&acme, Kind::Channel, "other", "{}"), 0, true),
+        (put(&acme, Kind::Rule, hook.as_str(), "{}"), 0, true),
+        (put(&acme, Kind::Channel, hook.as_str(), "{}"), 2, true),
+        (delete(&acme, Kind::Channel, hook.as_str()), 2, false),
+    ] {
+        store.commit(change).await.unwrap();
+        let found = store.claim_due(at(200), MINUTE, 10).await.unwrap();
+        assert_eq!(found.len(), due);
+        for claim in found {
+            store.give_back(&acme, &claim.delivery.delivery.id, &claim.token, at(9_999)).await.unwrap();
+        }
+        assert_eq!(state().await.is_some(), kept);
+    }
 }
 
 pub async fn giving_back(fresh: Fresh) {
@@ -105,9 +163,9 @@ pub async fn states(fresh: Fresh) {
     let hook = ChannelId::new("hook").unwrap();
     assert_eq!(store.channel_state(&acme, &hook).await.unwrap(), None);
     let open = Breaker::Open { since: at(10), until: at(40), round: 2 };
-    store.note_breaker(&acme, &hook, open).await.unwrap();
-    store.pause_channel(&acme, &hook, at(90)).await.unwrap();
-    store.pause_channel(&acme, &hook, at(80)).await.unwrap();
+    store.note_breaker(&acme, &hook, None, open).await.unwrap();
+    store.pause_channel(&acme, &hook, None, at(90)).await.unwrap();
+    store.pause_channel(&acme, &hook, None, at(80)).await.unwrap();
     store.note_channel_success(&acme, &hook, at(5)).await.unwrap();
     store.note_channel_success(&acme, &hook, at(4)).await.unwrap();
     let error = ChannelError { at: at(9), result: "retry".into(), http_status: Some(503), text: "no".into() };
@@ -131,11 +189,28 @@ pub async fn states(fresh: Fresh) {
     let state = store.channel_state(&acme, &hook).await.unwrap().unwrap();
     assert_eq!(state.breaker, Breaker::HalfOpen { since: at(10), until: at(50), round: 2 });
     assert!(store.begin_probe(&acme, &hook, at(50), at(60)).await.unwrap());
-    store.note_breaker(&acme, &hook, Breaker::default()).await.unwrap();
+    store.note_breaker(&acme, &hook, None, Breaker::default()).await.unwrap();
     assert!(!store.begin_probe(&acme, &hook, at(99), at(109)).await.unwrap(), "nothing to try");
 
     assert!(store.begin_check(&acme, &hook, at(10), at(20)).await.unwrap());
     assert!(!store.begin_check(&acme, &hook, at(19), at(29)).await.unwrap());
     assert!(store.begin_check(&acme, &hook, at(20), at(30)).await.unwrap());
     assert!(store.begin_check(&beta, &hook, at(10), at(20)).await.unwrap());
+
+    // A newer document begins anew, once, and late words about the older one are not heard.
+    store.note_breaker(&acme, &hook, Some(3), open).await.unwrap();
+    store.pause_channel(&acme, &hook, Some(3), at(90)).await.unwrap();
+    let shut = async || {
+        let state = store.channel_state(&acme, &hook).await.unwrap().unwrap();
+        (state.version, state.breaker == open, state.paused_until)
+    };
+    for (version, expected) in
+        [(3, (Some(3), true, Some(at(90)))), (2, (Some(3), true, Some(at(90)))), (4, (Some(4), false, None))]
+    {
+        store.begin_version(&acme, &hook, version).await.unwrap();
+        assert_eq!(shut().await, expected, "{version}");
+    }
+    store.note_breaker(&acme, &hook, Some(3), open).await.unwrap();
+    store.pause_channel(&acme, &hook, Some(3), at(90)).await.unwrap();
+    assert_eq!(shut().await, (Some(4), false, None));
 }

@@ -112,6 +112,25 @@ pub async fn dead_letters(fresh: Fresh) {
     store.commit(record(&acme, attempt("a2", 1, DEAD))).await.unwrap();
     assert_eq!(names(&all, 0, 10).await, ids(&["b", "c", "a2"]));
     assert!(store.dead_letters(&tenant("beta"), &all, 0, 10).await.unwrap().is_empty());
+
+    // What no event caused, such as a digest: who took over from it, or repeats it, stands for it as well.
+    for (name, by) in
+        [("g1", "fallback-of:{}"), ("g2", "replay:{}:redrive"), ("g3", "replay:{}:1"), ("g4", "-")]
+    {
+        let lone = |name: &str, cause: String| NewDelivery { event: None, cause, ..delivery(name) };
+        let by = by.replace("{}", delivery_id(name).as_str());
+        let second = format!("{name}x");
+        for (name, cause) in [(name, format!("digest:{name}")), (second.as_str(), by)] {
+            let effects = vec![Effect::CreateDelivery(Box::new(lone(name, cause)))];
+            store
+                .commit(Commit::new(acme.clone(), effects, vec![draft(EntryKind::Delivery, name)]))
+                .await
+                .unwrap();
+        }
+        store.commit(record(&acme, attempt(name, 1, DEAD))).await.unwrap();
+    }
+    assert_eq!(names(&all, 0, 20).await, ids(&["b", "c", "a2", "g4"]));
+    assert_eq!(store.count_dead_letters(&acme, &all).await.unwrap(), 4);
 }
 
 pub async fn failing_channels(fresh: Fresh) {

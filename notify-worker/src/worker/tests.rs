@@ -95,7 +95,8 @@ async fn a_part_that_ended_is_named_unless_a_stop_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (worker, _) = worker(folder.path()).await;
     worker.owners.lock().unwrap().tasks.iter().for_each(|(_, task)| task.abort());
-    until("the part has ended", async || worker.health().ended == ["checks", "pending", "poll"]).await;
+    until("the part has ended", async || worker.health().ended == ["checks", "inbox", "pending", "poll"])
+        .await;
     worker.stop().await;
     assert_eq!(worker.health(), Health::default());
 }

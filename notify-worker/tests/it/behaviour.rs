@@ -10,14 +10,13 @@ use notify_store::Backend;
 use notify_store::model::{Delivery, DeliveryState, Page};
 use notify_testkit::postgres;
 use notify_worker::Worker;
-use notify_worker::clock::wait;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn put(studio: &Studio, id: &str, url: &str, more: Value) {
+pub async fn put(studio: &Studio, id: &str, url: &str, more: Value) {
     let mut channel = json!({
         "schema": "notify-channel@1", "id": id, "name": id, "type": "webhook", "config": {"url": url},
         "retry": {"scheduleSeconds": [3600]},
@@ -27,7 +26,7 @@ async fn put(studio: &Studio, id: &str, url: &str, more: Value) {
 }
 
 /// Sends an event of this type; its delivery.
-async fn send(studio: &Studio, worker: &Worker, id: &str, r#type: &str) -> DeliveryId {
+pub async fn send(studio: &Studio, worker: &Worker, id: &str, r#type: &str) -> DeliveryId {
     let key = worker.accept(studio.event(id, r#type, "x")).await.unwrap().key;
     eventually("the delivery is made", || async {
         let mut all = studio.deliveries().await.into_iter();
@@ -39,22 +38,22 @@ async fn send(studio: &Studio, worker: &Worker, id: &str, r#type: &str) -> Deliv
     .await
 }
 
-async fn attempted(studio: &Studio, id: &DeliveryId) -> String {
+pub async fn attempted(studio: &Studio, id: &DeliveryId) -> String {
     eventually("an attempt", || async {
         studio.attempts(id).await.last().map(|attempt| attempt.result.clone())
     })
     .await
 }
 
-async fn over(studio: &Studio, id: &DeliveryId, state: DeliveryState) {
+pub async fn over(studio: &Studio, id: &DeliveryId, state: DeliveryState) {
     studio.delivery_in(id, state, 1).await;
 }
 
-fn channel(id: &str) -> ChannelId {
+pub fn channel(id: &str) -> ChannelId {
     ChannelId::new(id).unwrap()
 }
 
-async fn state(studio: &Studio, worker: &Worker, id: &str) -> Value {
+pub async fn state(studio: &Studio, worker: &Worker, id: &str) -> Value {
     worker.channel_status(&studio.tenant, &channel(id)).await.unwrap()
 }
 
@@ -149,7 +148,11 @@ async fn an_open_breaker_spends_no_attempts_and_one_probe_closes_it() {
     .await;
     assert_eq!(open["lastError"]["httpStatus"], 500, "{open}");
     let waiting = [send(&studio, &worker, "3", "alert").await, send(&studio, &worker, "4", "alert").await];
-    wait(Duration::from_millis(300)).await;
+    eventually("they are sent back", || async {
+        let status = state(&studio, &worker, "hook").await;
+        (status["waiting"] == 4 && status["inFlight"] == 0).then_some(())
+    })
+    .await;
     assert_eq!(receiver.got().len(), 2, "nothing more was sent");
     for id in &waiting {
         assert!(studio.attempts(id).await.is_empty(), "and no attempt was used");
@@ -201,7 +204,7 @@ async fn a_throttled_receiver_is_left_alone_by_all_deliveries() {
 }
 
 /// The deliveries that took over from this one.
-async fn took_over(studio: &Studio, id: &DeliveryId) -> Vec<Delivery> {
+pub async fn took_over(studio: &Studio, id: &DeliveryId) -> Vec<Delivery> {
     let cause = format!("fallback-of:{id}");
     studio.deliveries().await.into_iter().filter(|found| found.delivery.cause == cause).collect()
 }
@@ -374,7 +377,7 @@ async fn secrets_read_anew_close_the_breaker_and_show_no_value() {
     assert!(since.is_string(), "{done}");
     assert_eq!(refresh().await["secrets"][0]["sinceAt"], since, "the value is the same");
     let open = notify_core::breaker::Breaker::Open { since: now(), until: now(), round: 0 };
-    studio.store.note_breaker(&studio.tenant, &channel("hook"), open).await.unwrap();
+    studio.store.note_breaker(&studio.tenant, &channel("hook"), None, open).await.unwrap();
     assert_eq!(refresh().await["breakerClosed"], true);
     let kept = studio.store.channel_state(&studio.tenant, &channel("hook")).await.unwrap().unwrap();
     let plain = notify_core::ledger::commitment::PlainDigest::of(value.as_bytes()).hex();

@@ -9,6 +9,7 @@ mod brokers;
 mod channels;
 mod configuration;
 mod deliveries;
+mod fallback;
 mod inbox;
 mod intake;
 mod noise;
