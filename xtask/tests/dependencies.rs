@@ -96,7 +96,14 @@ fn crates_depend_only_downwards() {
         ("notify-markup", &[]),
         (
             "notify-webservice",
-            &["notify-core", "notify-store", "notify-bus", "notify-connector-host", "notify-markup"],
+            &[
+                "notify-netguard",
+                "notify-core",
+                "notify-store",
+                "notify-bus",
+                "notify-connector-host",
+                "notify-markup",
+            ],
         ),
     ];
     let edges = normal_edges(&metadata());

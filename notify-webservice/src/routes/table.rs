@@ -130,6 +130,20 @@ macro_rules! success {
     };
 }
 
+/// The built-in channel cannot be deleted.
+const fn delete_problems(kind: Kind) -> &'static [Code] {
+    match kind {
+        Kind::Channel => &[
+            Code::NotFound,
+            Code::InUse,
+            Code::InvalidChannel,
+            Code::PreconditionRequired,
+            Code::PreconditionFailed,
+        ],
+        _ => &[Code::NotFound, Code::InUse, Code::PreconditionRequired, Code::PreconditionFailed],
+    }
+}
+
 /// A route with nothing special; fields are overwritten with `..`.
 pub(super) fn get(path: &'static str, operation: &'static str, handler: Handler) -> Route {
     Route {
@@ -345,12 +359,7 @@ macro_rules! documents {
                 access: $write,
                 headers: &[IF_MATCH],
                 success: &[Success { status: 204, about: "Deleted.", schema: "", media: "" }],
-                problems: &[
-                    Code::NotFound,
-                    Code::InUse,
-                    Code::PreconditionRequired,
-                    Code::PreconditionFailed,
-                ],
+                problems: delete_problems(Kind::$kind),
                 ..get(concat!("/api/v1/notify/", $path, "/{id}"), concat!("delete", $name), |call| {
                     Box::pin(write::delete(Kind::$kind, call))
                 })
