@@ -108,6 +108,8 @@ fn opt_out_routes() -> Vec<Route> {
     ]
 }
 
+/// Pages answer with pages; an address that is no token at all (such as one with a `:`) is no address of theirs, and is
+/// answered as every unknown one.
 fn page_routes() -> Vec<Route> {
     let of = |route: Route| Route { tag: "pages", access: Access::Public, ..route };
     vec![
@@ -122,6 +124,7 @@ fn page_routes() -> Vec<Route> {
                     html(503, "Not now."),
                 ]
             },
+            problems: &[Code::NotFound],
             ..get("/a/{token}", "alertPage", |call| Box::pin(alert::page(call)))
         }),
         of(Route {
@@ -134,6 +137,7 @@ fn page_routes() -> Vec<Route> {
                     html(503, "Not now."),
                 ]
             },
+            problems: &[Code::NotFound],
             ..get("/u/{token}", "wayOutPage", |call| Box::pin(way_out::page(call)))
         }),
         of(Route {
@@ -153,7 +157,7 @@ fn page_routes() -> Vec<Route> {
                     html(503, "Not now."),
                 ]
             },
-            problems: &[Code::TooLarge],
+            problems: &[Code::NotFound, Code::TooLarge],
             ..get("/u/{token}", "takeWayOut", |call| Box::pin(way_out::act(call)))
         }),
     ]
