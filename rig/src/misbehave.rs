@@ -99,10 +99,14 @@ async fn in_folder(stage: &Path, folder: &Path, arguments: &Arguments) -> anyhow
     check_modes(&mut studio, &deliveries).await?;
     check_healthy(&receiver, extra)?;
     check_plugins(&mut studio, &tampered).await?;
+    let log = std::fs::read_to_string(home.join("serve.log"))?;
+    // Their sandbox keeps constructors from leaving files; what they say is in the studio's log.
+    let has_run =
+        |marker: &Path| marker.exists() || log.contains(&format!("constructor ran: {}", marker.display()));
     for plugin in &plugins {
-        ensure!(bench.proof(plugin).exists(), "the marker does not work: `{plugin}` ran and left none");
+        ensure!(has_run(&bench.proof(plugin)), "the marker does not work: `{plugin}` ran and left none");
     }
-    ensure!(!bench.marker().exists(), "code of a plug-in that does not verify has run");
+    ensure!(!has_run(&bench.marker()), "code of a plug-in that does not verify has run");
     let words = studio.export_and_verify(&folder.join("export.tar")).await?;
     studio.terminate().await?;
     receiver.stop();
@@ -136,7 +140,7 @@ impl Workbench<'_> {
         self.folder.join("installed")
     }
 
-    /// A constructor of the tampered plug-ins would leave this file.
+    /// A constructor of the tampered plug-ins would leave this file, or say so where its sandbox does not let it.
     fn marker(&self) -> PathBuf {
         self.folder.join("code-has-run")
     }

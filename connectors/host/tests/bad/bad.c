@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,7 +20,11 @@
 #include <unistd.h>
 
 #ifdef MARKER
-__attribute__((constructor)) static void mark(void) { close(open(MARKER, O_CREAT | O_WRONLY, 0600)); }
+/* In a sandbox it cannot leave the file; what it says is in the log. */
+__attribute__((constructor)) static void mark(void) {
+  dprintf(2, "constructor ran: %s\n", MARKER);
+  close(open(MARKER, O_CREAT | O_WRONLY, 0600));
+}
 #endif
 #ifndef VERSION
 #define VERSION "1.0.0"
@@ -116,7 +121,9 @@ static void answer(const nc_send *item, uint64_t token, nc_prepared_sink out, vo
   if (says(item->config_json, "other-shape")) made.request_json = text("{\"method\":1}");
   if (says(item->config_json, "not-utf8")) made.request_json = text("\"\377\376\"");
   if (says(item->config_json, "huge")) made.request_json = (nc_bytes){calloc(1, 2 << 20), 2 << 20};
-  if (says(item->config_json, "decline")) { made.code = NC_BAD_CONFIG; made.detail = text("no such room"); }
+  /* Not when a channel is saved: then it could not be. */
+  int saving = says(item->message_json, "Is this channel complete?");
+  if (says(item->config_json, "decline") && !saving) { made.code = NC_BAD_CONFIG; made.detail = text("no such room"); }
   if (says(item->config_json, "null-array")) { out(ctx, NULL, 1); return; }
   out(ctx, &made, 1);
 }
